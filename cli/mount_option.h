@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "engine.h"
+
+namespace viewsh {
+
+/// The short forms of mounts and devices on the command line. Parts are separated by ':', a
+/// backslash before one takes it literally; relative paths start at the working directory. The
+/// error's text says what would be right, without the option.
+
+/// --bind SRC:AT[:ro]
+UserError parse_bind(const std::string& text, MountSpec* mount);
+/// --hide PATH
+UserError parse_hide(const std::string& text, MountSpec* mount);
+/// --tmpfs AT[:size=64M,mode=1777]
+UserError parse_tmpfs(const std::string& text, MountSpec* mount);
+/// --cow PATH
+UserError parse_cow(const std::string& text, MountSpec* mount);
+/// --merge A:B[:C...]:AT[:rw]
+UserError parse_merge(const std::string& text, MountSpec* mount);
+/// --mount TYPE:SRC:AT[:OPT,...]
+UserError parse_mount(const std::string& text, MountSpec* mount);
+/// --disk SRC:/dev/NAME[:size=1G,ro]
+UserError parse_disk(const std::string& text, DeviceRequest* device);
+
+}  // namespace viewsh

@@ -1,0 +1,229 @@
+#include "engine.h"
+
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <csignal>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/path.h"
+#include "launch.h"
+#include "plugin_host.h"
+#include "report.h"
+#include "syscalls/table.h"
+#include "tracer.h"
+#include "vfs/walk.h"
+#include "view_builder.h"
+
+namespace viewsh {
+
+namespace {
+
+int exit_status_of(int status) {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/// Nothing differs from the host: no filter, no tracing, not a single trapped call.
+int run_plain(const LaunchPlan& plan, Report& report) {
+  UserError error;
+  pid_t pid = launch(plan, &error);
+  if (error) {
+    complain(error.text);
+    return 125;
+  }
+  int status = 0;
+  while (true) {
+    pid_t ended = waitpid(pid, &status, WUNTRACED);
+    if (ended < 0 && errno == EINTR) continue;
+    if (ended < 0) return 125;
+    if (!WIFSTOPPED(status)) break;
+    // A job that is stopped stops whole; the shell continues the group.
+    if (getpgid(pid) == getpgrp()) kill(getpid(), SIGSTOP);
+  }
+  report.print_stats();
+  return exit_status_of(status);
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  // Fewer descriptors only mean that a view with very many processes gets slower.
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// The program that starts others in a view: beside the engine's own, or where it was installed.
+std::string find_loader() {
+  char self[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+  std::string own(self, static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  std::string beside =
+      lexically_normal(parent_path(own) + "/../libexec/viewsh/viewsh-loader");
+  for (const std::string& path : {beside, std::string(VIEWSH_LOADER)}) {
+    if (access(path.c_str(), X_OK) == 0) return path;
+  }
+  return "";
+}
+
+Session make_session(const BuiltView& built, PluginHost& host) {
+  Session session;
+  session.view = built.view;
+  session.cache = built.cache;
+  session.exec_formats = built.exec_formats;
+  session.host_proc = built.host_proc;
+  for (const auto& mount : built.view->mounts()) {
+    session.has_aliases = session.has_aliases || mount->type == "bind" || mount->type == "merge";
+  }
+  session.loader = find_loader();
+  session.engine_pid = getpid();
+  session.uid = geteuid();
+  session.gid = getegid();
+  int count = getgroups(0, nullptr);
+  if (count > 0) {
+    session.groups.resize(static_cast<size_t>(count));
+    count = getgroups(count, session.groups.data());
+    session.groups.resize(static_cast<size_t>(std::max(count, 0)));
+  }
+  Result<std::string> sockets = host.scratch_dir("s", true);
+  if (sockets.ok()) session.socket_dir = *sockets;
+  return session;
+}
+
+std::string current_dir() {
+  char text[PATH_MAX];
+  return getcwd(text, sizeof text) == nullptr ? "/" : text;
+}
+
+/// The caller's directory, or / in another root where there is no such directory.
+std::string start_dir(const ViewSpec& spec, const View& view) {
+  std::string dir = current_dir();
+  if (spec.root == "/" || spec.root.empty()) return dir;
+  WalkFlags flags;
+  flags.want_exists = true;
+  Result<Walked> walked = walk(view, {}, dir, flags, {geteuid(), getegid(), {}, 022}, nullptr);
+  bool there = walked.ok() && walked->found.kind == Found::Kind::kNode;
+  return there ? dir : "/";
+}
+
+/// File systems end in the reverse order of their mounts: what is on top first.
+bool shut_down(const View& view) {
+  bool fine = true;
+  for (auto it = view.mounts().rbegin(); it != view.mounts().rend(); ++it) {
+    Result<void> done = (*it)->fs->shutdown();
+    if (done.ok()) continue;
+    complain((*it)->type + " at " + (*it)->at + ": " + done.error().message());
+    fine = false;
+  }
+  return fine;
+}
+
+std::FILE* trace_target(const RunOptions& options, UserError* error) {
+  if (!options.trace || options.trace->empty()) return stderr;
+  std::FILE* file = fopen(options.trace->c_str(), "we");
+  if (file == nullptr) error->text = "trace file " + *options.trace + ": " + strerror(errno);
+  return file;
+}
+
+}  // namespace
+
+int run_view(const ViewSpec& spec, const RunOptions& options) {
+  UserError error;
+  std::FILE* trace_file = trace_target(options, &error);
+  if (error) {
+    complain(error.text);
+    return 125;
+  }
+  Report report(options.stats, options.trace.has_value(), trace_file);
+  mode_t mask = umask(0);
+  umask(mask);
+  PluginHost::sweep();
+  PluginHost host;
+  BuiltView built;
+  error = build_view(spec, &host, &built);
+  if (error) {
+    complain(error.text);
+    return error.exit_status;
+  }
+  LaunchPlan plan;
+  plan.command = options.command;
+  if (plan.command.empty()) {
+    const char* shell = getenv("SHELL");
+    plan.command = {shell == nullptr || *shell == '\0' ? "/bin/sh" : shell};
+  }
+  plan.environment = environment_of(spec.env);
+  plan.cwd = spec.cwd;
+  plan.umask = mask;
+  ignore_terminal_signals();
+  if (built.traps == 0) return run_plain(plan, report);
+  if (plan.cwd.empty()) plan.cwd = start_dir(spec, *built.view);
+  plan.filter = compile_filter(filter_plan(built.traps));
+  umask(0);
+  pid_t leader = launch(plan, &error);
+  if (error) {
+    complain(error.text);
+    return 125;
+  }
+  raise_descriptor_limit();
+  Tracer tracer(make_session(built, host), &report, options.kill_on_exit);
+  int status = tracer.run(leader, mask);
+  bool fine = shut_down(*built.view);
+  report.print_stats();
+  if (trace_file != stderr) fclose(trace_file);
+  int code = exit_status_of(status);
+  return fine || code != 0 ? code : 125;
+}
+
+UserError check_view(const ViewSpec& spec) {
+  PluginHost host;
+  BuiltView built;
+  UserError error = build_view(spec, &host, &built);
+  if (!error) shut_down(*built.view);
+  return error;
+}
+
+UserError resolve_in_view(const ViewSpec& spec, const std::vector<std::string>& paths,
+                          std::vector<ResolvedPath>* out) {
+  PluginHost host;
+  BuiltView built;
+  if (UserError error = build_view(spec, &host, &built)) return error;
+  Caller caller{geteuid(), getegid(), {}, 022};
+  for (const std::string& path : paths) {
+    ResolvedPath answer;
+    WalkFlags flags;
+    flags.want_exists = true;
+    Result<Walked> walked = walk(*built.view, {current_dir(), ""}, path, flags, caller, nullptr);
+    if (!walked.ok()) {
+      answer.view_path = path;
+      answer.error = walked.error().message();
+    } else {
+      answer.view_path = walked->view_path;
+      answer.mount_at = walked->mount->at;
+      answer.mount_type = walked->mount->type;
+      answer.layer = walked->mount->layer;
+      answer.host = walked->found.host;
+      answer.exists = walked->found.kind == Found::Kind::kNode;
+      if (!answer.exists) answer.error = strerror(ENOENT);
+    }
+    out->push_back(std::move(answer));
+  }
+  shut_down(*built.view);
+  return {};
+}
+
+std::vector<PluginInfo> find_plugins() { return PluginHost::found(); }
+
+LayerStore* layer_store(UserError* error) {
+  static PluginHost host;
+  Plugin* plugin = host.provider("layers");
+  LayerStore* store = plugin == nullptr ? nullptr : plugin->layer_store();
+  if (store == nullptr) error->text = "no plugin that keeps layers was found (see `viewsh plugins`)";
+  return store;
+}
+
+}  // namespace viewsh

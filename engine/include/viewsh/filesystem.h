@@ -1,0 +1,194 @@
+#pragma once
+
+#include <linux/stat.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "viewsh/result.h"
+
+namespace viewsh {
+
+/// Who makes a call: the file-system credentials and the umask of the task. credentials(7), umask(2).
+struct Caller {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::span<const gid_t> groups = {};
+  mode_t umask = 022;
+};
+
+/// The type of a node; the values are those of struct dirent's d_type. readdir(3).
+enum class NodeType : uint8_t {
+  kUnknown = 0,
+  kFifo = 1,
+  kChar = 2,
+  kDirectory = 4,
+  kBlock = 6,
+  kRegular = 8,
+  kSymlink = 10,
+  kSocket = 12,
+};
+constexpr NodeType type_of_mode(mode_t mode) { return static_cast<NodeType>((mode & S_IFMT) >> 12); }
+
+/// Attributes as statx(2) gives them; the one attribute record of the interface.
+using Attr = struct statx;
+
+/// What resolve() found. Paths are those of the file system: no leading slash, "" for the root.
+struct Found {
+  enum class Kind : uint8_t {
+    kNode,     ///< the whole run leads to a node (with `exists` false: not looked at, may be absent)
+    kLink,     ///< a symbolic link was met that has to be followed; `target` is its text
+    kMissing,  ///< the last component is absent, its directory is there and may be searched
+  };
+  Kind kind = Kind::kNode;
+  NodeType type = NodeType::kUnknown;  ///< kUnknown unless the file system knew it for nothing
+  bool exists = false;                 ///< existence was verified
+  bool attr_virtual = false;  ///< attributes must come from getattr(), the host's object has others
+  bool list_virtual = false;  ///< a directory to be listed by list(), the host's object has others
+  bool in_place = false;      ///< the host's object itself may be written, created, changed
+  size_t consumed = 0;        ///< bytes of `rest` that were used, up to the end of a component
+  std::string host;       ///< absolute host path of the content (for kMissing in_place: where it would be)
+  std::string meta_host;  ///< host path whose xattrs are the node's, where they differ from host's
+  std::string target;     ///< kLink
+};
+
+struct ResolveFlags {
+  bool follow_last = true;   ///< a link as the last component is reported as kLink
+  bool want_exists = false;  ///< `exists` and `type` must be right at the end
+};
+
+struct DirEntry {
+  std::string name;
+  uint64_t ino = 0;
+  NodeType type = NodeType::kUnknown;
+};
+
+/// open(2)'s flags and mode as the task gave them, without what the walk dealt with.
+struct OpenHow {
+  int flags = 0;
+  mode_t mode = 0;  ///< before the umask
+  NodeType create_type = NodeType::kRegular;  ///< what the native call will make (bind(2): a socket)
+};
+
+/// How the task itself opens (or makes) the node natively.
+struct OpenPlan {
+  std::string host;
+  int flags = 0;
+  mode_t mode = 0;
+  bool notify = false;  ///< opened() wants to hear of the result
+};
+
+/// A change of attributes; what is not set stays. chmod(2), chown(2), utimensat(2), truncate(2).
+struct SetAttr {
+  std::optional<mode_t> mode;
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  std::optional<timespec> atime;  ///< tv_nsec may be UTIME_NOW
+  std::optional<timespec> mtime;
+  std::optional<uint64_t> size;
+};
+
+/// A tree of nodes that can be looked at. All paths are canonical: components joined by '/', no
+/// leading or trailing slash, never "." or ".." or an empty component; "" is the root.
+/// Owner: shared_ptr of mounts and of trees stacked above. Called from the engine's loop only.
+class Tree {
+ public:
+  virtual ~Tree() = default;
+
+  /// Walks `rest` down from the directory `base`, which the caller has resolved before. Stops at
+  /// the first symbolic link that has to be followed. Errors: ENOENT (a component before the last
+  /// is absent), ENOTDIR, EACCES (search permission), ENAMETOOLONG, EIO. path_resolution(7).
+  virtual Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                                const Caller& caller) = 0;
+
+  /// lstat(2) of a node. stx_mask says what is filled; stx_dev_* and stx_ino identify the node for
+  /// the life of the view, copy-up included.
+  virtual Result<Attr> getattr(const std::string& path) = 0;
+
+  /// All entries but "." and "..", each name once, in any order. readdir(3).
+  virtual Result<std::vector<DirEntry>> list(const std::string& path) = 0;
+
+  /// The path that shows the host object at this host path, if the tree has one and it is visible.
+  /// Used for /proc/PID/fd, cwd, maps.
+  virtual std::optional<std::string> reverse(const std::string& host) = 0;
+
+  /// Given the native attributes of an open host object: replaces what the view shows otherwise
+  /// (inode number of a copied-up file, link count of a merged directory). False: nothing to change.
+  virtual bool fix_attr(Attr* attr) = 0;
+  /// False: fix_attr() would change nothing now, whatever the object. Saves a look at it.
+  virtual bool fixes_attr() const { return true; }
+};
+
+/// A mounted file system: a Tree that can be changed. The engine calls the changing operations only
+/// where transparent() is false; a transparent one is changed by the task's own call on Found::host.
+/// Every operation is done or not done; on success it is visible at once. Errors are those of the
+/// system call of the same name. Search permission on the way was checked by resolve(); permission
+/// on the node and on its parent directory is checked by the operation itself for `caller`.
+class FileSystem : public Tree {
+ public:
+  /// As in /proc/mounts: "bind", "cow", "merge", "tmpfs"...
+  virtual std::string_view type() const = 0;
+  /// Rewriting the path is all that is needed: every node is a host object that the task may use.
+  virtual bool transparent() const { return false; }
+  virtual bool read_only() const { return false; }
+
+  /// Prepares an open (copy-up, parents in the upper) and says how the task does it itself. Errors
+  /// as open(2): EEXIST, EISDIR, EACCES, EROFS, ENOSPC, ETXTBSY... O_CREAT of an absent name: the
+  /// native call creates, opened() hears of it.
+  virtual Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
+                                     const Caller& caller) = 0;
+  virtual void opened(const std::string& path, const OpenPlan& plan, bool success) = 0;
+
+  virtual Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) = 0;
+  virtual Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
+                             const Caller& caller) = 0;
+  virtual Result<void> symlink(const std::string& path, const std::string& target,
+                               const Caller& caller) = 0;
+  virtual Result<void> link(const std::string& from, const std::string& to,
+                            const Caller& caller) = 0;
+  /// Gives a name to an open file without one: host_fd is a /proc/PID/fd/N path. O_TMPFILE.
+  virtual Result<void> link_host(const std::string& host_fd, const std::string& to,
+                                 const Caller& caller) = 0;
+  virtual Result<void> unlink(const std::string& path, const Caller& caller) = 0;
+  virtual Result<void> rmdir(const std::string& path, const Caller& caller) = 0;
+  /// flags: RENAME_NOREPLACE, RENAME_EXCHANGE; others EINVAL. rename(2).
+  virtual Result<void> rename(const std::string& from, const std::string& to, unsigned flags,
+                              const Caller& caller) = 0;
+  /// Does not follow a link. size: truncate(2).
+  virtual Result<void> setattr(const std::string& path, const SetAttr& set,
+                               const Caller& caller) = 0;
+  virtual Result<void> setxattr(const std::string& path, const std::string& name,
+                                std::string_view value, int flags, const Caller& caller) = 0;
+  virtual Result<void> removexattr(const std::string& path, const std::string& name,
+                                   const Caller& caller) = 0;
+  /// statfs(2) of the node where the host's answer would be wrong; ENOSYS: ask the host object.
+  virtual Result<struct statfs> statfs(const std::string& path) {
+    (void)path;
+    return Errno(ENOSYS);
+  }
+  /// The subtree at a directory or file as a file system of its own, with the mounts below it: what
+  /// a bind mount or the lower of a cow is made of. The simplest one that does it. ENOENT, EACCES.
+  virtual Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) {
+    (void)path;
+    return Errno(ENOSYS);
+  }
+  /// The host path to be watched for changes of the node. inotify_add_watch(2).
+  virtual Result<std::string> watch(const std::string& path, const Caller& caller) = 0;
+  /// A write would let the file system grow by up to `bytes`: how many are allowed now. ENOSPC at 0.
+  /// Asked only of file systems with quota().
+  virtual uint64_t reserve(uint64_t bytes) { return bytes; }
+  /// Writes to this file system have to be announced by reserve().
+  virtual bool quota() const { return false; }
+  /// The view ends. Ephemeral state goes, named state is on disk afterwards.
+  virtual Result<void> shutdown() { return {}; }
+};
+
+}  // namespace viewsh

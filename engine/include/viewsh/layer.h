@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "viewsh/filesystem.h"
+
+namespace viewsh {
+
+/// One change that a layer makes to the tree below it.
+struct Change {
+  enum class Kind : uint8_t { kAdded, kChanged, kDeleted, kRenamed, kTypeChanged };
+  Kind kind = Kind::kChanged;
+  bool content = false;   ///< kChanged: the content differs
+  bool metadata = false;  ///< kChanged: mode, owner, times or xattrs differ
+  NodeType type = NodeType::kUnknown;
+  std::string path;      ///< absolute view path
+  std::string old_path;  ///< kRenamed
+  std::string lower;     ///< host path of the old content, empty if none
+  std::string upper;     ///< host path of the new content, empty if none
+};
+
+struct LayerInfo {
+  std::string name;
+  std::string at;  ///< the mount point that it was made for
+  std::string lower;  ///< host path of the tree below
+  std::string path;   ///< the layer's directory
+  uint64_t bytes = 0;
+  uint64_t changes = 0;
+  int64_t last_used = 0;  ///< seconds since the epoch
+  std::string in_use;     ///< the view that holds it, or empty
+};
+
+struct CommitOptions {
+  bool dry_run = false;
+  bool force = false;
+};
+
+struct CommitReport {
+  std::vector<Change> applied;  ///< (dry_run: would be)
+  std::vector<std::string> conflicts;  ///< a line each: path and what changed underneath
+};
+
+/// Layers outside a running view: what the commands layers, diff, commit and discard do. Failures
+/// come back as the text after `viewsh: `. Paths select what is at or below them; none: everything.
+class LayerStore {
+ public:
+  virtual ~LayerStore() = default;
+  template <typename T>
+  struct Answer {
+    T value{};
+    std::string error;  ///< empty: done
+    bool ok() const { return error.empty(); }
+  };
+  virtual Answer<std::vector<LayerInfo>> layers() = 0;
+  virtual Answer<std::vector<Change>> diff(const std::string& layer,
+                                           const std::vector<std::string>& paths) = 0;
+  virtual Answer<CommitReport> commit(const std::string& layer,
+                                      const std::vector<std::string>& paths,
+                                      const CommitOptions& options) = 0;
+  virtual Answer<bool> discard(const std::string& layer, const std::vector<std::string>& paths) = 0;
+};
+
+}  // namespace viewsh

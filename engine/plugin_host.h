@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "engine.h"
+#include "viewsh/plugin.h"
+
+namespace viewsh {
+
+/// Finds plugins, loads those that a view needs, and is the Host that they see. Owns the plugins and
+/// the view's private directories, which go when it is destroyed.
+class PluginHost : public Host {
+ public:
+  PluginHost();
+  ~PluginHost() override;
+  PluginHost(const PluginHost&) = delete;
+  PluginHost& operator=(const PluginHost&) = delete;
+
+  Result<std::string> scratch_dir(const std::string& purpose, bool memory) override;
+  std::string state_dir() const override;
+  std::string view_id() const override { return id_; }
+
+  /// The plugin that provides a word ("fs:cow", "device:ram", "layers"...), loaded on the way. Null: none.
+  Plugin* provider(const std::string& word);
+  /// Loads one plugin by name or file. Null: `error` says why.
+  Plugin* load(const PluginSpec& spec, UserError* error);
+  /// Every plugin file that is found, usable or not.
+  static std::vector<PluginInfo> found();
+  /// Removes directories of views whose engine is gone.
+  static void sweep();
+
+ private:
+  struct Loaded {
+    const PluginEntry* entry = nullptr;
+    std::string path;
+    std::unique_ptr<Plugin> plugin;
+  };
+  Loaded* open(const std::string& path, std::string* why);
+  Result<std::string> root_dir(bool memory);
+
+  std::string id_;
+  std::vector<std::unique_ptr<Loaded>> loaded_;
+  std::string memory_dir_;
+  std::string disk_dir_;
+  std::vector<UniqueFd> locks_;
+  int next_ = 0;
+};
+
+}  // namespace viewsh

@@ -1,0 +1,192 @@
+#include "syscalls/call.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <memory>
+
+#include "base/long_path.h"
+#include "base/path.h"
+#include "syscalls/proc_view.h"
+
+namespace viewsh {
+
+void Session::directory_moved(const std::string& from, const std::string& to) {
+  for (auto& [tid, task] : tasks) {
+    if (task->fs && is_at_or_below(task->fs->cwd, from)) {
+      task->fs->cwd = join_path(to, below_of(task->fs->cwd, from));
+    }
+  }
+}
+
+void Session::directory_removed(const std::string& path) {
+  for (auto& [tid, task] : tasks) {
+    if (task->fs && task->fs->cwd == path) task->fs->cwd_gone = true;
+  }
+}
+
+void Session::note_opened(const std::string& host, const std::string& view_path) {
+  if (!has_aliases || host.empty()) return;
+  constexpr size_t kMaxKept = 8192;
+  if (opened_at.size() >= kMaxKept) opened_at.clear();
+  opened_at[host] = view_path;
+}
+
+std::optional<std::string> Session::view_path_of(const std::string& host) const {
+  auto opened = opened_at.find(host);
+  if (opened != opened_at.end()) {
+    Location here = view->locate(opened->second);
+    if (here.mount->fs->reverse(host) == here.path) return opened->second;
+  }
+  return view->reverse(host);
+}
+
+uint64_t Call::argument(unsigned index) const {
+  switch (index) {
+    case 0: return regs_.rdi;
+    case 1: return regs_.rsi;
+    case 2: return regs_.rdx;
+    case 3: return regs_.r10;
+    case 4: return regs_.r8;
+    default: return regs_.r9;
+  }
+}
+
+std::string Call::fd_path(int fd) const {
+  return "/proc/" + std::to_string(task_.tid) + "/fd/" + std::to_string(fd);
+}
+
+Result<OpenObject> Call::object(int fd) const {
+  char text[PATH_MAX + 32];
+  ssize_t n = readlink(fd_path(fd).c_str(), text, sizeof text);
+  if (n < 0) return Errno(errno == ENOENT ? EBADF : errno);
+  OpenObject out;
+  out.host.assign(text, static_cast<size_t>(n));
+  if (out.host[0] == '/') out.view_path = session_.view_path_of(out.host);
+  return out;
+}
+
+Result<WalkStart> Call::start_of(DirFd dir) {
+  if (dir.value == AT_FDCWD) {
+    if (task_.fs->cwd_gone) return Errno(ENOENT);
+    return WalkStart{task_.fs->cwd, task_.fs->kernel_cwd, "/"};
+  }
+  TRY_ASSIGN(OpenObject object, this->object(dir.value));
+  if (object.host[0] != '/') return Errno(ENOTDIR);
+  if (!object.view_path) return Errno(ENOENT);
+  return WalkStart{*object.view_path, object.host, "/"};
+}
+
+Result<Walked> Call::walk(DirFd dir, const UserPath& path, WalkFlags flags) {
+  if (path.text.empty()) return Errno(ENOENT);
+  WalkStart start;
+  if (dir.value == AT_FDCWD && task_.fs->cwd_gone && path.text[0] != '/') {
+    return walk_from_removed(path, flags);
+  }
+  bool confined = (flags.resolve & (uint64_t{0x08} | uint64_t{0x10})) != 0;
+  if (path.text[0] != '/' || confined) {
+    TRY_ASSIGN(start, start_of(dir));
+  }
+  start.root = task_.fs->root;
+  TaskProcView proc(session_, task_);
+  return viewsh::walk(*session_.view, start, path.text, flags, caller_,
+                      session_.host_proc ? &proc : nullptr);
+}
+
+/// From a removed working directory a path leads upwards, or to the directory itself, and nowhere
+/// else: it is empty.
+Result<Walked> Call::walk_from_removed(const UserPath& path, WalkFlags flags) {
+  std::string_view rest = path.text;
+  while (rest == "." || rest.starts_with("./")) {
+    rest.remove_prefix(std::min<size_t>(2, rest.size()));
+    while (rest.starts_with("/")) rest.remove_prefix(1);
+  }
+  if (rest.empty()) {
+    // The task's own call says what the kernel knows of a directory without a name.
+    Walked walked;
+    walked.mount = session_.view->locate(task_.fs->cwd).mount;
+    walked.view_path = task_.fs->cwd;
+    walked.found.exists = true;
+    walked.found.type = NodeType::kDirectory;
+    walked.found.host = task_.fs->kernel_cwd;
+    walked.identity = true;
+    return walked;
+  }
+  if (rest != ".." && !rest.starts_with("../")) return Errno(ENOENT);
+  rest.remove_prefix(2);
+  std::string text = parent_path(task_.fs->cwd) + "/" + std::string(rest);
+  TaskProcView proc(session_, task_);
+  return viewsh::walk(*session_.view, {}, text, flags, caller_, session_.host_proc ? &proc : nullptr);
+}
+
+bool Call::changeable(const std::string& link) {
+  struct stat how {};
+  struct stat object {};
+  if (lstat(link.c_str(), &how) < 0 || stat(link.c_str(), &object) < 0) return true;
+  bool named = object.st_nlink > 0 && (S_ISREG(object.st_mode) || S_ISDIR(object.st_mode));
+  return !named || (how.st_mode & S_IWUSR) != 0;
+}
+
+bool Call::is_path_only(int fd) const {
+  struct stat how {};
+  // The link's mode is how the descriptor was opened: neither for reading nor for writing.
+  return lstat(fd_path(fd).c_str(), &how) == 0 && (how.st_mode & S_IRWXU) == 0;
+}
+
+Result<Walked> Call::walk_fd(int fd) {
+  TRY_ASSIGN(OpenObject object, this->object(fd));
+  if (!object.view_path) return Errno(ENOENT);
+  WalkFlags flags;
+  flags.follow = false;
+  return viewsh::walk(*session_.view, {}, *object.view_path, flags, caller_, nullptr);
+}
+
+std::string host_text(const Walked& walked) {
+  std::string text = walked.found.host;
+  if (walked.must_be_dir && text != "/") text.push_back('/');
+  return text;
+}
+
+Outcome Call::run_on(const Walked& walked, const UserPath& path) {
+  if (walked.identity) return Outcome::as_is();
+  return Outcome::rewritten().path(path.argument, host_text(walked));
+}
+
+Outcome Call::change_on(const Walked& walked, const UserPath& path) {
+  Outcome out = run_on(walked, path);
+  out.changes_host = true;
+  return out;
+}
+
+Outcome&& Outcome::path(unsigned argument, const std::string& text) && {
+  if (text.size() < PATH_MAX) {
+    texts.push_back({argument, std::string(text.c_str(), text.size() + 1)});
+    return std::move(*this);
+  }
+  auto held = std::make_shared<LongPath>(text);
+  texts.push_back({argument, std::string(held->c_str(), held->text().size() + 1)});
+  // The descriptor that the text begins with is needed until the call is over.
+  then([held](long call_result) { return call_result; });
+  return std::move(*this);
+}
+
+namespace decode {
+
+Result<UserPath> Decode<UserPath>::get(Call& call, unsigned index) {
+  TRY_ASSIGN(std::string text, call.memory().read_string(call.argument(index), PATH_MAX));
+  UserPath path{std::move(text), index};
+  call.note_path(path);
+  return path;
+}
+
+Result<OptionalPath> Decode<OptionalPath>::get(Call& call, unsigned index) {
+  if (call.argument(index) == 0) return OptionalPath{true, {"", index}};
+  TRY_ASSIGN(UserPath path, Decode<UserPath>::get(call, index));
+  return OptionalPath{false, std::move(path)};
+}
+
+}  // namespace decode
+
+}  // namespace viewsh

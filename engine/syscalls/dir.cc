@@ -1,0 +1,199 @@
+#include <dirent.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <fstream>
+
+#include "base/path.h"
+#include "base/unique_fd.h"
+#include "syscalls/borrow.h"
+#include "syscalls/handlers.h"
+#include "vfs/listing.h"
+
+namespace viewsh {
+
+namespace {
+
+/// From the effective set in /proc/TID/status. capabilities(7)
+bool has_capability(pid_t tid, int capability) {
+  std::ifstream status("/proc/" + std::to_string(tid) + "/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (!line.starts_with("CapEff:")) continue;
+    return ((std::stoull(line.substr(8), nullptr, 16) >> capability) & 1U) != 0;
+  }
+  return false;
+}
+
+Outcome change_directory(Call& call, Outcome run, std::string view_path, std::string host) {
+  run.then([fs = call.task().fs, view_path = std::move(view_path),
+                 host = std::move(host)](long result) {
+    if (result == 0) {
+      fs->cwd = view_path;
+      fs->kernel_cwd = host;
+      fs->cwd_gone = false;
+    }
+    return result;
+  });
+  return run;
+}
+
+/// How an entry is packed: struct linux_dirent64, or struct linux_dirent of getdents(2).
+size_t pack_entry(const ListedEntry& entry, bool old_format, std::string* out) {
+  size_t header = old_format ? 18 : 19;
+  size_t size = header + entry.name.size() + 1 + (old_format ? 1 : 0);
+  size = (size + 7) & ~size_t{7};
+  std::string record(size, '\0');
+  uint64_t ino = entry.ino;
+  uint64_t next = entry.next;
+  auto length = static_cast<uint16_t>(size);
+  memcpy(record.data(), &ino, 8);
+  memcpy(record.data() + 8, &next, 8);
+  memcpy(record.data() + 16, &length, 2);
+  if (old_format) {
+    memcpy(record.data() + 18, entry.name.data(), entry.name.size());
+    record[size - 1] = static_cast<char>(entry.type);
+  } else {
+    record[18] = static_cast<char>(entry.type);
+    memcpy(record.data() + 19, entry.name.data(), entry.name.size());
+  }
+  out->append(record);
+  return size;
+}
+
+Outcome list_directory(Call& call, const Walked& walked, int fd, uint64_t buffer, unsigned size,
+                       bool old_format) {
+  Result<UniqueFd> same = borrow_fd(call.task(), fd);
+  if (!same.ok()) return Outcome::error(same.error());
+  off_t position = lseek(same->get(), 0, SEEK_CUR);
+  if (position < 0) return Outcome::error(Errno::last());
+  Result<const Listing*> listing = listing_of(call.view(), walked, position == 0);
+  if (!listing.ok()) return Outcome::error(listing.error());
+  std::string packed;
+  auto next = static_cast<uint64_t>(position);
+  for (auto entry = (*listing)->from(next); entry != (*listing)->end(); ++entry) {
+    std::string one;
+    pack_entry(*entry, old_format, &one);
+    if (packed.size() + one.size() > size) break;
+    packed += one;
+    next = entry->next;
+  }
+  if (packed.empty() && (*listing)->from(next) != (*listing)->end()) return Outcome::error(EINVAL);
+  Result<void> put = call.memory().write(buffer, packed.data(), packed.size());
+  if (!put.ok()) return Outcome::error(put.error());
+  if (lseek(same->get(), static_cast<off_t>(next), SEEK_SET) < 0) {
+    return Outcome::error(Errno::last());
+  }
+  return Outcome::result(static_cast<long>(packed.size()));
+}
+
+/// /proc without the engine: the kernel lists, at its own positions, and one entry is left out.
+Outcome list_proc(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {
+  Result<UniqueFd> same = borrow_fd(call.task(), fd);
+  if (!same.ok()) return Outcome::error(same.error());
+  std::string name = std::to_string(call.session().engine_pid);
+  std::string raw(std::min(size, 1U << 17U), '\0');
+  std::string kept;
+  while (kept.empty()) {
+    long n = syscall(old_format ? SYS_getdents : SYS_getdents64, same->get(), raw.data(), raw.size());
+    if (n < 0) return Outcome::error(Errno::last());
+    if (n == 0) break;
+    for (long at = 0; at < n;) {
+      uint16_t length = 0;
+      memcpy(&length, raw.data() + at + 16, 2);
+      if (name != raw.data() + at + (old_format ? 18 : 19)) kept.append(raw, static_cast<size_t>(at), length);
+      at += length;
+    }
+  }
+  Result<void> put = call.memory().write(buffer, kept.data(), kept.size());
+  return put.ok() ? Outcome::result(static_cast<long>(kept.size())) : Outcome::error(put.error());
+}
+
+Outcome getdents_common(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {
+  Result<OpenObject> object = call.object(fd);
+  if (!object.ok() || !object->view_path) return Outcome::as_is();
+  Result<Walked> walked = call.walk_fd(fd);
+  if (!walked.ok()) return Outcome::as_is();
+  const View::Node* node = call.view().node_at(walked->view_path);
+  bool corrected = node != nullptr && !node->names.empty();
+  bool engine_hidden = walked->view_path == "/proc" && call.session().host_proc;
+  if (!walked->found.list_virtual && !corrected && !engine_hidden) return Outcome::as_is();
+  if (engine_hidden && !corrected) {
+    // Processes come and go while /proc is read: the kernel's own positions are kept.
+    return list_proc(call, fd, buffer, size, old_format);
+  }
+  return list_directory(call, *walked, fd, buffer, size, old_format);
+}
+
+}  // namespace
+
+Outcome sys_chdir(Call& call, UserPath path) {
+  WalkFlags flags;
+  flags.want_exists = true;
+  Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  // A directory behind a magic link that the view doesn't show.
+  if (walked->proc_magic) return Outcome::error(ENOENT);
+  return change_directory(call, call.run_on(*walked, path), walked->view_path, walked->found.host);
+}
+
+/// The root is the engine's to keep: the kernel's own stays, since host paths have to work. Asks for
+/// the capability, which a process of a user namespace of its own has.
+Outcome sys_chroot(Call& call, UserPath path) {
+  WalkFlags flags;
+  flags.want_exists = true;
+  Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
+  if (!attr.ok()) return Outcome::error(attr.error());
+  if (!S_ISDIR(attr->stx_mode)) return Outcome::error(ENOTDIR);
+  constexpr int kCapSysChroot = 18;
+  if (!has_capability(call.task().tid, kCapSysChroot)) return Outcome::error(EPERM);
+  call.task().fs->root = walked->view_path;
+  return Outcome::result(0);
+}
+
+Outcome sys_fchdir(Call& call, Fd fd) {
+  Result<OpenObject> object = call.object(fd.value);
+  if (!object.ok()) return Outcome::as_is();
+  if (!object->view_path) return Outcome::error(object->host[0] == '/' ? ENOENT : ENOTDIR);
+  return change_directory(call, Outcome::as_is(), *object->view_path, object->host);
+}
+
+Outcome sys_getcwd(Call& call, Addr<char> buffer, size_t size) {
+  const FsContext& fs = *call.task().fs;
+  if (fs.cwd_gone) return Outcome::error(ENOENT);
+  char text[PATH_MAX + 32];
+  std::string link = "/proc/" + std::to_string(call.task().tid) + "/cwd";
+  ssize_t n = readlink(link.c_str(), text, sizeof text);
+  struct stat here {};
+  bool says_deleted = n > 10 && std::string_view(text, static_cast<size_t>(n)).ends_with(" (deleted)");
+  if (says_deleted && stat(link.c_str(), &here) == 0 && here.st_nlink == 0) {
+    return Outcome::error(ENOENT);
+  }
+  std::string shown = fs.cwd;
+  if (fs.root != "/") {
+    bool inside = is_at_or_below(fs.cwd, fs.root);
+    shown = inside ? "/" + std::string(below_of(fs.cwd, fs.root)) : "(unreachable)" + fs.cwd;
+  }
+  if (shown.size() >= PATH_MAX) return Outcome::error(ENAMETOOLONG);
+  if (size < shown.size() + 1) return Outcome::error(ERANGE);
+  Result<void> put = call.memory().write(buffer.value, shown.c_str(), shown.size() + 1);
+  if (!put.ok()) return Outcome::error(put.error());
+  return Outcome::result(static_cast<long>(shown.size() + 1));
+}
+
+Outcome sys_getdents64(Call& call, Fd fd, Addr<char> buffer, unsigned size) {
+  return getdents_common(call, fd.value, buffer.value, size, false);
+}
+
+Outcome sys_getdents(Call& call, Fd fd, Addr<char> buffer, unsigned size) {
+  return getdents_common(call, fd.value, buffer.value, size, true);
+}
+
+}  // namespace viewsh

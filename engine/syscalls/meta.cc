@@ -1,0 +1,312 @@
+#include <linux/limits.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "syscalls/handlers.h"
+
+namespace viewsh {
+
+namespace {
+
+Outcome set_on(Call& call, const Walked& walked, const SetAttr& set) {
+  if (walked.fs().read_only()) return Outcome::error(EROFS);
+  return Outcome::of(walked.fs_mutable().setattr(walked.path, set, call.caller()));
+}
+
+/// A change of attributes by path, natively where the host's node is the view's.
+Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const SetAttr& set) {
+  WalkFlags flags;
+  flags.follow = follow;
+  Result<Walked> walked = call.walk(dir, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
+  if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
+  return set_on(call, *walked, set);
+}
+
+bool shown(const Result<Walked>& walked) {
+  return walked.ok() && walked->found.kind == Found::Kind::kNode;
+}
+
+/// A change through a descriptor of what the view doesn't show (any more): a file of the lower tree
+/// that was removed or replaced here must not change there.
+Outcome unshown(Call& call, int fd) {
+  return Call::changeable(call.fd_path(fd)) ? Outcome::as_is() : Outcome::error(EROFS);
+}
+
+/// The same through a descriptor: natively unless it is open on something that must not change.
+Outcome set_fd(Call& call, int fd, const SetAttr& set) {
+  if (call.is_path_only(fd)) return Outcome::as_is();
+  Result<Walked> walked = call.walk_fd(fd);
+  if (!shown(walked)) return unshown(call, fd);
+  if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
+    return Outcome::as_is();
+  }
+  return set_on(call, *walked, set);
+}
+
+/// With AT_EMPTY_PATH the working directory itself may be meant.
+void here_for_empty(DirFd dir, int flags, UserPath* path) {
+  bool empty = path->text.empty() && (flags & AT_EMPTY_PATH) != 0;
+  if (empty && dir.value == AT_FDCWD) path->text = ".";
+}
+
+Outcome chown_at(Call& call, DirFd dir, const UserPath& path, bool follow, uid_t uid, gid_t gid) {
+  SetAttr set;
+  if (uid != static_cast<uid_t>(-1)) set.uid = uid;
+  if (gid != static_cast<gid_t>(-1)) set.gid = gid;
+  return set_path(call, dir, path, follow, set);
+}
+
+Result<SetAttr> times_from(Call& call, uint64_t address) {
+  SetAttr set;
+  timespec now{0, UTIME_NOW};
+  if (address == 0) {
+    set.atime = now;
+    set.mtime = now;
+    return set;
+  }
+  timespec times[2];
+  TRY(call.memory().read(address, times, sizeof times));
+  for (const timespec& time : times) {
+    bool special = time.tv_nsec == UTIME_NOW || time.tv_nsec == UTIME_OMIT;
+    if (!special && (time.tv_nsec < 0 || time.tv_nsec > 999'999'999)) return Errno(EINVAL);
+  }
+  if (times[0].tv_nsec != UTIME_OMIT) set.atime = times[0];
+  if (times[1].tv_nsec != UTIME_OMIT) set.mtime = times[1];
+  return set;
+}
+
+Result<SetAttr> times_from_timeval(Call& call, uint64_t address) {
+  if (address == 0) return times_from(call, 0);
+  timeval times[2];
+  TRY(call.memory().read(address, times, sizeof times));
+  for (const timeval& time : times) {
+    if (time.tv_usec < 0 || time.tv_usec > 999'999) return Errno(EINVAL);
+  }
+  SetAttr set;
+  set.atime = timespec{times[0].tv_sec, times[0].tv_usec * 1000};
+  set.mtime = timespec{times[1].tv_sec, times[1].tv_usec * 1000};
+  return set;
+}
+
+Outcome utimes_at(Call& call, DirFd dir, const OptionalPath& path, bool follow,
+                  const Result<SetAttr>& set) {
+  if (!set.ok()) return Outcome::error(set.error());
+  if (!set->atime && !set->mtime) return Outcome::result(0);
+  if (path.null) return set_fd(call, dir.value, *set);
+  return set_path(call, dir, path.path, follow, *set);
+}
+
+Result<std::string> read_name(Call& call, uint64_t address) {
+  Result<std::string> name = call.memory().read_string(address, XATTR_NAME_MAX + 1);
+  if (!name.ok() && name.error() == ENAMETOOLONG) return Errno(ERANGE);
+  if (name.ok() && name->empty()) return Errno(ERANGE);
+  return name;
+}
+
+Outcome set_xattr_on(Call& call, const Walked& walked, Addr<char> name, Addr<char> value, size_t size,
+                     int flags) {
+  if (walked.fs().read_only()) return Outcome::error(EROFS);
+  Result<std::string> text = read_name(call, name.value);
+  if (!text.ok()) return Outcome::error(text.error());
+  if (size > XATTR_SIZE_MAX) return Outcome::error(E2BIG);
+  std::string bytes(size, '\0');
+  Result<void> read = call.memory().read(value.value, bytes.data(), size);
+  if (!read.ok()) return Outcome::error(read.error());
+  return Outcome::of(
+      walked.fs_mutable().setxattr(walked.path, *text, bytes, flags, call.caller()));
+}
+
+Outcome remove_xattr_on(Call& call, const Walked& walked, Addr<char> name) {
+  if (walked.fs().read_only()) return Outcome::error(EROFS);
+  Result<std::string> text = read_name(call, name.value);
+  if (!text.ok()) return Outcome::error(text.error());
+  return Outcome::of(walked.fs_mutable().removexattr(walked.path, *text, call.caller()));
+}
+
+/// Walks for an xattr call and hands over to `change` where the call can't run natively.
+template <typename Change>
+Outcome xattr_path(Call& call, const UserPath& path, bool follow, Change change) {
+  WalkFlags flags;
+  flags.follow = follow;
+  Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
+  if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
+  return change(*walked);
+}
+
+template <typename Change>
+Outcome xattr_fd(Call& call, int fd, Change change) {
+  if (call.is_path_only(fd)) return Outcome::as_is();
+  Result<Walked> walked = call.walk_fd(fd);
+  if (!shown(walked)) return unshown(call, fd);
+  if (walked->native() || (walked->found.in_place && walked->found.meta_host.empty())) {
+    return Outcome::as_is();
+  }
+  return change(*walked);
+}
+
+Outcome get_xattr_path(Call& call, const UserPath& path, bool follow) {
+  WalkFlags flags;
+  flags.follow = follow;
+  Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->found.meta_host.empty()) return call.run_on(*walked, path);
+  return Outcome::rewritten().path(path.argument, walked->found.meta_host);
+}
+
+}  // namespace
+
+Outcome sys_chmod(Call& call, UserPath path, mode_t mode) {
+  return sys_fchmodat(call, {AT_FDCWD}, std::move(path), mode);
+}
+
+Outcome sys_fchmodat(Call& call, DirFd dir, UserPath path, mode_t mode) {
+  SetAttr set;
+  set.mode = mode & 07777;
+  return set_path(call, dir, path, true, set);
+}
+
+Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, mode_t mode, int flags) {
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
+  SetAttr set;
+  set.mode = mode & 07777;
+  here_for_empty(dir, flags, &path);
+  if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) return set_fd(call, dir.value, set);
+  bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
+  if (!follow) {
+    WalkFlags how;
+    how.follow = false;
+    how.want_exists = true;
+    Result<Walked> walked = call.walk(dir, path, how);
+    if (walked.ok() && walked->found.type == NodeType::kSymlink) return Outcome::error(EOPNOTSUPP);
+  }
+  return set_path(call, dir, path, follow, set);
+}
+
+Outcome sys_fchmod(Call& call, Fd fd, mode_t mode) {
+  SetAttr set;
+  set.mode = mode & 07777;
+  return set_fd(call, fd.value, set);
+}
+
+Outcome sys_chown(Call& call, UserPath path, uid_t uid, gid_t gid) {
+  return chown_at(call, {AT_FDCWD}, path, true, uid, gid);
+}
+
+Outcome sys_lchown(Call& call, UserPath path, uid_t uid, gid_t gid) {
+  return chown_at(call, {AT_FDCWD}, path, false, uid, gid);
+}
+
+Outcome sys_fchown(Call& call, Fd fd, uid_t uid, gid_t gid) {
+  SetAttr set;
+  if (uid != static_cast<uid_t>(-1)) set.uid = uid;
+  if (gid != static_cast<gid_t>(-1)) set.gid = gid;
+  return set_fd(call, fd.value, set);
+}
+
+Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, int flags) {
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
+  here_for_empty(dir, flags, &path);
+  if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
+    return sys_fchown(call, {dir.value}, uid, gid);
+  }
+  return chown_at(call, dir, path, (flags & AT_SYMLINK_NOFOLLOW) == 0, uid, gid);
+}
+
+Outcome sys_utime(Call& call, UserPath path, Addr<utimbuf> times) {
+  SetAttr set;
+  set.atime = set.mtime = timespec{0, UTIME_NOW};
+  if (times) {
+    Result<utimbuf> read = call.memory().get<utimbuf>(times.value);
+    if (!read.ok()) return Outcome::error(read.error());
+    set.atime = timespec{read->actime, 0};
+    set.mtime = timespec{read->modtime, 0};
+  }
+  return set_path(call, {AT_FDCWD}, path, true, set);
+}
+
+Outcome sys_utimes(Call& call, UserPath path, Addr<timeval> times) {
+  return utimes_at(call, {AT_FDCWD}, {false, std::move(path)}, true,
+                   times_from_timeval(call, times.value));
+}
+
+Outcome sys_futimesat(Call& call, DirFd dir, OptionalPath path, Addr<timeval> times) {
+  return utimes_at(call, dir, path, true, times_from_timeval(call, times.value));
+}
+
+Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, int flags) {
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
+  if (!path.null) here_for_empty(dir, flags, &path.path);
+  if (!path.null && path.path.text.empty() && (flags & AT_EMPTY_PATH) != 0) path.null = true;
+  return utimes_at(call, dir, path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
+                   times_from(call, times.value));
+}
+
+Outcome sys_truncate(Call& call, UserPath path, int64_t size) {
+  if (size < 0) return Outcome::error(EINVAL);
+  SetAttr set;
+  set.size = static_cast<uint64_t>(size);
+  return set_path(call, {AT_FDCWD}, path, true, set);
+}
+
+Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
+                     int flags) {
+  return xattr_path(call, path, true, [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, value, size, flags);
+  });
+}
+
+Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
+                      int flags) {
+  return xattr_path(call, path, false, [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, value, size, flags);
+  });
+}
+
+Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, int flags) {
+  return xattr_fd(call, fd.value, [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, value, size, flags);
+  });
+}
+
+Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name) {
+  return xattr_path(call, path, true,
+                    [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
+}
+
+Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name) {
+  return xattr_path(call, path, false,
+                    [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
+}
+
+Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
+  return xattr_fd(call, fd.value,
+                  [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
+}
+
+Outcome sys_getxattr(Call& call, UserPath path) { return get_xattr_path(call, path, true); }
+Outcome sys_lgetxattr(Call& call, UserPath path) { return get_xattr_path(call, path, false); }
+
+Outcome sys_fgetxattr(Call& call, Fd fd) {
+  (void)call;
+  (void)fd;
+  return Outcome::as_is();
+}
+
+Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
+  (void)request;
+  (void)argument;
+  // Only requests that change an inode through a descriptor opened for reading arrive here.
+  Result<Walked> walked = call.walk_fd(fd.value);
+  if (!shown(walked)) return unshown(call, fd.value);
+  if (walked->native() || walked->found.in_place) return Outcome::as_is();
+  return Outcome::error(walked->fs().read_only() ? EROFS : EOPNOTSUPP);
+}
+
+}  // namespace viewsh

@@ -1,0 +1,287 @@
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/path.h"
+#include "syscalls/handlers.h"
+#include "syscalls/proc_view.h"
+
+namespace viewsh {
+
+namespace {
+
+/// Walks to a name that is to be made or removed: a link in the last place is the name itself.
+Result<Walked> walk_name(Call& call, DirFd dir, const UserPath& path) {
+  WalkFlags flags;
+  flags.follow = false;
+  return call.walk(dir, path, flags);
+}
+
+bool is_directory(const Walked& walked) {
+  Result<Attr> attr = walked.fs_mutable().getattr(walked.path);
+  return attr.ok() && S_ISDIR(attr->stx_mode);
+}
+
+/// A new name is to be made: EEXIST where there is one already and the file system can't say so
+/// itself because the path ends in "." or "..".
+template <typename Make>
+Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, Make make) {
+  // mkdir(2) takes a trailing slash: the name itself is meant, not what a link there leads to.
+  UserPath name = path;
+  if (directory) {
+    while (name.text.size() > 1 && name.text.back() == '/') name.text.pop_back();
+  }
+  Result<Walked> walked = walk_name(call, dir, name);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->fs().read_only() && walked->found.kind == Found::Kind::kNode && !walked->found.exists) {
+    Result<Attr> there = walked->fs_mutable().getattr(walked->path);
+    if (!there.ok() && there.error() == ENOENT) walked->found.kind = Found::Kind::kMissing;
+  }
+  bool missing = walked->found.kind == Found::Kind::kMissing;
+  if (!missing && (walked->ends_in_dot || walked->view_path == "/" || walked->path.empty())) {
+    return Outcome::error(EEXIST);
+  }
+  if (missing && walked->ends_in_dot) return Outcome::error(ENOENT);
+  if (walked->native()) return call.change_on(*walked, path);
+  if (missing && walked->must_be_dir && !directory) return Outcome::error(ENOENT);
+  if (walked->fs().read_only()) return Outcome::error(missing ? EROFS : EEXIST);
+  return Outcome::of(make(walked->fs_mutable(), walked->path));
+}
+
+Outcome mknod_at(Call& call, DirFd dir, const UserPath& path, mode_t mode, unsigned dev) {
+  // The kernel's own encoding of a 32-bit device number is that of makedev() below 12 bits each.
+  return make_name(call, dir, path, false, [&](FileSystem& fs, const std::string& name) {
+    mode_t wanted = (mode & S_IFMT) == 0 ? (mode | S_IFREG) : mode;
+    return fs.mknod(name, wanted, static_cast<dev_t>(dev), call.caller());
+  });
+}
+
+Outcome mkdir_at(Call& call, DirFd dir, const UserPath& path, mode_t mode) {
+  return make_name(call, dir, path, true, [&](FileSystem& fs, const std::string& name) {
+    return fs.mkdir(name, mode, call.caller());
+  });
+}
+
+Outcome symlink_at(Call& call, const UserPath& target, DirFd dir, const UserPath& path) {
+  if (target.text.empty()) return Outcome::error(ENOENT);
+  return make_name(call, dir, path, false, [&](FileSystem& fs, const std::string& name) {
+    return fs.symlink(name, target.text, call.caller());
+  });
+}
+
+/// Runs natively with an exit stop that tells the session of a success.
+Outcome natively_then(Call& call, const Walked& walked, const UserPath& path,
+                      std::function<void()> success) {
+  Outcome out = call.change_on(walked, path);
+  out.then([success = std::move(success)](long result) {
+    if (result == 0) success();
+    return result;
+  });
+  return out;
+}
+
+Outcome unlink_at(Call& call, DirFd dir, const UserPath& path) {
+  Result<Walked> walked = walk_name(call, dir, path);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->path.empty() && walked->view_path != "/") return Outcome::error(EBUSY);
+  if (walked->native()) return call.change_on(*walked, path);
+  if (walked->fs().read_only()) return Outcome::error(EROFS);
+  if (walked->must_be_dir) {
+    return Outcome::error(is_directory(*walked) ? EISDIR : ENOTDIR);
+  }
+  return Outcome::of(walked->fs_mutable().unlink(walked->path, call.caller()));
+}
+
+Outcome rmdir_at(Call& call, DirFd dir, const UserPath& path) {
+  UserPath name = path;
+  while (name.text.size() > 1 && name.text.back() == '/') name.text.pop_back();
+  std::string_view last = base_name(name.text);
+  if (last == ".") return Outcome::error(EINVAL);
+  if (last == "..") return Outcome::error(ENOTEMPTY);
+  Result<Walked> walked = walk_name(call, dir, name);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->view_path == "/" || call.view().has_mount_at_or_below(walked->view_path)) {
+    return Outcome::error(EBUSY);
+  }
+  Session& session = call.session();
+  std::string view_path = walked->view_path;
+  if (walked->native()) {
+    return natively_then(call, *walked, path,
+                         [&session, view_path] { session.directory_removed(view_path); });
+  }
+  if (walked->fs().read_only()) return Outcome::error(EROFS);
+  Result<void> done = walked->fs_mutable().rmdir(walked->path, call.caller());
+  if (done.ok()) session.directory_removed(view_path);
+  return Outcome::of(done);
+}
+
+struct TwoNames {
+  Walked from;
+  Walked to;
+};
+
+bool ends_in_dots(std::string_view text) {
+  while (text.size() > 1 && text.back() == '/') text.remove_suffix(1);
+  std::string_view last = base_name(text);
+  return last == "." || last == "..";
+}
+
+UserPath without_slashes(const UserPath& path, bool* had) {
+  UserPath out = path;
+  while (out.text.size() > 1 && out.text.back() == '/') {
+    out.text.pop_back();
+    *had = true;
+  }
+  return out;
+}
+
+Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const UserPath& from_path,
+                       const UserPath& to_path, unsigned flags) {
+  bool from_dir = is_directory(from);
+  bool to_dir = (flags & 2U) != 0 && is_directory(to);
+  Session& session = call.session();
+  auto moved = [&session, from_dir, to_dir, a = from.view_path, b = to.view_path] {
+    if (to_dir) session.directory_moved(b, "/\x01");
+    if (from_dir) session.directory_moved(a, b);
+    if (to_dir) session.directory_moved("/\x01", a);
+  };
+  if (from.native()) {
+    Outcome out;
+    if (!from.identity || !to.identity) {
+      out = Outcome::rewritten().path(from_path.argument, host_text(from)).path(to_path.argument, host_text(to));
+    }
+    out.changes_host = true;
+    out.then([moved](long result) {
+      if (result == 0) moved();
+      return result;
+    });
+    return out;
+  }
+  if (from.fs().read_only()) return Outcome::error(EROFS);
+  Result<void> done = from.fs_mutable().rename(from.path, to.path, flags, call.caller());
+  if (done.ok()) moved();
+  return Outcome::of(done);
+}
+
+Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
+                  const UserPath& to_path, unsigned flags) {
+  constexpr unsigned kNoReplace = 1;
+  constexpr unsigned kExchange = 2;
+  if ((flags & ~(kNoReplace | kExchange | 4U)) != 0) return Outcome::error(EINVAL);
+  if ((flags & kExchange) != 0 && (flags & kNoReplace) != 0) return Outcome::error(EINVAL);
+  bool from_slash = false;
+  bool to_slash = false;
+  UserPath from_name = without_slashes(from_path, &from_slash);
+  UserPath to_name = without_slashes(to_path, &to_slash);
+  Result<Walked> from = walk_name(call, from_dir, from_name);
+  if (!from.ok()) return Outcome::error(from.error());
+  Result<Walked> to = walk_name(call, to_dir, to_name);
+  if (!to.ok()) return Outcome::error(to.error());
+  if (ends_in_dots(from_path.text) || ends_in_dots(to_path.text)) return Outcome::error(EBUSY);
+  if (from->mount != to->mount) return Outcome::error(EXDEV);
+  if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (call.view().has_mount_at_or_below(from->view_path) ||
+      call.view().has_mount_at_or_below(to->view_path)) {
+    return Outcome::error(EBUSY);
+  }
+  from->must_be_dir = from_slash;
+  to->must_be_dir = to_slash;
+  if ((from_slash || to_slash) && !from->native()) {
+    Result<Attr> attr = from->fs_mutable().getattr(from->path);
+    if (!attr.ok()) return Outcome::error(attr.error());
+    if (!S_ISDIR(attr->stx_mode)) return Outcome::error(ENOTDIR);
+  }
+  return rename_checked(call, *from, *to, from_path, to_path, flags);
+}
+
+Outcome link_descriptor(Call& call, const std::string& fd_path, const Walked& to,
+                        const UserPath& to_path, unsigned from_argument) {
+  if (to.native()) {
+    Outcome out = Outcome::rewritten().path(from_argument, fd_path).path(to_path.argument, host_text(to));
+    out.arguments[4] = AT_SYMLINK_FOLLOW;
+    out.changes_host = true;
+    return out;
+  }
+  if (to.fs().read_only()) return Outcome::error(EROFS);
+  return Outcome::of(to.fs_mutable().link_host(fd_path, to.path, call.caller()));
+}
+
+Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
+                const UserPath& to_path, int flags) {
+  if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
+  Result<Walked> to = walk_name(call, to_dir, to_path);
+  if (!to.ok()) return Outcome::error(to.error());
+  if (to->found.kind == Found::Kind::kMissing && to->must_be_dir) return Outcome::error(ENOENT);
+  if (from_path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
+    // Needs CAP_DAC_READ_SEARCH; the kernel says ENOENT without it.
+    if (call.caller().uid != 0) return Outcome::error(ENOENT);
+    return link_descriptor(call, call.fd_path(from_dir.value), *to, to_path, 1);
+  }
+  WalkFlags how;
+  how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;
+  Result<Walked> from = call.walk(from_dir, from_path, how);
+  if (!from.ok()) return Outcome::error(from.error());
+  if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
+  if (from->mount != to->mount) return Outcome::error(EXDEV);
+  if (from->path.empty()) return Outcome::error(EPERM);
+  if (from->native()) {
+    Outcome out;
+    if (!from->identity || !to->identity) {
+      out = Outcome::rewritten().path(from_path.argument, host_text(*from)).path(to_path.argument, host_text(*to));
+    }
+    out.changes_host = true;
+    return out;
+  }
+  if (from->fs().read_only()) return Outcome::error(EROFS);
+  if (to->found.kind != Found::Kind::kMissing && to->ends_in_dot) return Outcome::error(EEXIST);
+  return Outcome::of(from->fs_mutable().link(from->path, to->path, call.caller()));
+}
+
+}  // namespace
+
+Outcome sys_mkdir(Call& call, UserPath path, mode_t mode) {
+  return mkdir_at(call, {AT_FDCWD}, path, mode);
+}
+Outcome sys_mkdirat(Call& call, DirFd dir, UserPath path, mode_t mode) {
+  return mkdir_at(call, dir, path, mode);
+}
+Outcome sys_mknod(Call& call, UserPath path, mode_t mode, unsigned dev) {
+  return mknod_at(call, {AT_FDCWD}, path, mode, dev);
+}
+Outcome sys_mknodat(Call& call, DirFd dir, UserPath path, mode_t mode, unsigned dev) {
+  return mknod_at(call, dir, path, mode, dev);
+}
+Outcome sys_rmdir(Call& call, UserPath path) { return rmdir_at(call, {AT_FDCWD}, path); }
+Outcome sys_unlink(Call& call, UserPath path) { return unlink_at(call, {AT_FDCWD}, path); }
+Outcome sys_unlinkat(Call& call, DirFd dir, UserPath path, int flags) {
+  if ((flags & ~AT_REMOVEDIR) != 0) return Outcome::error(EINVAL);
+  return (flags & AT_REMOVEDIR) != 0 ? rmdir_at(call, dir, path) : unlink_at(call, dir, path);
+}
+Outcome sys_rename(Call& call, UserPath from, UserPath to) {
+  return rename_at(call, {AT_FDCWD}, from, {AT_FDCWD}, to, 0);
+}
+Outcome sys_renameat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to) {
+  return rename_at(call, from_dir, from, to_dir, to, 0);
+}
+Outcome sys_renameat2(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to,
+                      unsigned flags) {
+  return rename_at(call, from_dir, from, to_dir, to, flags);
+}
+Outcome sys_link(Call& call, UserPath from, UserPath to) {
+  return link_at(call, {AT_FDCWD}, from, {AT_FDCWD}, to, 0);
+}
+Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, int flags) {
+  return link_at(call, from_dir, from, to_dir, to, flags);
+}
+Outcome sys_symlink(Call& call, UserPath target, UserPath path) {
+  return symlink_at(call, target, {AT_FDCWD}, path);
+}
+Outcome sys_symlinkat(Call& call, UserPath target, DirFd dir, UserPath path) {
+  return symlink_at(call, target, dir, path);
+}
+
+}  // namespace viewsh

@@ -1,0 +1,241 @@
+#include "syscalls/proc_view.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <climits>
+#include <fstream>
+#include <sstream>
+
+#include "base/path.h"
+#include "vfs/host_mounts.h"
+
+namespace viewsh {
+
+namespace {
+
+constexpr std::string_view kDeleted = " (deleted)";
+
+std::optional<pid_t> number(std::string_view text) {
+  pid_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<std::string> read_link(const std::string& path) {
+  char text[PATH_MAX + 32];
+  ssize_t n = readlink(path.c_str(), text, sizeof text);
+  if (n < 0) return std::nullopt;
+  return std::string(text, static_cast<size_t>(n));
+}
+
+/// The file that is open is the one that the path leads to now.
+bool same_file(const std::string& link, const std::string& host) {
+  struct stat open_one {};
+  struct stat named {};
+  // A link that is open by O_PATH is not followed any further.
+  return stat(link.c_str(), &open_one) == 0 && lstat(host.c_str(), &named) == 0 &&
+         !S_ISLNK(named.st_mode) && open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+/// Spaces and backslashes as in /proc/mounts. fstab(5).
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    switch (c) {
+      case ' ': out += "\\040"; break;
+      case '\t': out += "\\011"; break;
+      case '\n': out += "\\012"; break;
+      case '\\': out += "\\134"; break;
+      default: out += c;
+    }
+  }
+  return out.empty() ? "none" : out;
+}
+
+HostMount line_of(const Mount& mount, int id, int parent) {
+  HostMount line;
+  line.id = id;
+  line.parent = parent;
+  line.root = "/";
+  line.at = mount.at;
+  line.options = mount.fs->read_only() ? "ro" : "rw";
+  line.options += ",relatime";
+  line.type = mount.type;
+  line.source = escaped(mount.source);
+  line.super = mount.options.empty() ? (mount.fs->read_only() ? "ro" : "rw") : mount.options;
+  line.device = "0:1";
+  Result<Attr> attr = mount.fs->getattr("");
+  if (attr.ok()) {
+    line.device = std::to_string(attr->stx_dev_major) + ":" + std::to_string(attr->stx_dev_minor);
+  }
+  return line;
+}
+
+/// The view's mount table: the host's mounts that can be seen, then the view's own.
+std::vector<HostMount> view_mounts(const View& view) {
+  std::vector<HostMount> out;
+  constexpr int kFirstId = 1 << 20;
+  int root_id = kFirstId;
+  const auto& own = view.mounts();
+  const Mount& root = *own.front();
+  bool host_root = root.type == "host";
+  if (!host_root) out.push_back(line_of(root, root_id, root_id - 1));
+  int host_root_id = 0;
+  for (HostMount& line : read_host_mounts()) {
+    if (line.at == "/") host_root_id = line.id;
+    std::optional<std::string> seen = view.reverse(line.at);
+    if (!seen) continue;
+    if (*seen == "/" && !host_root) continue;
+    if (!host_root && line.parent == host_root_id) line.parent = root_id;
+    line.at = *seen;
+    if (host_root && *seen == "/") root_id = line.id;
+    out.push_back(std::move(line));
+  }
+  int id = kFirstId + 1;
+  for (const auto& mount : own) {
+    if (mount == own.front() || mount->internal) continue;
+    if (mount->type == "hide") continue;
+    out.push_back(line_of(*mount, id++, root_id));
+  }
+  return out;
+}
+
+std::string mounts_text(const View& view) {
+  std::string out;
+  for (const HostMount& line : view_mounts(view)) {
+    out += line.source + " " + escaped(line.at) + " " + line.type + " " + line.options + " 0 0\n";
+  }
+  return out;
+}
+
+std::string mountinfo_text(const View& view) {
+  std::string out;
+  for (const HostMount& line : view_mounts(view)) {
+    out += std::to_string(line.id) + " " + std::to_string(line.parent) + " " + line.device + " " +
+           line.root + " " + escaped(line.at) + " " + line.options + line.optional + " - " +
+           line.type + " " + line.source + " " + line.super + "\n";
+  }
+  return out;
+}
+
+/// Host paths at the end of the lines of maps and smaps become view paths.
+std::string maps_text(const std::string& host_file, const View& view) {
+  std::ifstream file(host_file);
+  std::string out;
+  std::string line;
+  while (std::getline(file, line)) {
+    size_t at = line.find('/');
+    bool range = line.find('-') != std::string::npos && line.find('-') < line.find(' ');
+    if (range && at != std::string::npos) {
+      std::string path = line.substr(at);
+      bool deleted = path.ends_with(kDeleted);
+      if (deleted) path.erase(path.size() - kDeleted.size());
+      if (std::optional<std::string> seen = view.reverse(path)) {
+        line = line.substr(0, at) + *seen + (deleted ? std::string(kDeleted) : "");
+      }
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+std::string status_text(const std::string& host_file) {
+  std::ifstream file(host_file);
+  std::string out;
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with("TracerPid:")) line = "TracerPid:\t0";
+    if (line.starts_with("Seccomp:")) line = "Seccomp:\t0";
+    if (line.starts_with("Seccomp_filters:")) line = "Seccomp_filters:\t0";
+    out += line + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string TaskProcView::self() const { return std::to_string(task_.tgid); }
+
+std::string TaskProcView::thread_self() const {
+  return std::to_string(task_.tgid) + "/task/" + std::to_string(task_.tid);
+}
+
+bool TaskProcView::hidden(std::string_view pid) const {
+  return pid == std::to_string(session_.engine_pid);
+}
+
+const Task* TaskProcView::owner(std::string_view inside, std::string_view* name) const {
+  std::vector<std::string_view> parts = components(inside);
+  if (parts.size() < 2) return nullptr;
+  std::optional<pid_t> pid = number(parts[0]);
+  size_t used = 1;
+  if (parts.size() > 3 && parts[1] == "task") {
+    pid = number(parts[2]);
+    used = 3;
+  }
+  *name = std::string_view(parts[used].data(),
+                           static_cast<size_t>(inside.data() + inside.size() - parts[used].data()));
+  return pid ? session_.task(*pid) : nullptr;
+}
+
+std::optional<std::string> TaskProcView::magic_target(std::string_view inside) const {
+  std::string_view name;
+  const Task* task = owner(inside, &name);
+  if (task != nullptr && name == "root") return task->fs->root;
+  if (task != nullptr && name == "cwd") return task->fs->cwd_gone ? std::nullopt : std::optional(task->fs->cwd);
+  if (task != nullptr && name == "exe") {
+    return task->mm->exe.empty() ? std::nullopt : std::optional(task->mm->exe);
+  }
+  std::string link = "/proc/" + std::string(inside);
+  std::optional<std::string> host = read_link(link);
+  if (!host || (*host)[0] != '/') return std::nullopt;
+  // What is open for writing already may be opened again as it is: a log file that came from
+  // outside as standard error, say. The link's own mode tells how the descriptor was opened.
+  struct stat how {};
+  if (lstat(link.c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0) {
+    struct stat object {};
+    if (stat(link.c_str(), &object) == 0 && S_ISREG(object.st_mode)) return std::nullopt;
+  }
+  std::optional<std::string> seen = session_.view_path_of(*host);
+  if (!seen || !same_file(link, *host)) return std::nullopt;
+  return seen;
+}
+
+std::optional<std::string> TaskProcView::magic_text(std::string_view inside) const {
+  if (!is_magic_name(inside)) return std::nullopt;
+  std::string_view name;
+  const Task* task = owner(inside, &name);
+  if (task == nullptr) return std::nullopt;
+  if (name == "root") return task->fs->root;
+  if (name == "cwd") return task->fs->cwd + (task->fs->cwd_gone ? std::string(kDeleted) : "");
+  if (name == "exe" && !task->mm->exe.empty()) return task->mm->exe;
+  std::optional<std::string> host = read_link("/proc/" + std::string(inside));
+  if (!host || (*host)[0] != '/') return std::nullopt;
+  bool deleted = host->ends_with(kDeleted);
+  if (deleted) host->erase(host->size() - kDeleted.size());
+  constexpr std::string_view kOurs = "/memfd:viewsh:";
+  if (host->starts_with(kOurs)) return host->substr(kOurs.size());
+  std::optional<std::string> seen = session_.view_path_of(*host);
+  if (!seen) return std::nullopt;
+  return *seen + (deleted ? std::string(kDeleted) : "");
+}
+
+Result<std::optional<std::string>> TaskProcView::content(std::string_view inside) const {
+  using Text = std::optional<std::string>;
+  std::string_view name;
+  const Task* task = owner(inside, &name);
+  if (task == nullptr) return Text();
+  std::string host = "/proc/" + std::string(inside);
+  if (name == "mounts") return Text(mounts_text(*session_.view));
+  if (name == "mountinfo") return Text(mountinfo_text(*session_.view));
+  if (name != "maps" && name != "smaps" && name != "numa_maps" && name != "status") return Text();
+  if (access(host.c_str(), R_OK) < 0) return Errno::last();
+  if (name == "status") return Text(status_text(host));
+  return Text(maps_text(host, *session_.view));
+}
+
+}  // namespace viewsh

@@ -1,0 +1,67 @@
+#include <linux/falloc.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+
+#include "syscalls/handlers.h"
+
+namespace viewsh {
+
+namespace {
+
+/// How many of `size` bytes may be written to what a descriptor refers to; nullopt: no limit there.
+std::optional<uint64_t> allowed(Call& call, int fd, uint64_t size) {
+  Result<Walked> walked = call.walk_fd(fd);
+  if (!walked.ok() || !walked->fs().quota()) return std::nullopt;
+  return walked->fs_mutable().reserve(size);
+}
+
+/// A call whose argument says how much it writes: shortened to what fits, as the kernel does it.
+Outcome shortened(Call& call, int fd, uint64_t size, unsigned argument) {
+  std::optional<uint64_t> fits = allowed(call, fd, size);
+  if (!fits || *fits >= size) return Outcome::as_is();
+  if (*fits == 0) return Outcome::error(ENOSPC);
+  return Outcome::rewritten().set(argument, *fits);
+}
+
+}  // namespace
+
+Outcome sys_quota_write(Call& call, Fd fd, uint64_t, uint64_t size) {
+  return shortened(call, fd.value, size, 2);
+}
+
+Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count) {
+  if (count <= 0 || count > IOV_MAX) return Outcome::as_is();
+  std::vector<iovec> parts(static_cast<size_t>(count));
+  if (!call.memory().read(vector, parts.data(), parts.size() * sizeof(iovec)).ok()) {
+    return Outcome::as_is();
+  }
+  uint64_t size = 0;
+  for (const iovec& part : parts) size += std::min<uint64_t>(part.iov_len, INT32_MAX);
+  std::optional<uint64_t> fits = allowed(call, fd.value, size);
+  if (!fits || *fits >= size) return Outcome::as_is();
+  // As many whole parts as fit; a short count is what the program then sees.
+  uint64_t used = 0;
+  uint64_t whole = 0;
+  while (whole < parts.size() && used + parts[whole].iov_len <= *fits) used += parts[whole++].iov_len;
+  if (whole == 0 || used == 0) return Outcome::error(ENOSPC);
+  return Outcome::rewritten().set(2, whole);
+}
+
+Outcome sys_quota_sendfile(Call& call, Fd to, Fd, uint64_t, uint64_t size) {
+  return shortened(call, to.value, size, 3);
+}
+
+Outcome sys_quota_copy(Call& call, Fd, uint64_t, Fd to, uint64_t, uint64_t size) {
+  return shortened(call, to.value, size, 4);
+}
+
+Outcome sys_quota_fallocate(Call& call, Fd fd, int mode, int64_t, int64_t size) {
+  constexpr int kFrees = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE;
+  if ((mode & kFrees) != 0 || size <= 0) return Outcome::as_is();
+  std::optional<uint64_t> fits = allowed(call, fd.value, static_cast<uint64_t>(size));
+  if (!fits || *fits >= static_cast<uint64_t>(size)) return Outcome::as_is();
+  return Outcome::error(ENOSPC);
+}
+
+}  // namespace viewsh

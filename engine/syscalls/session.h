@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "syscalls/task.h"
+#include "vfs/host_fs.h"
+#include "vfs/view.h"
+#include "viewsh/exec_format.h"
+
+namespace viewsh {
+
+/// The running view as the handlers see it: its mount table, its tasks, its credentials.
+struct Session {
+  std::shared_ptr<const View> view;
+  std::shared_ptr<PathCache> cache;
+  std::unordered_map<pid_t, std::unique_ptr<Task>> tasks;
+  std::vector<ExecFormats*> exec_formats;
+  pid_t engine_pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;
+  bool host_proc = true;      ///< /proc of the view is the host's procfs
+  std::string loader;         ///< host path of the program that starts foreign programs
+  std::string socket_dir;     ///< a short private directory for socket names; made when needed
+  std::unordered_map<std::string, std::string> socket_names;  ///< host socket path -> view name
+  int next_socket = 0;
+  /// Gives a task the affinity back that it believes to have.
+  std::function<void(Task&)> show_affinity;
+
+  /// Where the view shows one host object at several places (a bind, a merge): by which of them it
+  /// was opened last. Host path -> view path; kept only for such views, and bounded.
+  bool has_aliases = false;
+  std::unordered_map<std::string, std::string> opened_at;
+  void note_opened(const std::string& host, const std::string& view_path);
+  /// The view path of a host object: the one it was opened by, where that still holds.
+  std::optional<std::string> view_path_of(const std::string& host) const;
+
+  Caller caller(const Task& task) const { return {uid, gid, groups, task.fs->umask}; }
+  Task* task(pid_t tid) const {
+    auto it = tasks.find(tid);
+    return it == tasks.end() ? nullptr : it->second.get();
+  }
+  /// A directory moved in the view: working directories in it move along. rename(2).
+  void directory_moved(const std::string& from, const std::string& to);
+  /// A directory went: who works in it works nowhere. rmdir(2).
+  void directory_removed(const std::string& path);
+};
+
+}  // namespace viewsh

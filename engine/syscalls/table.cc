@@ -1,0 +1,71 @@
+#include "syscalls/table.h"
+
+#include <linux/fs.h>
+
+#include "syscalls/handlers.h"
+
+namespace viewsh {
+
+namespace {
+
+constexpr Row kRows[] = {
+#include "syscalls/table_rows.inc"
+};
+
+constexpr int kLastNumber = kRows[std::size(kRows) - 1].nr;
+
+}  // namespace
+
+std::span<const Row> table() { return kRows; }
+
+const Row* row_of(long nr) {
+  static const auto index = [] {
+    std::array<const Row*, kLastNumber + 1> rows{};
+    for (const Row& row : kRows) rows[static_cast<size_t>(row.nr)] = &row;
+    return rows;
+  }();
+  if (nr < 0 || nr > kLastNumber) return nullptr;
+  return index[static_cast<size_t>(nr)];
+}
+
+FilterPlan filter_plan(unsigned traps) {
+  FilterPlan plan;
+  plan.actions.assign(kLastNumber + 1, FilterAction::kEnosys);
+  for (const Row& row : kRows) {
+    FilterAction action = FilterAction::kAllow;
+    if (row.trap == Trap::kEnosys) {
+      action = FilterAction::kEnosys;
+    } else if ((static_cast<unsigned>(row.trap) & traps) != 0) {
+      action = FilterAction::kTrace;
+    }
+    plan.actions[static_cast<size_t>(row.nr)] = action;
+  }
+  constexpr int kIoctl = 16;
+  if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0) {
+    // Requests that change an inode although the descriptor is open for reading only.
+    plan.tests.push_back({kIoctl, 1,
+                          {static_cast<uint32_t>(FS_IOC_SETFLAGS), static_cast<uint32_t>(FS_IOC_SETVERSION),
+                           static_cast<uint32_t>(FS_IOC_FSSETXATTR)}});
+  }
+  if ((traps & static_cast<unsigned>(Trap::kPaths)) != 0) {
+    // BPF_OBJ_PIN and BPF_OBJ_GET name files; the other commands don't.
+    constexpr int kBpf = 321;
+    plan.tests.push_back({kBpf, 0, {6, 7}});
+    // PR_GET_DUMPABLE and PR_SET_DUMPABLE.
+    constexpr int kPrctl = 157;
+    plan.tests.push_back({kPrctl, 0, {3, 4}});
+    // send(2) names nobody.
+    constexpr int kSendto = 44;
+    plan.tests.push_back({kSendto, 4, {}});
+    // recv(2), and accept(2) of who doesn't ask for the peer's name.
+    constexpr int kRecvfrom = 45;
+    constexpr int kAccept = 43;
+    constexpr int kAccept4 = 288;
+    plan.tests.push_back({kRecvfrom, 4, {}});
+    plan.tests.push_back({kAccept, 1, {}});
+    plan.tests.push_back({kAccept4, 1, {}});
+  }
+  return plan;
+}
+
+}  // namespace viewsh

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "syscalls/call.h"
+#include "tracee/filter.h"
+
+namespace viewsh {
+
+/// Why a call is trapped: the part of a view that asks for it. A bit each.
+enum class Trap : uint8_t {
+  kSafe = 0,     ///< takes no path and changes no file's identity: runs as it is
+  kPaths = 1,    ///< names files; any view that is not empty
+  kObjects = 2,  ///< tells of or changes a node through a descriptor; a view with nodes of its own
+  kQuota = 4,    ///< lets a file grow; a view with a limited file system
+  kEnosys = 128, ///< not in a view: fails with ENOSYS
+};
+
+/// One system call. The table drives dispatch, filter, --trace, --stats and the docs.
+struct Row {
+  int nr;
+  std::string_view name;
+  Handler handler;
+  Trap trap;
+};
+
+/// All rows, by number. A call that isn't among them is ENOSYS.
+std::span<const Row> table();
+/// Null for a number that the table doesn't know.
+const Row* row_of(long nr);
+
+/// What the filter has to do for a view that needs these traps (bits of Trap).
+FilterPlan filter_plan(unsigned traps);
+
+}  // namespace viewsh

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "tracee/stopped.h"
+#include "tracee/stub.h"
+
+namespace viewsh {
+
+/// What CLONE_FS shares: the working directory and the umask. clone(2).
+struct FsContext {
+  std::string cwd = "/";   ///< canonical view path
+  std::string kernel_cwd;  ///< host path of the directory that the kernel holds as cwd
+  bool cwd_gone = false;   ///< removed in the view
+  std::string root = "/";   ///< view path. chroot(2)
+  mode_t umask = 022;
+};
+
+/// A mapping for large texts, and the task whose call uses it now (0: free).
+struct Scratch {
+  uint64_t at = 0;
+  size_t size = 0;
+  pid_t owner = 0;
+};
+
+/// What CLONE_VM shares: an address space, and what of ours lies in it.
+struct AddressSpace {
+  std::vector<StubArena> arenas;
+  std::vector<Scratch> scratch;  ///< mappings for texts too large for a slot
+  int lost_arenas = 0;   ///< in a row, found unwritable
+  UniqueFd mem;     ///< /proc/PID/mem, opened when first needed
+  std::string exe;  ///< view path of the program, as /proc/self/exe shows it
+  bool dumpable = true;  ///< as the program believes. prctl(2), PR_SET_DUMPABLE
+};
+
+/// The exec that a task is about to do.
+struct PendingExec {
+  std::string exe;       ///< view path of the program
+  std::string name;      ///< what AT_EXECFN has to say; empty: the kernel's is right
+  std::string comm;      ///< what the task's name has to be; empty: the kernel's is right
+  std::string interpreter;  ///< started by our loader: view path of the ELF interpreter
+  std::string program;      ///< and of the program
+};
+
+/// A call of ours that is under way in a stopped-then-resumed task.
+struct PendingCall {
+  Registers original;      ///< at the entry of the program's own call
+  uint64_t slot = 0;       ///< 0: none
+  uint64_t scratch = 0;    ///< 0: none
+  bool stub = false;       ///< returns through the slot's code; no exit stop
+  std::function<long(long)> at_exit;  ///< result of the call that ran -> result of the program's call
+  bool redo = false;       ///< after it the program's own call is made again
+  bool froze_cache = false;
+};
+
+/// How quickly a task's stops follow each other, and whether it is bound to the engine's processor.
+struct Pace {
+  int64_t last_stop_ns = 0;
+  int quick_stops = 0;
+  bool bound = false;
+  bool was_bound = false;  ///< `mask` is right; a fork under way may still copy the other one
+  cpu_set_t mask{};  ///< the task's own affinity while it is bound
+};
+
+/// A thread that we trace. Shared parts are shared_ptr, as the kernel shares them by clone flags.
+struct Task {
+  pid_t tid = 0;
+  pid_t tgid = 0;
+  std::shared_ptr<FsContext> fs;
+  std::shared_ptr<AddressSpace> mm;
+  std::optional<PendingCall> pending;
+  std::optional<PendingExec> exec;
+  bool known = false;    ///< its creator told of it
+  bool stopped = false;  ///< its first stop came before that; waits for it
+  Pace pace;
+  /// A wait that was made again after an ignored signal: until when it lasts at most.
+  struct Wait {
+    uint64_t stack = 0;
+    int64_t deadline_ns = 0;
+  };
+  std::optional<Wait> wait;
+};
+
+}  // namespace viewsh

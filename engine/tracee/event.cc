@@ -1,0 +1,63 @@
+#include "tracee/event.h"
+
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+
+namespace viewsh {
+
+namespace {
+
+Event::Kind kind_of_event(int event, int signal) {
+  switch (event) {
+    case PTRACE_EVENT_SECCOMP: return Event::Kind::kCall;
+    case PTRACE_EVENT_FORK:
+    case PTRACE_EVENT_VFORK:
+    case PTRACE_EVENT_CLONE: return Event::Kind::kClone;
+    case PTRACE_EVENT_EXEC: return Event::Kind::kExec;
+    case PTRACE_EVENT_STOP:
+      return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU
+                 ? Event::Kind::kGroupStop
+                 : Event::Kind::kStop;
+    default: return Event::Kind::kStop;
+  }
+}
+
+}  // namespace
+
+Event wait_event() {
+  Event event;
+  int status = 0;
+  pid_t tid = waitpid(-1, &status, __WALL);
+  if (tid < 0) {
+    event.kind = errno == EINTR ? Event::Kind::kInterrupted : Event::Kind::kNone;
+    return event;
+  }
+  event.tid = tid;
+  event.status = status;
+  if (!WIFSTOPPED(status)) {
+    event.kind = Event::Kind::kExited;
+    return event;
+  }
+  event.signal = WSTOPSIG(status);
+  int extended = status >> 16;
+  if (extended != 0) {
+    event.kind = kind_of_event(extended, event.signal);
+  } else if (event.signal == (SIGTRAP | 0x80)) {
+    event.kind = Event::Kind::kCallExit;
+  } else {
+    event.kind = Event::Kind::kSignal;
+  }
+  return event;
+}
+
+bool seize(pid_t tid) {
+  long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                 PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP |
+                 PTRACE_O_EXITKILL;
+  return ptrace(PTRACE_SEIZE, tid, nullptr, options) == 0;
+}
+
+}  // namespace viewsh

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <sys/types.h>
+
+namespace viewsh {
+
+/// What waitpid(2) told of a task. ptrace(2) under PTRACE_SEIZE.
+struct Event {
+  enum class Kind {
+    kNone,        ///< no task left (ECHILD)
+    kInterrupted, ///< a signal to the engine itself
+    kCall,        ///< seccomp stop at the entry of a trapped call
+    kCallExit,    ///< the end of a call that was resumed by kToExit
+    kSignal,      ///< about to be delivered: `signal`
+    kGroupStop,   ///< `signal` is the stopping one
+    kStop,        ///< PTRACE_EVENT_STOP: a new task's first stop, the end of a group-stop
+    kClone,       ///< fork, vfork, clone: the parent's side
+    kExec,
+    kExited,      ///< `status` as waitpid's, the task is gone
+  };
+  Kind kind = Kind::kNone;
+  pid_t tid = 0;
+  int signal = 0;
+  int status = 0;
+};
+
+/// Waits for the next event of any tracee or child.
+Event wait_event();
+
+/// Makes a child of ours a tracee with all options. False: errno tells.
+bool seize(pid_t tid);
+
+}  // namespace viewsh

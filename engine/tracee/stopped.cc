@@ -1,0 +1,31 @@
+#include "tracee/stopped.h"
+
+#include <sys/ptrace.h>
+
+namespace viewsh {
+
+bool Stopped::load() {
+  if (regs_) return true;
+  Registers regs{};
+  if (ptrace(PTRACE_GETREGS, tid_, nullptr, &regs) < 0) return false;
+  regs_ = regs;
+  return true;
+}
+
+Result<unsigned long> Stopped::event_message() const {
+  unsigned long message = 0;
+  if (ptrace(PTRACE_GETEVENTMSG, tid_, nullptr, &message) < 0) return Errno::last();
+  return message;
+}
+
+void Stopped::resume(Resume how, int signal) && {
+  if (dirty_ && regs_) ptrace(PTRACE_SETREGS, tid_, nullptr, &*regs_);
+  // The only failure is ESRCH: killed meanwhile; waitpid(2) tells of it.
+  switch (how) {
+    case Resume::kContinue: ptrace(PTRACE_CONT, tid_, nullptr, signal); break;
+    case Resume::kToExit: ptrace(PTRACE_SYSCALL, tid_, nullptr, signal); break;
+    case Resume::kListen: ptrace(PTRACE_LISTEN, tid_, nullptr, nullptr); break;
+  }
+}
+
+}  // namespace viewsh

@@ -1,0 +1,424 @@
+#include "tracer.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "syscalls/table.h"
+
+namespace viewsh {
+
+namespace {
+
+/// The kernel's own codes for "restart this call"; a tracer sees them, a program never. errno.h
+bool is_restart(long result) { return result <= -512 && result >= -516; }
+
+}  // namespace
+
+Tracer::Tracer(Session session, Report* report, bool kill_on_exit)
+    : session_(std::move(session)),
+      follower_(&session_),
+      report_(report),
+      kill_on_exit_(kill_on_exit) {
+  session_.show_affinity = [this](Task& task) {
+    follower_.let_go(task);
+    task.pace.was_bound = false;
+  };
+}
+
+int Tracer::run(pid_t leader, mode_t umask) {
+  leader_ = leader;
+  Task& first = adopt(leader);
+  first.tgid = leader;
+  first.known = true;
+  first.fs = std::make_shared<FsContext>();
+  first.fs->umask = umask;
+  first.fs->kernel_cwd = "/";
+  first.mm = std::make_shared<AddressSpace>();
+  catch_signals();
+  while (!session_.tasks.empty()) {
+    if (signal_is_pending()) forward_signal();
+    Event event = wait_event();
+    if (event.kind == Event::Kind::kNone) break;
+    if (event.kind == Event::Kind::kInterrupted) {
+      forward_signal();
+      continue;
+    }
+    handle(event);
+  }
+  return leader_status_;
+}
+
+Task& Tracer::adopt(pid_t tid) {
+  std::unique_ptr<Task>& slot = session_.tasks[tid];
+  if (!slot) {
+    slot = std::make_unique<Task>();
+    slot->tid = tid;
+  }
+  return *slot;
+}
+
+void Tracer::handle(const Event& event) {
+  if (event.kind == Event::Kind::kExited) return on_exited(event);
+  Stopped stopped(event.tid);
+  session_.cache->tick();
+  if (event.kind == Event::Kind::kExec) return on_exec(event.tid, std::move(stopped));
+  Task& task = adopt(event.tid);
+  if (!task.known) {
+    // A new task's first stop came before its creator's event.
+    task.stopped = true;
+    return;
+  }
+  follower_.on_stop(task);
+  switch (event.kind) {
+    case Event::Kind::kCall: return on_call(task, std::move(stopped));
+    case Event::Kind::kCallExit: return on_call_exit(task, std::move(stopped));
+    case Event::Kind::kSignal: return on_signal(task, std::move(stopped), event.signal);
+    case Event::Kind::kGroupStop: return on_group_stop(task, std::move(stopped), event.signal);
+    case Event::Kind::kClone: return on_clone(task, std::move(stopped));
+    default: return on_stop(task, std::move(stopped));
+  }
+}
+
+void Tracer::release(Task& task) {
+  PendingCall& pending = *task.pending;
+  if (pending.froze_cache) session_.cache->thaw();
+  if (pending.slot != 0) {
+    for (StubArena& arena : task.mm->arenas) {
+      if (arena.contains(pending.slot)) arena.release(pending.slot);
+    }
+  }
+  for (Scratch& scratch : task.mm->scratch) {
+    if (pending.scratch != 0 && scratch.at == pending.scratch) scratch.owner = 0;
+  }
+  task.pending.reset();
+}
+
+/// The task died in its call: whoever prepared it looks at how far it came.
+void Tracer::abandon(Task& task) {
+  if (!task.pending) return;
+  if (task.pending->at_exit) task.pending->at_exit(-EINTR);
+  release(task);
+}
+
+bool Tracer::settle(Task& task, Stopped& stopped) {
+  if (!task.pending) return false;
+  PendingCall pending = std::move(*task.pending);
+  task.pending.emplace();
+  task.pending->slot = pending.slot;
+  task.pending->scratch = pending.scratch;
+  task.pending->froze_cache = pending.froze_cache;
+  release(task);
+  if (!pending.stub || !stopped.load()) return false;
+  Registers& regs = stopped.regs();
+  if (regs.rip < pending.slot || regs.rip >= pending.slot + StubArena::kCodeSize) return false;
+  bool at_entry = regs.rip == pending.slot + StubArena::kEntryAt;
+  if (at_entry && static_cast<long>(regs.orig_rax) >= 0) regs.orig_rax = pending.original.orig_rax;
+  leave_stub(pending.original, pending.slot, &regs);
+  stopped.touch();
+  return at_entry;
+}
+
+void Tracer::on_call(Task& task, Stopped stopped) {
+  int64_t begin = report_->wants_time() ? monotonic_ns() : 0;
+  settle(task, stopped);
+  if (!stopped.load()) return;
+  const Registers& regs = stopped.regs();
+  long nr = static_cast<long>(regs.orig_rax);
+  const Row* row = row_of(nr);
+  if (row == nullptr || row->handler == nullptr) {
+    return apply(task, std::move(stopped), Outcome::error(ENOSYS));
+  }
+  ProcessMemory memory(task.tid);
+  Call call(session_, task, memory, regs);
+  if (report_->tracing()) call.keep_paths();
+  Outcome outcome = row->handler(call);
+  report_->trace(task.tid, *row, call, outcome);
+  if (begin != 0) report_->count(nr, outcome, monotonic_ns() - begin);
+  apply(task, std::move(stopped), std::move(outcome));
+}
+
+void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
+  switch (outcome.kind) {
+    case Outcome::Kind::kReturn: {
+      Registers& regs = stopped.regs();
+      regs.orig_rax = static_cast<unsigned long long>(-1);
+      regs.rax = static_cast<unsigned long long>(outcome.value);
+      stopped.touch();
+      return std::move(stopped).resume(Resume::kContinue, 0);
+    }
+    case Outcome::Kind::kRunAsIs: {
+      bool to_exit = static_cast<bool>(outcome.at_exit);
+      if (to_exit || outcome.changes_host) {
+        start_pending(task, stopped.regs(), 0, &outcome);
+      }
+      return std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
+    }
+    case Outcome::Kind::kRewritten: return apply_rewritten(task, std::move(stopped), std::move(outcome));
+    case Outcome::Kind::kNeedMemory:
+      return map_memory(task, std::move(stopped), static_cast<size_t>(outcome.value), false);
+  }
+}
+
+namespace {
+
+/// Lays the texts out from `at` on and points the argument registers (and pointers inside) there.
+std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs) {
+  std::string bytes;
+  for (const Outcome::Text& text : outcome.texts) {
+    bytes.resize((bytes.size() + 7) & ~size_t{7});
+    size_t from = bytes.size();
+    uint64_t here = at + from;
+    bytes.append(text.bytes);
+    for (const auto& [where, target] : text.pointers) {
+      uint64_t value = here + target;
+      memcpy(bytes.data() + from + where, &value, sizeof value);
+    }
+    argument_register(*regs, text.argument) = here;
+  }
+  return bytes;
+}
+
+size_t size_of(const std::vector<Outcome::Text>& texts) {
+  size_t size = 0;
+  for (const Outcome::Text& text : texts) size += text.bytes.size() + 8;
+  return size;
+}
+
+}  // namespace
+
+StubArena* Tracer::take_slot(Task& task, uint64_t* slot) {
+  for (StubArena& candidate : task.mm->arenas) {
+    if (std::optional<uint64_t> taken = candidate.take(task.tid)) {
+      *slot = *taken;
+      return &candidate;
+    }
+  }
+  return nullptr;
+}
+
+/// A mapping of at least this size that no other task's call uses.
+Scratch* Tracer::take_scratch(Task& task, size_t size) {
+  for (Scratch& scratch : task.mm->scratch) {
+    if (scratch.size >= size && (scratch.owner == 0 || scratch.owner == task.tid)) return &scratch;
+  }
+  return nullptr;
+}
+
+/// Writes a slot, and the texts into it or into the large mapping.
+bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Registers& original,
+                       const std::string& bytes, const Scratch* large) {
+  AddressSpace& mm = *task.mm;
+  if (!mm.mem) {
+    std::string path = "/proc/" + std::to_string(task.tid) + "/mem";
+    mm.mem.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  }
+  if (!arena.fill(mm.mem.get(), slot, original, large != nullptr ? std::string_view() : bytes)) {
+    return false;
+  }
+  return large == nullptr || ProcessMemory(task.tid).write(large->at, bytes.data(), bytes.size()).ok();
+}
+
+void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
+  size_t size = size_of(outcome.texts);
+  uint64_t slot = 0;
+  StubArena* arena = take_slot(task, &slot);
+  if (arena == nullptr) return map_memory(task, std::move(stopped), StubArena::kSize, true);
+  Scratch* large = size > StubArena::kDataSize ? take_scratch(task, size) : nullptr;
+  if (size > StubArena::kDataSize && large == nullptr) {
+    arena->release(slot);
+    return map_memory(task, std::move(stopped), (size + 8191) & ~size_t{4095}, false);
+  }
+  Registers original = stopped.regs();
+  Registers& regs = stopped.regs();
+  for (unsigned i = 0; i < 6; ++i) {
+    if (outcome.arguments[i]) argument_register(regs, i) = *outcome.arguments[i];
+  }
+  if (outcome.nr >= 0) regs.orig_rax = static_cast<unsigned long long>(outcome.nr);
+  std::string bytes = place_texts(large != nullptr ? large->at : slot + StubArena::kDataAt, outcome, &regs);
+  if (!fill_slot(task, *arena, slot, original, bytes, large)) {
+    // The program unmapped it: start over with a new one, unless that doesn't help either.
+    stopped.regs() = original;
+    arena->release(slot);
+    task.mm->arenas.clear();
+    task.mm->scratch.clear();
+    task.mm->mem.reset();
+    if (++task.mm->lost_arenas > 3) return apply(task, std::move(stopped), Outcome::error(EFAULT));
+    return map_memory(task, std::move(stopped), StubArena::kSize, true);
+  }
+  task.mm->lost_arenas = 0;
+  start_pending(task, original, slot, &outcome);
+  if (large != nullptr) {
+    large->owner = task.tid;
+    task.pending->scratch = large->at;
+  }
+  bool to_exit = !task.pending->stub;
+  if (!to_exit) regs.rip = slot + StubArena::kEntryAt;
+  stopped.touch();
+  std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
+}
+
+void Tracer::start_pending(Task& task, const Registers& original, uint64_t slot, Outcome* outcome) {
+  PendingCall& pending = task.pending.emplace();
+  pending.original = original;
+  pending.slot = slot;
+  pending.stub = slot != 0 && !outcome->at_exit;
+  pending.at_exit = std::move(outcome->at_exit);
+  if (outcome->changes_host) {
+    session_.cache->freeze();
+    pending.froze_cache = true;
+  }
+}
+
+void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
+  constexpr int kMmap = 9;
+  constexpr uint64_t kRead = 1;
+  constexpr uint64_t kWrite = 2;
+  constexpr uint64_t kExec = 4;
+  constexpr uint64_t kPrivateAnonymous = 0x22;
+  task.pending.emplace();
+  task.pending->original = stopped.regs();
+  task.pending->redo = true;
+  task.pending->at_exit = [mm = task.mm, size, arena](long result) {
+    if (result < 0 && result > -4096) return result;
+    if (arena) {
+      mm->arenas.emplace_back(static_cast<uint64_t>(result));
+    } else {
+      mm->scratch.push_back({static_cast<uint64_t>(result), size, 0});
+    }
+    return result;
+  };
+  Registers& regs = stopped.regs();
+  regs.orig_rax = kMmap;
+  regs.rdi = 0;
+  regs.rsi = size;
+  regs.rdx = kRead | (arena ? kExec : kWrite);
+  regs.r10 = kPrivateAnonymous;
+  regs.r8 = static_cast<unsigned long long>(-1);
+  regs.r9 = 0;
+  stopped.touch();
+  std::move(stopped).resume(Resume::kToExit, 0);
+}
+
+void Tracer::on_call_exit(Task& task, Stopped stopped) {
+  if (!stopped.load()) return;
+  if (!task.pending) return std::move(stopped).resume(Resume::kContinue, 0);
+  PendingCall pending = std::move(*task.pending);
+  task.pending.emplace();
+  task.pending->slot = pending.slot;
+  task.pending->scratch = pending.scratch;
+  task.pending->froze_cache = pending.froze_cache;
+  release(task);
+  Registers& regs = stopped.regs();
+  long result = static_cast<long>(regs.rax);
+  bool restart = is_restart(result);
+  if (pending.at_exit) {
+    long shown = pending.at_exit(restart ? -EINTR : result);
+    if (!restart) result = shown;
+  }
+  Registers back = pending.original;
+  back.rax = static_cast<unsigned long long>(result);
+  back.rcx = regs.rcx;
+  back.r11 = regs.r11;
+  if (pending.redo && (result >= 0 || result < -4095)) {
+    back.rip -= 2;  // the two bytes of the syscall instruction
+    back.rax = pending.original.orig_rax;
+    back.orig_rax = static_cast<unsigned long long>(-1);
+  }
+  regs = back;
+  stopped.touch();
+  std::move(stopped).resume(Resume::kContinue, 0);
+}
+
+void Tracer::on_stop(Task& task, Stopped stopped) {
+  settle(task, stopped);
+  std::move(stopped).resume(Resume::kContinue, 0);
+}
+
+void Tracer::on_clone(Task& task, Stopped stopped) {
+  settle(task, stopped);
+  Result<unsigned long> message = stopped.event_message();
+  if (!message.ok() || !stopped.load()) return std::move(stopped).resume(Resume::kContinue, 0);
+  const Registers& regs = stopped.regs();
+  uint64_t flags = 0;
+  constexpr int kClone = 56;
+  constexpr int kVfork = 58;
+  constexpr int kClone3 = 435;
+  switch (regs.orig_rax) {
+    case kClone: flags = regs.rdi; break;
+    case kVfork: flags = CLONE_VM | CLONE_VFORK; break;
+    case kClone3: {
+      Result<uint64_t> given = ProcessMemory(task.tid).get<uint64_t>(regs.rdi);
+      if (given.ok()) flags = *given;
+      break;
+    }
+    default: break;
+  }
+  auto tid = static_cast<pid_t>(*message);
+  Task& made = adopt(tid);
+  made.known = true;
+  made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
+  made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
+  if ((flags & CLONE_VM) != 0) {
+    made.mm = task.mm;
+  } else {
+    made.mm = std::make_shared<AddressSpace>();
+    made.mm->exe = task.mm->exe;
+    made.mm->dumpable = task.mm->dumpable;
+    for (const StubArena& arena : task.mm->arenas) made.mm->arenas.push_back(arena.forked());
+    made.mm->scratch = task.mm->scratch;
+    for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
+  }
+  follower_.on_clone(task, made);
+  if (made.stopped) {
+    made.stopped = false;
+    Stopped(tid).resume(Resume::kContinue, 0);
+  }
+  std::move(stopped).resume(Resume::kContinue, 0);
+}
+
+void Tracer::on_exec(pid_t tid, Stopped stopped) {
+  Result<unsigned long> former = stopped.event_message();
+  pid_t old = former.ok() ? static_cast<pid_t>(*former) : tid;
+  if (old != tid) {
+    // A thread that was not the leader took over the leader's id; the leader went without a word.
+    auto it = session_.tasks.find(old);
+    if (it != session_.tasks.end()) {
+      std::unique_ptr<Task> moved = std::move(it->second);
+      session_.tasks.erase(it);
+      auto leader = session_.tasks.find(tid);
+      if (leader != session_.tasks.end()) abandon(*leader->second);
+      follower_.on_renamed(old, tid);
+      moved->tid = tid;
+      session_.tasks[tid] = std::move(moved);
+    }
+  }
+  Task& task = adopt(tid);
+  if (task.pending) release(task);
+  task.mm = std::make_shared<AddressSpace>();
+  finish_exec(task, stopped);
+  std::move(stopped).resume(Resume::kContinue, 0);
+}
+
+void Tracer::on_exited(const Event& event) {
+  auto it = session_.tasks.find(event.tid);
+  if (event.tid == leader_) {
+    leader_gone_ = true;
+    leader_status_ = event.status;
+  }
+  if (it == session_.tasks.end()) return;
+  abandon(*it->second);
+  follower_.on_gone(*it->second);
+  session_.tasks.erase(it);
+  if (event.tid == leader_ && kill_on_exit_) {
+    for (const auto& [tid, task] : session_.tasks) kill(task->tgid, SIGKILL);
+  }
+}
+
+}  // namespace viewsh

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+
+#include "affinity.h"
+#include "report.h"
+#include "syscalls/session.h"
+#include "tracee/event.h"
+#include "tracee/stopped.h"
+
+namespace viewsh {
+
+/// The event loop of a view: takes stops, asks the table's handlers, applies their outcomes. The
+/// one place that resumes a tracee. Single-threaded.
+class Tracer {
+ public:
+  Tracer(Session session, Report* report, bool kill_on_exit);
+  /// Runs until the last task of the view is gone; the wait status of the first process.
+  int run(pid_t leader, mode_t umask);
+
+ private:
+  void handle(const Event& event);
+  void on_call(Task& task, Stopped stopped);
+  void on_call_exit(Task& task, Stopped stopped);
+  void on_signal(Task& task, Stopped stopped, int signal);
+  void on_group_stop(Task& task, Stopped stopped, int signal);
+  void on_stop(Task& task, Stopped stopped);
+  void on_clone(Task& task, Stopped stopped);
+  void on_exec(pid_t tid, Stopped stopped);
+  void on_exited(const Event& event);
+
+  /// A call under way ended, or was cut off, by the time of this stop: registers as the program
+  /// expects them. True: the call is made anew (it was restarted inside the stub).
+  bool settle(Task& task, Stopped& stopped);
+  void apply(Task& task, Stopped stopped, Outcome outcome);
+  void apply_rewritten(Task& task, Stopped stopped, Outcome outcome);
+  /// Makes the task map memory, then its own call again.
+  void map_memory(Task& task, Stopped stopped, size_t size, bool arena);
+  StubArena* take_slot(Task& task, uint64_t* slot);
+  bool fill_slot(Task& task, StubArena& arena, uint64_t slot, const Registers& original,
+                 const std::string& bytes, const Scratch* large);
+  Scratch* take_scratch(Task& task, size_t size);
+  /// Remembers what has to be done when the call that is resumed now is over.
+  void start_pending(Task& task, const Registers& original, uint64_t slot, Outcome* outcome);
+  void finish_exec(Task& task, Stopped& stopped);
+  Task& adopt(pid_t tid);
+  void catch_signals();
+  static bool signal_is_pending();
+  void forward_signal();
+  void release(Task& task);
+  void abandon(Task& task);
+
+  Session session_;
+  CpuFollower follower_;
+  Report* report_;
+  bool kill_on_exit_;
+  pid_t leader_ = 0;
+  int leader_status_ = 0;
+  bool leader_gone_ = false;
+};
+
+}  // namespace viewsh

@@ -1,0 +1,127 @@
+#include "vfs/view.h"
+
+#include <algorithm>
+
+#include "base/path.h"
+
+namespace viewsh {
+
+View::View(std::shared_ptr<const Mount> root) {
+  root_.mount = root;
+  order_.push_back(std::move(root));
+}
+
+void View::copy(const Node& from, Node* to) {
+  to->mount = from.mount;
+  to->names = from.names;
+  for (const auto& [name, child] : from.children) {
+    auto copied = std::make_unique<Node>();
+    copy(*child, copied.get());
+    to->children.emplace(name, std::move(copied));
+  }
+}
+
+std::shared_ptr<View> View::with(std::shared_ptr<const Mount> mount,
+                                 std::optional<MountName> name) const {
+  auto made = std::make_shared<View>(order_[0]);
+  copy(root_, &made->root_);
+  Node* node = &made->root_;
+  Node* parent = nullptr;
+  for (std::string_view part : components(mount->at)) {
+    auto it = node->children.find(part);
+    if (it == node->children.end()) {
+      it = node->children.emplace(std::string(part), std::make_unique<Node>()).first;
+    }
+    parent = node;
+    node = it->second.get();
+  }
+  node->children.clear();
+  node->names.clear();
+  node->mount = mount;
+  if (parent != nullptr && name) {
+    std::erase_if(parent->names, [&](const MountName& old) { return old.name == name->name; });
+    parent->names.push_back(*name);
+  }
+  made->order_.clear();
+  for (const auto& old : order_) {
+    if (!is_at_or_below(old->at, mount->at)) made->order_.push_back(old);
+  }
+  made->order_.push_back(std::move(mount));
+  return made;
+}
+
+const View::Node* View::node_at(std::string_view path) const {
+  const Node* node = &root_;
+  for (std::string_view part : components(path)) {
+    auto it = node->children.find(part);
+    if (it == node->children.end()) return nullptr;
+    node = it->second.get();
+  }
+  return node;
+}
+
+Location View::locate(std::string_view path) const {
+  const Node* node = &root_;
+  std::shared_ptr<const Mount> mount = root_.mount;
+  size_t i = 0;
+  size_t below = 0;
+  while (i < path.size()) {
+    if (path[i] == '/') {
+      ++i;
+      continue;
+    }
+    size_t end = std::min(path.find('/', i), path.size());
+    auto it = node->children.find(path.substr(i, end - i));
+    if (it == node->children.end()) break;
+    node = it->second.get();
+    i = end;
+    if (node->mount) {
+      mount = node->mount;
+      below = end;
+    }
+  }
+  std::string_view rest = path.substr(below);
+  if (!rest.empty() && rest[0] == '/') rest.remove_prefix(1);
+  return {std::move(mount), std::string(rest)};
+}
+
+namespace {
+
+bool any_mount(const View::Node& node) {
+  return node.mount || std::any_of(node.children.begin(), node.children.end(),
+                                   [](const auto& child) { return any_mount(*child.second); });
+}
+
+}  // namespace
+
+bool View::has_mount_at_or_below(std::string_view path) const {
+  const Node* node = node_at(path);
+  return node != nullptr && any_mount(*node);
+}
+
+bool View::is_mount_point(std::string_view path) const {
+  const Node* node = node_at(path);
+  return node != nullptr && node->mount;
+}
+
+std::optional<std::string> View::reverse(const std::string& host) const {
+  for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+    std::optional<std::string> inner = (*it)->fs->reverse(host);
+    if (!inner) continue;
+    std::string path = join_path((*it)->at, *inner);
+    if (order_.size() == 1 || locate(path).mount == *it) return path;
+  }
+  return std::nullopt;
+}
+
+bool View::fix_attr(Attr* attr) const {
+  return std::any_of(order_.rbegin(), order_.rend(),
+                     [attr](const auto& mount) { return mount->fs->fix_attr(attr); });
+}
+
+bool View::fixes_attr() const {
+  return std::any_of(order_.begin(), order_.end(),
+                     [](const auto& mount) { return mount->fs->fixes_attr(); });
+}
+
+}  // namespace viewsh

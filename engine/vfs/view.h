@@ -1,0 +1,75 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "viewsh/filesystem.h"
+
+namespace viewsh {
+
+/// A file system at a place of a view. What /proc/mounts tells of it stands here too.
+struct Mount {
+  std::string at;  ///< absolute canonical view path
+  std::shared_ptr<FileSystem> fs;
+  std::string type;
+  std::string source;
+  std::string options;  ///< comma separated, as shown
+  std::string layer;
+  int id = 0;
+  int parent_id = 0;
+  bool internal = false;  ///< a scaffold: directories that lead to a mount point that isn't there
+};
+
+/// A name that a directory of the view has (or has not) because of a mount right below it.
+struct MountName {
+  std::string name;
+  bool hidden = false;  ///< true: a name of the directory that must not be listed
+  NodeType type = NodeType::kDirectory;
+};
+
+/// One place of a view: a mount and a path in it.
+struct Location {
+  std::shared_ptr<const Mount> mount;
+  std::string path;  ///< of the mount's file system, canonical, "" its root
+};
+
+/// A mount table: immutable, shared. A mount makes a new View; the old one lives on in the file
+/// systems that were stacked on it. The root has always a mount.
+class View {
+ public:
+  /// A component of the tree of mount points.
+  struct Node {
+    std::shared_ptr<const Mount> mount;  ///< null: only leads to mounts below
+    std::map<std::string, std::unique_ptr<Node>, std::less<>> children;
+    std::vector<MountName> names;  ///< what a listing of this directory has to be corrected by
+  };
+
+  explicit View(std::shared_ptr<const Mount> root);
+  /// The view with one more mount, which covers what is at and below its place.
+  std::shared_ptr<View> with(std::shared_ptr<const Mount> mount, std::optional<MountName> name) const;
+
+  const Node* root() const { return &root_; }
+  /// The deepest node on the way to a canonical path that has one, and that of the exact path or null.
+  const Node* node_at(std::string_view path) const;
+  /// Mount and path in it of a canonical view path, without looking at any file system.
+  Location locate(std::string_view path) const;
+  bool has_mount_at_or_below(std::string_view path) const;
+  bool is_mount_point(std::string_view path) const;
+  /// The view path that shows a host object now.
+  std::optional<std::string> reverse(const std::string& host) const;
+  bool fix_attr(Attr* attr) const;
+  bool fixes_attr() const;
+  /// Oldest first, covered ones left out.
+  const std::vector<std::shared_ptr<const Mount>>& mounts() const { return order_; }
+
+ private:
+  static void copy(const Node& from, Node* to);
+  Node root_;
+  std::vector<std::shared_ptr<const Mount>> order_;
+};
+
+}  // namespace viewsh

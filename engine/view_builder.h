@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+#include "plugin_host.h"
+#include "vfs/host_fs.h"
+#include "vfs/view.h"
+
+namespace viewsh {
+
+/// What a specification became: the mount table and what the filter has to trap for it.
+struct BuiltView {
+  std::shared_ptr<const View> view;
+  std::shared_ptr<PathCache> cache;
+  std::vector<ExecFormats*> exec_formats;
+  unsigned traps = 0;  ///< bits of Trap; 0: nothing differs from the host
+  bool host_proc = true;
+};
+
+/// Makes the mounts of a specification in their order, each over the view so far. A mount point
+/// that isn't there gets a scaffold: an internal mount with the directories that lead to it.
+UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out);
+
+}  // namespace viewsh

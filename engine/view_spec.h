@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "viewsh/device.h"
+#include "viewsh/exec_format.h"
+
+namespace viewsh {
+
+/// Where a setting was written: "file:line:column" of a profile, or "--option VALUE".
+struct Place {
+  std::string text;
+};
+
+/// One item of `mounts`, paths expanded and absolute.
+struct MountSpec {
+  std::string type;  ///< bind cow merge hide tmpfs ...
+  std::string at;
+  std::vector<std::string> sources;
+  std::map<std::string, std::string> options;
+  std::string layer;
+  Place place;
+};
+
+struct DeviceSpec {
+  DeviceRequest request;
+  Place place;
+};
+
+struct BinfmtSpec {
+  ExecFormatSpec format;
+  Place place;
+};
+
+struct PluginSpec {
+  std::string name;  ///< of an installed plugin, or
+  std::string path;  ///< of a file
+  std::map<std::string, std::string> options;
+  Place place;
+};
+
+struct EnvSpec {
+  std::map<std::string, std::string> set;
+  std::vector<std::string> unset;
+  bool clear = false;
+};
+
+/// A view as it was asked for: what a profile and the options say after `extends`, expansion and
+/// defaults. A plain value; the command line makes it, the engine reads it.
+struct ViewSpec {
+  std::string name;
+  std::string description;
+  EnvSpec env;
+  std::string cwd;         ///< empty: the caller's
+  std::string root = "/";  ///< host directory that is the view's /
+  Place root_place;
+  std::vector<MountSpec> mounts;
+  std::vector<DeviceSpec> devices;
+  std::vector<BinfmtSpec> binfmt;
+  std::vector<PluginSpec> plugins;
+};
+
+/// What `run` does round the view.
+struct RunOptions {
+  std::vector<std::string> command;  ///< argv; [0] is searched in PATH of the view's environment
+  std::optional<std::string> trace;  ///< --trace: "" is standard error, else a file
+  bool stats = false;
+  bool kill_on_exit = false;
+};
+
+}  // namespace viewsh

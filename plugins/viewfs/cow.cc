@@ -1,0 +1,136 @@
+#include "cow.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "cow_fs.h"
+#include "cow_host.h"
+#include "layer.h"
+#include "subtree.h"
+
+namespace viewsh {
+namespace viewfs {
+
+CowFs::CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer)
+    : lower_(std::move(lower)), layer_(std::move(layer)) {
+  index_.on_remove = [this](Node* node) { unregister_node(node); };
+}
+
+CowFs::~CowFs() {
+  (void)shutdown();
+  index_.on_remove = nullptr;
+}
+
+std::string CowFs::start() {
+  const auto upper = lstat_at(layer_->upper_fd(), "");
+  if (!upper) return "upper: " + upper.error().message();
+  upper_dev_ = dev_of(*upper);
+  for (const Transaction& t : layer_->take_history()) index_.apply(t);
+  bool changed = index_.verify(layer_->upper_fd()) || !layer_->clean();
+  Node* root = index_.root();
+  if (!root->meta->origin) {
+    const auto attr = lower_->getattr("");
+    if (!attr) return attr.error().message();
+    const CopiedAttr copied = copy_attr(layer_->upper_fd(), ".", *attr, S_IRWXU);
+    if (const auto host = host_of_lower("")) copy_xattrs(*host, layer_->upper_path());
+    root->meta->origin = lower_state(*attr);
+    if (!copied.owner || !copied.mode) {
+      root->meta->mode = attr->stx_mode & 07777;
+      root->meta->uid = attr->stx_uid;
+      root->meta->gid = attr->stx_gid;
+    }
+    changed = true;
+  }
+  root->meta->upper_ino = upper->stx_ino;
+  index_.each([this](Node* node) { register_node(node); });
+  drop_stale_anchors();
+  if (changed) {
+    if (const auto done = layer_->compact(index_.snapshot(), false); !done) {
+      return "log: " + done.error().message();
+    }
+  }
+  return {};
+}
+
+void CowFs::drop_stale_anchors() {
+  std::set<std::string> wanted;
+  for (const auto& [key, linked] : index_.linked()) {
+    if (linked.anchor) wanted.insert(std::to_string(key.dev) + "-" + std::to_string(key.ino));
+  }
+  UniqueFd fd(openat(layer_->links_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
+  if (dir == nullptr) return;
+  fd.release();
+  while (const dirent* entry = readdir(dir)) {
+    if (wanted.count(entry->d_name) == 0) unlinkat(layer_->links_fd(), entry->d_name, 0);
+  }
+  closedir(dir);
+}
+
+Result<void> CowFs::shutdown() {
+  if (closed_) return {};
+  closed_ = true;
+  TRY(layer_->compact(index_.snapshot(), true));
+  return layer_->close();
+}
+
+Result<std::shared_ptr<FileSystem>> CowFs::subtree(const std::string& path) {
+  TRY(look_existing(path));
+  return make_subtree(shared_from_this(), path);
+}
+
+}  // namespace viewfs
+
+namespace {
+
+std::string relative(const std::string& at) {
+  return at.empty() || at[0] != '/' ? at : at.substr(1);
+}
+
+}  // namespace
+
+std::shared_ptr<FileSystem> mount_cow(const MountRequest& request, Host& host, MountError* error) {
+  using viewfs::Layer;
+  const auto fail = [&](Errno code, std::string text) {
+    *error = {code, std::move(text)};
+    return nullptr;
+  };
+  auto lower = request.below->subtree(relative(request.at));
+  if (!lower) return fail(lower.error(), "cow: " + request.at + ": " + lower.error().message());
+  viewfs::LayerSpec spec;
+  spec.durable = !request.layer.empty();
+  spec.create = true;
+  spec.view_id = host.view_id();
+  spec.at = request.at;
+  if (spec.durable) {
+    if (auto wrong = viewfs::check_layer_name(request.layer); !wrong.empty()) {
+      return fail(Errno(EINVAL), wrong);
+    }
+    spec.name = request.layer;
+    spec.dir = host.state_dir() + "/layers/" + request.layer;
+    const Caller self{.uid = geteuid(), .gid = getegid()};
+    const auto root = (*lower)->resolve("", "", {.follow_last = false}, self);
+    // A union, another layer or what ends with the view has no one place to commit to.
+    const bool host_tree = root && !root->attr_virtual && (*lower)->type() != "tmpfs";
+    if (host_tree) spec.lower = root->host;
+  } else {
+    auto scratch = host.scratch_dir("cow", false);
+    if (!scratch)
+      return fail(scratch.error(), "cow: no place for changes: " + scratch.error().message());
+    spec.name = "of this view";
+    spec.dir = *scratch;
+  }
+  auto layer = Layer::open(spec, error);
+  if (!layer) return nullptr;
+  auto fs = std::make_shared<viewfs::CowFs>(std::move(*lower), std::move(layer));
+  if (const std::string why = fs->start(); !why.empty()) {
+    return fail(Errno(EIO), "layer " + spec.name + ": " + why);
+  }
+  return fs;
+}
+
+}  // namespace viewsh

@@ -1,0 +1,259 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cow_fs.h"
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+void set_identity(Attr* attr, uint64_t dev, uint64_t ino) {
+  attr->stx_dev_major = static_cast<uint32_t>(dev >> 32);
+  attr->stx_dev_minor = static_cast<uint32_t>(dev);
+  attr->stx_ino = ino;
+}
+
+void set_time(statx_timestamp* t, int64_t ns) {
+  t->tv_sec = ns / 1000000000;
+  t->tv_nsec = static_cast<uint32_t>(ns % 1000000000);
+}
+
+void override_attr(const Meta& meta, Attr* attr) {
+  if (meta.mode) {
+    attr->stx_mode = static_cast<uint16_t>((attr->stx_mode & S_IFMT) | (*meta.mode & 07777));
+  }
+  if (meta.uid) attr->stx_uid = *meta.uid;
+  if (meta.gid) attr->stx_gid = *meta.gid;
+}
+
+/// The lower has a directory at the position of this node.
+bool covers_lower_dir(const Node& node) {
+  if (node.hidden) return node.hidden_state && S_ISDIR(node.hidden_state->mode);
+  return node.merged() && node.meta->redirect.empty();
+}
+
+}  // namespace
+
+const Attr* CowFs::lower_attr(Node* node) {
+  if (!node->lower_attr) {
+    const auto attr = lower_->getattr(Index::lower_path_of(node));
+    if (!attr) return nullptr;
+    node->lower_attr = std::make_unique<Attr>(*attr);
+  }
+  return node->lower_attr.get();
+}
+
+void CowFs::show_merged(Node* node, Attr* attr) {
+  const Attr* lower = lower_attr(node);
+  if (lower == nullptr) return;
+  if (nanoseconds(attr->stx_mtime) == nanoseconds(lower->stx_mtime) && !node->meta->changed) {
+    attr->stx_ctime = lower->stx_ctime;
+  }
+  attr->stx_btime = lower->stx_btime;
+  attr->stx_mask |= lower->stx_mask & STATX_BTIME;
+  attr->stx_size = lower->stx_size;
+  attr->stx_blocks = lower->stx_blocks;
+  attr->stx_nlink = lower->stx_nlink;
+  if (lower->stx_nlink < 2 || !node->children) return;
+  if (!node->links_known) {
+    node->links = 0;
+    for (const auto& [name, child] : *node->children) {
+      node->links += (child->is_dir() ? 1 : 0) - (covers_lower_dir(*child) ? 1 : 0);
+    }
+    node->links_known = true;
+  }
+  attr->stx_nlink += static_cast<uint32_t>(node->links);
+}
+
+void CowFs::fix_links(Attr* attr) const {
+  if (index_.linked().empty() || S_ISDIR(attr->stx_mode)) return;
+  const auto it = index_.linked().find({dev_of(*attr), attr->stx_ino});
+  if (it != index_.linked().end()) {
+    attr->stx_nlink -= static_cast<uint32_t>(it->second.covered);
+  }
+}
+
+void CowFs::show(Node* node, Attr* attr) {
+  const Meta* meta = node->meta.get();
+  if (meta == nullptr) return;
+  override_attr(*meta, attr);
+  if (!meta->origin) return;
+  const LowerState& origin = *meta->origin;
+  set_identity(attr, origin.dev, origin.ino);
+  if (node->merged()) {
+    show_merged(node, attr);
+    return;
+  }
+  if (meta->copied_ctime != 0 && meta->copied_ctime == nanoseconds(attr->stx_ctime)) {
+    set_time(&attr->stx_ctime, origin.ctime);
+  }
+  const auto& linked = index_.linked();
+  if (linked.empty()) return;
+  const auto it = linked.find({origin.dev, origin.ino});
+  if (it == linked.end()) return;
+  attr->stx_nlink += it->second.state.nlink - static_cast<uint32_t>(it->second.covered);
+  if (it->second.anchor) --attr->stx_nlink;
+}
+
+Result<Attr> CowFs::lower_attr_of(const Place& place) {
+  if (place.attr) return *place.attr;
+  return lower_->getattr(place.lower);
+}
+
+Result<Attr> CowFs::attr_of(const Place& place) {
+  if (place.what == Place::What::kAbsent) return Errno(ENOENT);
+  if (place.what == Place::What::kUpper) {
+    TRY_ASSIGN(Attr attr, lstat_at(layer_->upper_fd(), place.path));
+    show(place.node, &attr);
+    return attr;
+  }
+  TRY_ASSIGN(Attr attr, lower_attr_of(place));
+  fix_links(&attr);
+  if (place.what == Place::What::kRef) override_attr(*place.node->meta, &attr);
+  return attr;
+}
+
+Result<Attr> CowFs::getattr(const std::string& path) {
+  TRY_ASSIGN(const Place place, look(path));
+  return attr_of(place);
+}
+
+bool CowFs::fix_attr(Attr* attr) {
+  const uint64_t dev = dev_of(*attr);
+  if (dev == upper_dev_ && !by_upper_ino_.empty()) {
+    const auto it = by_upper_ino_.find(attr->stx_ino);
+    if (it != by_upper_ino_.end()) {
+      show(it->second, attr);
+      return true;
+    }
+  }
+  if (dev == upper_dev_ && !dead_.empty()) {
+    const auto it = dead_.find(attr->stx_ino);
+    if (it != dead_.end()) {
+      set_identity(attr, it->second.dev, it->second.ino);
+      return true;
+    }
+  }
+  // What the lower shows of its own object is what is known here.
+  const bool changed = lower_->fix_attr(attr);
+  if (S_ISDIR(attr->stx_mode)) {
+    const auto it = by_lower_dir_.find({dev_of(*attr), attr->stx_ino});
+    if (it == by_lower_dir_.end()) return changed;
+    auto shown = getattr(Index::path_of(it->second));
+    if (!shown) return changed;
+    *attr = *shown;
+    return true;
+  }
+  const uint32_t before = attr->stx_nlink;
+  fix_links(attr);
+  return changed || attr->stx_nlink != before;
+}
+
+void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
+  if (node == nullptr || !node->meta) return;
+  node->meta->upper_ino = upper_ino;
+  node->meta->copied_ctime = ctime;
+  dead_.erase(upper_ino);
+  register_node(node);
+}
+
+void CowFs::register_node(Node* node) {
+  const Meta* meta = node->meta.get();
+  if (meta == nullptr) return;
+  if (meta->upper_ino != 0) by_upper_ino_[meta->upper_ino] = node;
+  if (node->merged() && meta->origin) by_lower_dir_[{meta->origin->dev, meta->origin->ino}] = node;
+  if (!meta->redirect.empty()) redirects_[meta->redirect] = node;
+}
+
+void CowFs::unregister_node(Node* node) {
+  std::erase_if(pending_, [&](const Pending& p) { return p.dir == node; });
+  const Meta* meta = node->meta.get();
+  if (meta == nullptr) return;
+  const auto by_ino = by_upper_ino_.find(meta->upper_ino);
+  if (by_ino != by_upper_ino_.end() && by_ino->second == node) {
+    if (meta->origin) dead_[meta->upper_ino] = {meta->origin->dev, meta->origin->ino};
+    by_upper_ino_.erase(by_ino);
+  }
+  if (meta->origin) {
+    const auto by_dir = by_lower_dir_.find({meta->origin->dev, meta->origin->ino});
+    if (by_dir != by_lower_dir_.end() && by_dir->second == node) by_lower_dir_.erase(by_dir);
+  }
+  if (!meta->redirect.empty()) {
+    const auto by_path = redirects_.find(meta->redirect);
+    if (by_path != redirects_.end() && by_path->second == node) redirects_.erase(by_path);
+  }
+}
+
+void CowFs::forget_dead(std::string_view path) {
+  if (dead_.empty()) return;
+  const auto attr = lstat_at(layer_->upper_fd(), std::string(path));
+  if (attr) dead_.erase(attr->stx_ino);
+}
+
+void CowFs::apply(const Transaction& transaction) {
+  for (const Record& record : transaction.records) {
+    const bool node = record.op == Record::Op::kNode;
+    uint64_t ino = 0;
+    if (node) {
+      Node* old = index_.find(record.path);
+      if (old != nullptr && old->meta) {
+        ino = old->meta->upper_ino;
+        unregister_node(old);
+        dead_.erase(ino);
+      }
+    }
+    index_.apply(record);
+    if (node) register_node(index_.find(record.path));
+  }
+}
+
+Result<std::vector<DirEntry>> CowFs::list(const std::string& path) {
+  TRY_ASSIGN(const Place place, look_existing(path));
+  if (!place.is_dir()) return Errno(ENOTDIR);
+  if (place.what == Place::What::kLower) return lower_->list(place.lower);
+  Node* dir = place.node;
+  TRY(load(dir, path));
+  std::vector<DirEntry> out;
+  if (dir->merged()) {
+    TRY_ASSIGN(out, lower_->list(place.lower));
+    if (!dir->children || dir->children->empty()) return out;
+    std::erase_if(out, [&](const DirEntry& entry) {
+      const Node* node = dir->child(entry.name);
+      return node != nullptr && (node->hidden || node->present());
+    });
+  }
+  if (!dir->children) return out;
+  std::vector<size_t> unnumbered;
+  for (const auto& [name, child] : *dir->children) {
+    if (!child->present()) continue;
+    DirEntry& entry = out.emplace_back(DirEntry{std::string(name), 0, child->type});
+    if (child->meta && child->meta->origin) {
+      entry.ino = child->meta->origin->ino;
+    } else {
+      unnumbered.push_back(out.size() - 1);
+    }
+  }
+  number(path, unnumbered, &out);
+  return out;
+}
+
+/// The inode numbers of names in upper/: one by one, or of many by reading the directory.
+void CowFs::number(const std::string& path, const std::vector<size_t>& which,
+                   std::vector<DirEntry>* entries) {
+  constexpr size_t kFew = 4;
+  std::unordered_map<std::string, uint64_t> numbers;
+  if (which.size() > kFew) numbers = inode_numbers(layer_->upper_fd(), path);
+  for (const size_t i : which) {
+    DirEntry& entry = (*entries)[i];
+    const auto it = numbers.find(entry.name);
+    if (it != numbers.end()) {
+      entry.ino = it->second;
+    } else if (const auto attr = lstat_at(layer_->upper_fd(), join(path, entry.name))) {
+      entry.ino = attr->stx_ino;
+    }
+  }
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,211 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cow_index.h"
+#include "layer.h"
+#include "viewsh/filesystem.h"
+
+namespace viewsh::viewfs {
+
+/// The copy-on-write file system: a layer over a lower tree that is only ever read. What the layer
+/// knows is answered from the index; everything else is handed to the lower in one call.
+class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs> {
+ public:
+  CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer);
+  ~CowFs() override;
+  /// Reads the layer. Empty, or why it can't be used.
+  std::string start();
+
+  std::string_view type() const override { return "cow"; }
+  Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                        const Caller& caller) override;
+  Result<Attr> getattr(const std::string& path) override;
+  Result<std::vector<DirEntry>> list(const std::string& path) override;
+  std::optional<std::string> reverse(const std::string& host) override;
+  bool fix_attr(Attr* attr) override;
+  Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
+                             const Caller& caller) override;
+  void opened(const std::string& path, const OpenPlan& plan, bool success) override;
+  Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) override;
+  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
+                     const Caller& caller) override;
+  Result<void> symlink(const std::string& path, const std::string& target,
+                       const Caller& caller) override;
+  Result<void> link(const std::string& from, const std::string& to, const Caller& caller) override;
+  Result<void> link_host(const std::string& host_fd, const std::string& to,
+                         const Caller& caller) override;
+  Result<void> unlink(const std::string& path, const Caller& caller) override;
+  Result<void> rmdir(const std::string& path, const Caller& caller) override;
+  Result<void> rename(const std::string& from, const std::string& to, unsigned flags,
+                      const Caller& caller) override;
+  Result<void> setattr(const std::string& path, const SetAttr& set, const Caller& caller) override;
+  Result<void> setxattr(const std::string& path, const std::string& name, std::string_view value,
+                        int flags, const Caller& caller) override;
+  Result<void> removexattr(const std::string& path, const std::string& name,
+                           const Caller& caller) override;
+  Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
+  Result<std::string> watch(const std::string& path, const Caller& caller) override;
+  Result<void> shutdown() override;
+
+  /// For tests: the lower's paths and the layer's directory.
+  const Layer& layer() const { return *layer_; }
+
+ private:
+  /// Where a path leads.
+  struct Place {
+    enum class What : uint8_t { kAbsent, kUpper, kRef, kLower };
+    What what = What::kAbsent;
+    NodeType type = NodeType::kUnknown;
+    std::string path;
+    Node* node = nullptr;    ///< its node; for kAbsent one that hides, or null
+    bool has_lower = false;  ///< `lower` means something
+    std::string lower;       ///< lower path of the node, of the position where it is absent
+    bool position_has_lower = false;
+    std::string position_lower;  ///< lower path of the position, whatever was moved here
+    std::optional<Attr> attr;    ///< kLower: what the lower says
+
+    bool exists() const { return what != What::kAbsent; }
+    bool is_dir() const { return type == NodeType::kDirectory; }
+  };
+
+  // cow_resolve.cc
+  Result<Place> find_place(std::string_view path);
+  /// find_place(), and a look whether the lower has the node.
+  Result<Place> look(std::string_view path);
+  Result<Place> look_existing(std::string_view path);
+  Result<Found> resolve_lower(const std::string& lower, size_t used, std::string_view rest,
+                              ResolveFlags flags, const Caller& caller, const std::string& path);
+  Result<Found> found_node(Node* node, const std::string& path, const std::string& lower);
+  void drop_stale_anchors();
+  Result<void> load(Node* dir, std::string_view path);
+  Result<std::string> lower_host(Node* node, const std::string& lower);
+  Result<Found> found_in_lower(const std::string& lower);
+  Result<std::string> host_of_lower(const std::string& lower);
+  Result<std::string> link_target(Node* node, const std::string& path, const std::string& lower);
+  std::string upper_host(std::string_view path) const;
+  bool origin_is(const Node* node, const std::string& lower) const;
+  /// A lower name of an inode that was copied up under another name becomes a name of the copy.
+  Result<bool> materialise(const std::string& path, const Attr& lower_attr);
+  std::optional<std::string> view_of_lower(const std::string& lower);
+
+  // cow_attr.cc
+  Result<Attr> attr_of(const Place& place);
+  /// What the lower itself says of the node at a place that is the lower's.
+  Result<Attr> lower_attr_of(const Place& place);
+  void number(const std::string& path, const std::vector<size_t>& which,
+              std::vector<DirEntry>* entries);
+  void show(Node* node, Attr* attr);
+  void show_merged(Node* node, Attr* attr);
+  const Attr* lower_attr(Node* node);
+  void adopt(Node* node, uint64_t upper_ino, int64_t ctime);
+  void register_node(Node* node);
+  void unregister_node(Node* node);
+  void forget_dead(std::string_view path);
+  void apply(const Transaction& transaction);
+  void fix_links(Attr* lower_attr) const;
+  Result<void> change_attr_ref(const Place& place, const SetAttr& set);
+  Result<void> change_attr_upper(Place place, const SetAttr& set);
+  Result<void> set_dir_mode(const Place& place, mode_t mode);
+  Result<void> record_dir(const Place& place, bool mode);
+  Result<void> may_set_xattr(const Place& place, const std::string& name, const Caller& caller);
+  Result<void> may_set(const Place& place, const Attr& attr, const SetAttr& set,
+                       const Caller& caller);
+
+  // cow_permission.cc
+  Result<void> may_search(Node* dir, const Caller& caller);
+  /// Names may be made and removed in a directory. EACCES, EROFS.
+  Result<void> may_change(std::string_view dir_path, const Caller& caller);
+  Result<void> may_remove(const Place& victim, const Caller& caller);
+  Result<void> may_access(const Place& place, int mode, const Caller& caller);
+  Result<void> may_hardlink(const Place& from, const Caller& caller);
+
+  // cow_copy_up.cc
+  /// The directory, with all above it, is in upper/ afterwards.
+  Result<Node*> ensure_upper_dir(std::string_view path);
+  /// ensure_upper_dir(), true: it was not there, so that what was looked up may be out of date.
+  Result<bool> made_upper_dir(std::string_view path);
+  /// A regular file or symbolic link gets into upper/; a directory as a container.
+  Result<void> copy_up(Place* place, bool with_data);
+  Result<void> copy_up_dir(const std::string& path, const std::string& lower);
+  Result<void> install_copy(const Place& place, const std::string& temp, const Attr& from);
+  Result<std::string> make_container(const Attr& from, const std::string& host, Meta* meta);
+  /// Records for a lower or kRef name of a hard-linked inode that stops being one.
+  void cover(const Attr& lower_attr, bool copied, Transaction* transaction, int names = 1);
+  void drop_anchor(const Transaction& transaction);
+
+  // cow_change.cc
+  Result<void> may_create(const std::string& path, const Caller& caller);
+  /// A new name appeared in upper/.
+  Node* made(Node* dir, std::string_view name, NodeType type);
+  Result<std::string> make_dir_like_in(std::string_view dir, mode_t mode, mode_t mask, Attr* attr);
+  Result<void> make_locked_dir(const std::string& path, mode_t mode, mode_t mask);
+  Result<void> link_ref(const Place& from, const std::string& to);
+  Result<bool> view_empty(const Place& place);
+  /// The intent, the change of upper/, the index: all or nothing.
+  Result<void> change(const Transaction& transaction, const std::function<int()>& step);
+  void touch(std::string_view dir);
+  void announce_removal(const std::string& path);
+  /// A native call that needs no record of its own.
+  Result<void> plain_change(int result);
+  /// kHide for the position if the lower has the name there.
+  Result<void> hide_position(const Place& place, Transaction* transaction);
+
+  // cow_rename.cc
+  struct Move;
+  Result<bool> same_node(const Place& from, const Place& to);
+  Result<Meta> ref_meta(const Place& place);
+  std::optional<Meta> moved_meta(const Place& from, const Place& to) const;
+  Result<void> replace_target(const Place& to, Transaction* transaction);
+  Result<void> check_rename(Move* move, const Caller& caller);
+  Result<void> rename_upper(const Move& move);
+  Result<void> rename_lower_dir(const Move& move);
+  Result<void> rename_ref(const Move& move);
+  Result<void> exchange(Move* move);
+  Result<void> hold(Place* place);
+
+  // cow_open.cc
+  Result<OpenPlan> plan_create(const std::string& path, const OpenHow& how, const Caller& caller);
+  Result<OpenPlan> plan_existing(Place place, const OpenHow& how, const Caller& caller);
+
+  struct Pending {
+    std::string path;
+    Node* dir;
+    std::string name;
+    NodeType type;
+  };
+
+  std::shared_ptr<FileSystem> lower_;
+  std::unique_ptr<Layer> layer_;
+  Index index_;
+  uint64_t upper_dev_ = 0;
+  bool closed_ = false;
+  std::unordered_map<uint64_t, Node*> by_upper_ino_;
+  std::unordered_map<uint64_t, InodeKey> dead_;  ///< unlinked upper inodes that may still be open
+  std::unordered_map<InodeKey, Node*, InodeHash> by_lower_dir_;
+  std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
+  std::vector<Pending> pending_;
+};
+
+/// Keeps the times of a directory in upper/ over a change that the view doesn't see.
+class KeepTimes {
+ public:
+  KeepTimes(int upper_fd, std::string_view dir);
+  ~KeepTimes();
+  KeepTimes(const KeepTimes&) = delete;
+  KeepTimes& operator=(const KeepTimes&) = delete;
+
+ private:
+  int upper_fd_;
+  std::string dir_;
+  bool known_ = false;
+  timespec times_[2] = {};
+};
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,194 @@
+#include "cow_host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "unique_fd.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+timespec to_timespec(const statx_timestamp& t) {
+  return {.tv_sec = static_cast<time_t>(t.tv_sec), .tv_nsec = static_cast<long>(t.tv_nsec)};
+}
+
+constexpr uint64_t kWhole = 1 << 20;  ///< up to this size a file without holes is copied in one go
+
+Result<void> copy_by_buffer(int from, int to, off_t at, off_t end) {
+  std::vector<char> buffer(1 << 16);
+  while (at < end) {
+    const auto want = static_cast<size_t>(std::min<off_t>(end - at, 1 << 16));
+    const ssize_t n = pread(from, buffer.data(), want, at);
+    if (n < 0) return Errno::last();
+    if (n == 0) return {};
+    for (ssize_t done = 0; done < n;) {
+      const ssize_t w = pwrite(to, buffer.data() + done, static_cast<size_t>(n - done), at + done);
+      if (w < 0) return Errno::last();
+      done += w;
+    }
+    at += n;
+  }
+  return {};
+}
+
+Result<void> copy_extent(int from, int to, off_t at, off_t end) {
+  off_t in = at;
+  off_t out = at;
+  while (in < end) {
+    const ssize_t n = copy_file_range(from, &in, to, &out, static_cast<size_t>(end - in), 0);
+    if (n == 0) return copy_by_buffer(from, to, in, end);
+    if (n < 0) {
+      if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) return Errno::last();
+      return copy_by_buffer(from, to, in, end);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string at_path(int dir_fd, const std::string& path) {
+  std::string out = "/proc/self/fd/" + std::to_string(dir_fd);
+  if (!path.empty()) out += "/" + path;
+  return out;
+}
+
+Result<Attr> lstat_at(int dir_fd, const std::string& path) {
+  Attr attr{};
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT;
+  if (statx(dir_fd, path.c_str(), flags, STATX_BASIC_STATS | STATX_BTIME, &attr) < 0) {
+    return Errno::last();
+  }
+  return attr;
+}
+
+Result<std::string> read_link(int dir_fd, const std::string& path) {
+  std::string out(256, '\0');
+  for (;;) {
+    const ssize_t n = readlinkat(dir_fd, path.c_str(), out.data(), out.size());
+    if (n < 0) return Errno::last();
+    if (static_cast<size_t>(n) < out.size()) {
+      out.resize(static_cast<size_t>(n));
+      return out;
+    }
+    out.resize(out.size() * 2);
+  }
+}
+
+std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::string& path) {
+  std::unordered_map<std::string, uint64_t> out;
+  UniqueFd fd(openat(dir_fd, path.empty() ? "." : path.c_str(),
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
+  if (dir == nullptr) return out;
+  fd.release();
+  while (const dirent* entry = readdir(dir)) out.emplace(entry->d_name, entry->d_ino);
+  closedir(dir);
+  return out;
+}
+
+Result<void> copy_data(int from, int to, const Attr& attr) {
+  if (ioctl(to, FICLONE, from) == 0) return {};
+  const auto end = static_cast<off_t>(attr.stx_size);
+  if (attr.stx_blocks * 512 >= attr.stx_size && attr.stx_size <= kWhole) {
+    return copy_extent(from, to, 0, end);  // small and without holes
+  }
+  off_t at = 0;
+  while (at < end) {
+    const off_t data = lseek(from, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;
+    if (data < 0) {
+      TRY(copy_by_buffer(from, to, at, end));
+      break;
+    }
+    off_t hole = lseek(from, data, SEEK_HOLE);
+    if (hole < 0) hole = end;
+    TRY(copy_extent(from, to, data, std::min(hole, end)));
+    at = hole;
+  }
+  return from_libc(ftruncate(to, end));
+}
+
+std::map<std::string, std::string> read_xattrs(const std::string& path) {
+  std::map<std::string, std::string> out;
+  const ssize_t size = llistxattr(path.c_str(), nullptr, 0);
+  if (size <= 0) return out;
+  std::string names(static_cast<size_t>(size), '\0');
+  const ssize_t got = llistxattr(path.c_str(), names.data(), names.size());
+  if (got <= 0) return out;
+  names.resize(static_cast<size_t>(got));
+  for (size_t at = 0; at < names.size();) {
+    const std::string name = names.c_str() + at;
+    at += name.size() + 1;
+    if (name.rfind("user.", 0) != 0 && name.rfind("system.posix_acl_", 0) != 0) continue;
+    std::string value(65536, '\0');
+    const ssize_t n = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+    if (n >= 0) out[name] = value.substr(0, static_cast<size_t>(n));
+  }
+  return out;
+}
+
+void copy_xattrs(const std::string& from, const std::string& to) {
+  for (const auto& [name, value] : read_xattrs(from)) {
+    // Best effort: a layer's file system without xattrs is told about in the documentation.
+    (void)lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0);
+  }
+}
+
+Result<void> set_times(int dir_fd, const std::string& path, const Attr& from) {
+  const timespec times[2] = {to_timespec(from.stx_atime), to_timespec(from.stx_mtime)};
+  return from_libc(
+      utimensat(dir_fd, path.empty() ? "." : path.c_str(), times, AT_SYMLINK_NOFOLLOW));
+}
+
+CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode_t extra) {
+  CopiedAttr copied;
+  struct stat st {};
+  if (fstatat(dir_fd, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    copied.owner = st.st_uid == from.stx_uid && st.st_gid == from.stx_gid;
+    if (!copied.owner) {
+      const uid_t uid = st.st_uid == from.stx_uid ? static_cast<uid_t>(-1) : from.stx_uid;
+      copied.owner = fchownat(dir_fd, path.c_str(), uid, from.stx_gid, AT_SYMLINK_NOFOLLOW) == 0 ||
+                     (fchownat(dir_fd, path.c_str(), static_cast<uid_t>(-1), from.stx_gid,
+                               AT_SYMLINK_NOFOLLOW) == 0 &&
+                      st.st_uid == from.stx_uid);
+    }
+    const mode_t want = (from.stx_mode & 07777) | extra;
+    if (!S_ISLNK(st.st_mode)) {
+      if ((st.st_mode & 07777) != want) fchmodat(dir_fd, path.c_str(), want, 0);
+      copied.mode = extra == 0 || want == (from.stx_mode & 07777);
+    }
+  }
+  (void)set_times(dir_fd, path, from);
+  return copied;
+}
+
+Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
+                             const std::string& temp, bool with_data) {
+  if (S_ISLNK(attr.stx_mode)) {
+    TRY_ASSIGN(const std::string target, read_link(AT_FDCWD, host));
+    TRY(from_libc(symlinkat(target.c_str(), dir_fd, temp.c_str())));
+    return copy_attr(dir_fd, temp, attr, 0);
+  }
+  UniqueFd to(openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!to) return Errno::last();
+  if (with_data) {
+    UniqueFd from(open(host.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    Result<void> done = from ? copy_data(from.get(), to.get(), attr) : Errno::last();
+    if (!done) {
+      unlinkat(dir_fd, temp.c_str(), 0);
+      return done.error();
+    }
+  }
+  copy_xattrs(host, at_path(dir_fd, temp));
+  return copy_attr(dir_fd, temp, attr, 0);
+}
+
+}  // namespace viewsh::viewfs

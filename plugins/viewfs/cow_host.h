@@ -1,0 +1,47 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <unordered_map>
+
+#include "viewsh/filesystem.h"
+#include "viewsh/result.h"
+
+namespace viewsh::viewfs {
+
+/// lstat of a name below a directory descriptor; "" is the directory itself. statx(2).
+Result<Attr> lstat_at(int dir_fd, const std::string& path);
+/// Text of a symbolic link of any length. readlink(2).
+Result<std::string> read_link(int dir_fd, const std::string& path);
+
+/// The d_ino of every name in a directory; what can't be read is empty. readdir(3).
+std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::string& path);
+
+/// Copies the whole content of one open file to another, empty one: by sharing blocks where the
+/// file system can, else by copying what is not a hole. ENOSPC, EIO.
+Result<void> copy_data(int from, int to, const Attr& attr);
+/// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
+std::map<std::string, std::string> read_xattrs(const std::string& path);
+void copy_xattrs(const std::string& from, const std::string& to);
+
+/// What the copy of a node keeps of its attributes, and whether it took.
+struct CopiedAttr {
+  bool owner = true;
+  bool mode = true;
+};
+/// Sets group, mode (`extra` bits added) and times of a new node like those of `from`; `path` is
+/// not followed.
+CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode_t extra);
+/// Sets both times.
+Result<void> set_times(int dir_fd, const std::string& path, const Attr& from);
+
+/// A copy of `host` (regular file or link) as the new name `temp`, with data, attributes, xattrs.
+Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
+                             const std::string& temp, bool with_data);
+
+/// "/proc/self/fd/N/path", for calls that have no *at form.
+std::string at_path(int dir_fd, const std::string& path);
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,126 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cow_fs.h"
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+bool in_group(const Caller& caller, uint32_t gid) {
+  return caller.gid == gid ||
+         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
+}
+
+/// The permission bits' answer. path_resolution(7).
+bool bits_allow(uint32_t mode, uint32_t uid, uint32_t gid, int want, const Caller& caller) {
+  if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111) != 0;
+  uint32_t bits = mode & 7;
+  if (caller.uid == uid) {
+    bits = (mode >> 6) & 7;
+  } else if (in_group(caller, gid)) {
+    bits = (mode >> 3) & 7;
+  }
+  return (bits & static_cast<uint32_t>(want)) == static_cast<uint32_t>(want);
+}
+
+/// The process of the engine has the caller's rights, so the host can be asked.
+bool is_self(const Caller& caller) {
+  static const uid_t kSelf = geteuid();
+  return caller.uid == kSelf;
+}
+
+Result<void> ask_host(const std::string& host, int want) {
+  return from_libc(faccessat(AT_FDCWD, host.c_str(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
+}
+
+}  // namespace
+
+Result<void> CowFs::may_search(Node* dir, const Caller& caller) {
+  const Meta* meta = dir->meta.get();
+  if (meta == nullptr || !meta->mode || !meta->uid || !meta->gid || caller.uid == 0) return {};
+  if (bits_allow(*meta->mode | S_IFDIR, *meta->uid, *meta->gid, X_OK, caller)) return {};
+  // The bits know nothing of access control lists.
+  if (!meta->changed && is_self(caller) && dir->merged()) {
+    TRY_ASSIGN(const std::string host, lower_host(dir, Index::lower_path_of(dir)));
+    return ask_host(host, X_OK);
+  }
+  return Errno(EACCES);
+}
+
+Result<void> CowFs::may_access(const Place& place, int want, const Caller& caller) {
+  const Meta* meta = place.node == nullptr ? nullptr : place.node->meta.get();
+  const bool recorded = meta != nullptr && (meta->mode || meta->uid);
+  const bool from_lower =
+      place.what != Place::What::kUpper || (place.node->merged() && !(recorded && meta->changed));
+  if (from_lower && is_self(caller) && !(recorded && meta->changed)) {
+    std::string host;
+    if (place.what == Place::What::kUpper) {
+      TRY_ASSIGN(host, lower_host(place.node, place.lower));
+    } else {
+      TRY_ASSIGN(host, host_of_lower(place.lower));
+    }
+    return ask_host(host, want);
+  }
+  if (caller.uid == 0) return {};
+  if (place.what == Place::What::kUpper && !recorded && is_self(caller)) {
+    return from_libc(
+        faccessat(layer_->upper_fd(), place.path.c_str(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
+  }
+  TRY_ASSIGN(const Attr attr, attr_of(place));
+  if (!bits_allow(attr.stx_mode, attr.stx_uid, attr.stx_gid, want, caller)) return Errno(EACCES);
+  return {};
+}
+
+Result<void> CowFs::may_change(std::string_view dir_path, const Caller& caller) {
+  TRY_ASSIGN(const Place dir, find_place(dir_path));
+  if (dir.what == Place::What::kAbsent) return Errno(ENOENT);
+  Node* node = dir.what == Place::What::kUpper ? dir.node : nullptr;
+  if (node != nullptr && !node->is_dir()) return Errno(ENOTDIR);
+  const bool self = is_self(caller);
+  if (node != nullptr && self) {
+    if (node->may_change >= 0) return Errno(node->may_change);
+    const bool plain = !node->meta || (!node->merged() && !node->meta->mode && !node->meta->uid);
+    if (plain) return {};
+  }
+  const auto answer = may_access(dir, W_OK | X_OK, caller);
+  if (node != nullptr && self && answer.error().value() < 128) {
+    node->may_change = static_cast<int8_t>(answer.error().value());
+  }
+  return answer;
+}
+
+Result<void> CowFs::may_remove(const Place& victim, const Caller& caller) {
+  const std::string dir_path(parent_of(victim.path));
+  TRY(may_change(dir_path, caller));
+  if (caller.uid == 0) return {};
+  // Whose it is is mostly known, whether the directory is sticky has to be asked.
+  const bool made_here = victim.what == Place::What::kUpper && !victim.node->meta;
+  if (made_here && is_self(caller)) return {};
+  TRY_ASSIGN(const Attr attr, attr_of(victim));
+  if (attr.stx_uid == caller.uid) return {};
+  TRY_ASSIGN(const Attr dir, getattr(dir_path));
+  if ((dir.stx_mode & S_ISVTX) == 0 || dir.stx_uid == caller.uid) return {};
+  return Errno(EPERM);
+}
+
+/// fs/namei.c, may_linkat: what sysctl fs.protected_hardlinks forbids.
+Result<void> CowFs::may_hardlink(const Place& from, const Caller& caller) {
+  static const bool kProtected = [] {
+    UniqueFd fd(open("/proc/sys/fs/protected_hardlinks", O_RDONLY | O_CLOEXEC));
+    char value = '1';
+    return !fd || read(fd.get(), &value, 1) != 1 || value != '0';
+  }();
+  if (!kProtected || caller.uid == 0) return {};
+  TRY_ASSIGN(const Attr attr, attr_of(from));
+  if (attr.stx_uid == caller.uid) return {};
+  const bool safe = S_ISREG(attr.stx_mode) && (attr.stx_mode & S_ISUID) == 0 &&
+                    (attr.stx_mode & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP) &&
+                    may_access(from, R_OK | W_OK, caller).ok();
+  if (!safe) return Errno(EPERM);
+  return {};
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,281 @@
+#include <fcntl.h>
+
+#include "cow_fs.h"
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+
+namespace {
+constexpr size_t kNameMax = 255;
+}
+
+std::string CowFs::upper_host(std::string_view path) const {
+  return join(layer_->upper_path(), path);
+}
+
+Result<void> CowFs::load(Node* dir, std::string_view path) {
+  if (dir->loaded) return {};
+  return Index::load(dir, std::string(path), layer_->upper_fd());
+}
+
+Result<CowFs::Place> CowFs::find_place(std::string_view path) {
+  Place place;
+  place.path = path;
+  place.what = Place::What::kUpper;
+  place.type = NodeType::kDirectory;
+  place.node = index_.root();
+  place.has_lower = true;
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    Node* dir = place.node;
+    if (!dir->is_dir()) return Errno(ENOTDIR);
+    TRY(load(dir, path.substr(0, path.size() - rest.size())));
+    const std::string_view name = next_component(&rest);
+    place.position_has_lower = dir->merged();
+    place.position_lower = dir->merged() ? join(place.lower, name) : std::string();
+    Node* node = dir->child(name);
+    const bool present = node != nullptr && node->present();
+    if (!present && dir->merged() && !(node != nullptr && node->hidden)) {
+      place.what = Place::What::kLower;
+      place.type = NodeType::kUnknown;
+      place.lower = join(place.position_lower, rest);
+      place.position_lower = place.lower;
+      place.node = rest.empty() ? node : nullptr;
+      return place;
+    }
+    place.node = node;
+    if (!present) {
+      if (!rest.empty()) return Errno(ENOENT);
+      place.what = Place::What::kAbsent;
+      place.type = NodeType::kUnknown;
+      place.has_lower = false;
+      return place;
+    }
+    place.has_lower = place.position_has_lower;
+    place.lower = place.position_lower;
+    if (node->meta && !node->meta->redirect.empty()) {
+      place.lower = node->meta->redirect;
+      place.has_lower = true;
+    }
+  }
+  place.type = place.node->type;
+  place.what = place.node->state == Node::State::kRef ? Place::What::kRef : Place::What::kUpper;
+  return place;
+}
+
+Result<CowFs::Place> CowFs::look(std::string_view path) {
+  TRY_ASSIGN(Place place, find_place(path));
+  if (place.what == Place::What::kRef && !index_.linked().empty()) {
+    TRY_ASSIGN(const Attr lower, lower_->getattr(place.lower));
+    TRY_ASSIGN(const bool changed, materialise(place.path, lower));
+    if (changed) return find_place(path);
+  }
+  if (place.what != Place::What::kLower) return place;
+  auto attr = lower_->getattr(place.lower);
+  if (!attr) {
+    if (attr.error() != Errno(ENOENT)) return attr.error();
+    // Its directory has to be there for the name to be absent in it.
+    const std::string_view dir = parent_of(path);
+    if (!dir.empty() && index_.find(dir) == nullptr) {
+      TRY_ASSIGN(const Attr above, lower_->getattr(std::string(parent_of(place.lower))));
+      if (!S_ISDIR(above.stx_mode)) return Errno(ENOTDIR);
+    }
+    place.what = Place::What::kAbsent;
+    place.has_lower = false;
+    return place;
+  }
+  TRY_ASSIGN(const bool changed, materialise(place.path, *attr));
+  if (changed) return find_place(path);
+  place.attr = *attr;
+  place.type = type_of_mode(attr->stx_mode);
+  return place;
+}
+
+Result<CowFs::Place> CowFs::look_existing(std::string_view path) {
+  TRY_ASSIGN(Place place, look(path));
+  if (!place.exists()) return Errno(ENOENT);
+  return place;
+}
+
+Result<Found> CowFs::found_in_lower(const std::string& lower) {
+  static const Caller kSelf{};
+  TRY_ASSIGN(Found found, lower_->resolve("", lower, {.follow_last = false}, kSelf));
+  if (found.kind != Found::Kind::kNode) return Errno(ENOENT);
+  return found;
+}
+
+Result<std::string> CowFs::host_of_lower(const std::string& lower) {
+  TRY_ASSIGN(Found found, found_in_lower(lower));
+  return std::move(found.host);
+}
+
+Result<std::string> CowFs::lower_host(Node* node, const std::string& lower) {
+  if (node->lower_host.empty()) {
+    TRY_ASSIGN(Found found, found_in_lower(lower));
+    node->lower_host = std::move(found.host);
+    node->lower_virtual = found.list_virtual;
+  }
+  return node->lower_host;
+}
+
+Result<std::string> CowFs::link_target(Node* node, const std::string& path,
+                                       const std::string& lower) {
+  if (node->target.empty()) {
+    if (node->state == Node::State::kUpper) {
+      TRY_ASSIGN(node->target, read_link(layer_->upper_fd(), path));
+    } else {
+      TRY_ASSIGN(const std::string host, host_of_lower(lower));
+      TRY_ASSIGN(node->target, read_link(AT_FDCWD, host));
+    }
+  }
+  return node->target;
+}
+
+Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::string& lower) {
+  Found found;
+  found.type = node->type;
+  found.exists = true;
+  found.attr_virtual = node->meta != nullptr;
+  if (node->state == Node::State::kRef) {
+    if (!index_.linked().empty()) {
+      TRY_ASSIGN(const Attr attr, lower_->getattr(lower));
+      TRY_ASSIGN(const bool changed, materialise(path, attr));
+      if (changed) return found_node(node, path, lower);
+    }
+    TRY_ASSIGN(found.host, host_of_lower(lower));
+    found.attr_virtual = node->meta->mode || node->meta->uid || !index_.linked().empty();
+    return found;
+  }
+  found.host = upper_host(path);
+  if (!node->is_dir()) {
+    found.in_place = !node->meta || !(node->meta->mode || node->meta->uid);
+    return found;
+  }
+  TRY(load(node, path));
+  found.list_virtual = node->special;
+  if (node->merged()) {
+    found.meta_host = found.host;
+    TRY_ASSIGN(found.host, lower_host(node, lower));
+    found.list_virtual =
+        node->lower_virtual || (node->children != nullptr && !node->children->empty());
+  }
+  return found;
+}
+
+Result<Found> CowFs::resolve_lower(const std::string& lower, size_t used, std::string_view rest,
+                                   ResolveFlags flags, const Caller& caller,
+                                   const std::string& path) {
+  TRY_ASSIGN(Found found, lower_->resolve(lower, rest, flags, caller));
+  found.consumed += used;
+  found.in_place = false;
+  if (found.kind == Found::Kind::kMissing) {
+    found.host = upper_host(path);
+  } else if (found.kind == Found::Kind::kNode && !index_.linked().empty() &&
+             found.type != NodeType::kDirectory) {
+    const auto attr = lower_->getattr(join(lower, rest));
+    if (attr && index_.linked().count({dev_of(*attr), attr->stx_ino}) != 0) {
+      TRY_ASSIGN(const bool changed, materialise(path, *attr));
+      if (changed) {
+        TRY_ASSIGN(const Place place, find_place(path));
+        TRY_ASSIGN(found, found_node(place.node, path, place.lower));
+        found.consumed = used + rest.size();
+        return found;
+      }
+      found.attr_virtual = true;
+    }
+  }
+  return found;
+}
+
+Result<Found> CowFs::resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                             const Caller& caller) {
+  TRY_ASSIGN(Place place, find_place(base));
+  if (place.what == Place::What::kLower) {
+    return resolve_lower(place.lower, 0, rest, flags, caller, join(base, rest));
+  }
+  if (place.what == Place::What::kAbsent) return Errno(ENOENT);
+  Node* node = place.node;
+  std::string path = base;
+  std::string lower = std::move(place.lower);
+  std::string_view left = rest;
+  while (!left.empty()) {
+    if (!node->is_dir()) return Errno(ENOTDIR);
+    TRY(load(node, path));
+    TRY(may_search(node, caller));
+    std::string_view after = left;
+    const std::string_view name = next_component(&after);
+    Node* next = node->child(name);
+    const bool present = next != nullptr && next->present();
+    const size_t used = rest.size() - left.size();
+    if (!present && node->merged() && !(next != nullptr && next->hidden)) {
+      return resolve_lower(lower, used, left, flags, caller, join(path, left));
+    }
+    path = join(path, name);
+    if (!present) {
+      if (name.size() > kNameMax) return Errno(ENAMETOOLONG);
+      if (!after.empty()) return Errno(ENOENT);
+      Found found;
+      found.kind = Found::Kind::kMissing;
+      found.consumed = rest.size();
+      found.host = upper_host(path);
+      return found;
+    }
+    if (next->meta && !next->meta->redirect.empty()) {
+      lower = next->meta->redirect;
+    } else if (node->merged()) {
+      lower = join(lower, name);
+    }
+    node = next;
+    left = after;
+    if (node->type == NodeType::kSymlink && (!left.empty() || flags.follow_last)) {
+      Found found;
+      found.kind = Found::Kind::kLink;
+      found.type = NodeType::kSymlink;
+      found.exists = true;
+      found.consumed = used + name.size();
+      TRY_ASSIGN(found.target, link_target(node, path, lower));
+      return found;
+    }
+  }
+  TRY_ASSIGN(Found found, found_node(node, path, lower));
+  found.consumed = rest.size();
+  return found;
+}
+
+bool CowFs::origin_is(const Node* node, const std::string& lower) const {
+  return node->meta && node->meta->origin && Index::lower_path_of(node) == lower;
+}
+
+std::optional<std::string> CowFs::view_of_lower(const std::string& lower) {
+  std::string candidate = lower;
+  for (std::string_view prefix = lower; !redirects_.empty();) {
+    const auto it = redirects_.find(std::string(prefix));
+    if (it != redirects_.end()) {
+      std::string_view suffix = std::string_view(lower).substr(prefix.size());
+      if (!suffix.empty()) suffix.remove_prefix(1);
+      candidate = join(Index::path_of(it->second), suffix);
+      break;
+    }
+    if (prefix.empty()) break;
+    prefix = parent_of(prefix);
+  }
+  const auto place = find_place(candidate);
+  if (!place || !place->exists() || !place->has_lower || place->lower != lower) return {};
+  const bool shows =
+      place->what != Place::What::kUpper || place->node->merged() || origin_is(place->node, lower);
+  if (!shows) return {};
+  return candidate;
+}
+
+std::optional<std::string> CowFs::reverse(const std::string& host) {
+  const std::string& upper = layer_->upper_path();
+  if (host.rfind(upper, 0) == 0 && (host.size() == upper.size() || host[upper.size()] == '/')) {
+    return host.size() == upper.size() ? std::string() : host.substr(upper.size() + 1);
+  }
+  if (host.rfind(layer_->dir() + "/", 0) == 0) return {};
+  const auto lower = lower_->reverse(host);
+  if (!lower) return {};
+  return view_of_lower(*lower);
+}
+
+}  // namespace viewsh::viewfs

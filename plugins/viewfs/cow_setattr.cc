@@ -1,0 +1,214 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cow_fs.h"
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+constexpr char kAclAccess[] = "system.posix_acl_access";
+
+bool member(const Caller& caller, gid_t gid) {
+  return caller.gid == gid ||
+         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
+}
+
+bool only_now(const SetAttr& set) {
+  return set.atime && set.mtime && set.atime->tv_nsec == UTIME_NOW &&
+         set.mtime->tv_nsec == UTIME_NOW;
+}
+
+}  // namespace
+
+/// chmod(2), chown(2), utimensat(2), truncate(2): who may.
+Result<void> CowFs::may_set(const Place& place, const Attr& attr, const SetAttr& set,
+                            const Caller& caller) {
+  if (set.size) {
+    if (place.is_dir()) return Errno(EISDIR);
+    if (place.type != NodeType::kRegular) return Errno(EINVAL);
+    TRY(may_access(place, W_OK, caller));
+  }
+  if (caller.uid == 0) return {};
+  const bool owner = attr.stx_uid == caller.uid;
+  if (set.mode && !owner) return Errno(EPERM);
+  if (set.uid && *set.uid != static_cast<uid_t>(-1)) {
+    if (!owner || *set.uid != attr.stx_uid) return Errno(EPERM);
+  }
+  if (set.gid && *set.gid != static_cast<gid_t>(-1)) {
+    if (!owner || (*set.gid != attr.stx_gid && !member(caller, *set.gid))) return Errno(EPERM);
+  }
+  if ((set.atime || set.mtime) && !owner) {
+    if (!only_now(set)) return Errno(EPERM);
+    TRY(may_access(place, W_OK, caller));
+  }
+  return {};
+}
+
+Result<void> CowFs::change_attr_ref(const Place& place, const SetAttr& set) {
+  // A FIFO, socket or device of the lower: only what is recorded can change.
+  TRY_ASSIGN(const Attr attr, attr_of(place));
+  TRY(ensure_upper_dir(parent_of(place.path)));
+  TRY_ASSIGN(Meta meta, ref_meta(place));
+  meta.mode = (set.mode ? *set.mode : attr.stx_mode) & 07777;
+  meta.uid = set.uid && *set.uid != static_cast<uid_t>(-1) ? *set.uid : attr.stx_uid;
+  meta.gid = set.gid && *set.gid != static_cast<gid_t>(-1) ? *set.gid : attr.stx_gid;
+  meta.changed = true;
+  Transaction t;
+  t.records.push_back(Record::node(place.path, std::move(meta)));
+  return change(t, nullptr);
+}
+
+Result<void> CowFs::set_dir_mode(const Place& place, mode_t mode) {
+  const std::string path = place.path.empty() ? "." : place.path;
+  const bool recorded = place.node->meta && place.node->meta->mode;
+  if (recorded || (mode & S_IRWXU) != S_IRWXU || place.node->merged()) {
+    TRY_ASSIGN(const Attr attr, attr_of(place));
+    Meta meta = place.node->meta ? *place.node->meta : Meta();
+    meta.type = NodeType::kDirectory;
+    meta.mode = mode & 07777;
+    meta.uid = attr.stx_uid;
+    meta.gid = attr.stx_gid;
+    meta.changed = true;
+    if (meta.upper_ino == 0) {
+      TRY_ASSIGN(const Attr native, lstat_at(layer_->upper_fd(), place.path));
+      meta.upper_ino = native.stx_ino;
+    }
+    Transaction t;
+    t.records.push_back(Record::node(place.path, std::move(meta)));
+    TRY(change(t, nullptr));
+    place.node->may_change = -1;
+  }
+  return from_libc(fchmodat(layer_->upper_fd(), path.c_str(), (mode & 07777) | S_IRWXU, 0));
+}
+
+Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
+  const int fd = layer_->upper_fd();
+  const std::string path = place.path.empty() ? "." : place.path;
+  if (set.size) {
+    UniqueFd file(openat(fd, path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!file) return Errno::last();
+    TRY(from_libc(ftruncate(file.get(), static_cast<off_t>(*set.size))));
+  }
+  if (set.uid || set.gid) {
+    // An owner that the host would not take is recorded already; setting it again is no change.
+    const bool recorded = place.node->meta && place.node->meta->uid;
+    const uid_t uid = set.uid && !recorded ? *set.uid : static_cast<uid_t>(-1);
+    const gid_t gid = set.gid ? *set.gid : static_cast<gid_t>(-1);
+    const int rc = fchownat(fd, path.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW);
+    if (rc < 0 && !recorded) return Errno::last();
+    if (recorded && set.gid && *set.gid != static_cast<gid_t>(-1)) {
+      Meta meta = *place.node->meta;
+      meta.gid = *set.gid;
+      Transaction t;
+      t.records.push_back(Record::node(place.path, std::move(meta)));
+      TRY(change(t, nullptr));
+    }
+    if (place.is_dir()) TRY(record_dir(place, false));
+  }
+  if (set.mode) {
+    if (place.is_dir()) {
+      TRY(set_dir_mode(place, *set.mode));
+    } else {
+      if (place.type == NodeType::kSymlink) return Errno(EOPNOTSUPP);
+      TRY(from_libc(fchmodat(fd, path.c_str(), *set.mode & 07777, 0)));
+      if (place.node->meta && place.node->meta->mode) {
+        Meta meta = *place.node->meta;
+        meta.mode = *set.mode & 07777;
+        meta.changed = true;
+        Transaction t;
+        t.records.push_back(Record::node(place.path, std::move(meta)));
+        TRY(change(t, nullptr));
+      }
+    }
+  }
+  if (set.atime || set.mtime) {
+    const timespec omit{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
+    const timespec times[2] = {set.atime.value_or(omit), set.mtime.value_or(omit)};
+    TRY(from_libc(utimensat(fd, path.c_str(), times, AT_SYMLINK_NOFOLLOW)));
+  }
+  return {};
+}
+
+Result<void> CowFs::setattr(const std::string& path, const SetAttr& set, const Caller& caller) {
+  TRY_ASSIGN(Place place, look_existing(path));
+  TRY_ASSIGN(const Attr attr, attr_of(place));
+  TRY(may_set(place, attr, set, caller));
+  if (set.mode && place.type == NodeType::kSymlink) return Errno(EOPNOTSUPP);
+  if (place.what != Place::What::kUpper && !place.is_dir() && place.type != NodeType::kRegular &&
+      place.type != NodeType::kSymlink) {
+    if (!set.mode && !set.uid && !set.gid) return Errno(EPERM);
+    return change_attr_ref(place, set);
+  }
+  TRY(copy_up(&place, !(set.size && *set.size == 0)));
+  return change_attr_upper(std::move(place), set);
+}
+
+/// xattr(7): user attributes are the content's, of the others (ACLs) the owner decides.
+Result<void> CowFs::may_set_xattr(const Place& place, const std::string& name,
+                                  const Caller& caller) {
+  if (name.rfind("user.", 0) == 0) {
+    if (!place.is_dir() && place.type != NodeType::kRegular) return Errno(EPERM);
+    return may_access(place, W_OK, caller);
+  }
+  TRY_ASSIGN(const Attr attr, attr_of(place));
+  if (caller.uid != 0 && attr.stx_uid != caller.uid) return Errno(EPERM);
+  return {};
+}
+
+/// A merged directory has attributes of its own from now on. `mode`: that of its container is the
+/// one to be shown (an ACL set it).
+Result<void> CowFs::record_dir(const Place& place, bool mode) {
+  const Meta* old = place.node->meta.get();
+  TRY_ASSIGN(const Attr native, lstat_at(layer_->upper_fd(), place.path));
+  const bool locked = mode && (native.stx_mode & S_IRWXU) != S_IRWXU;
+  const bool shown = mode && (locked || (old != nullptr && old->mode));
+  if (!shown && (!place.node->merged() || old->changed)) return {};
+  Meta meta = old != nullptr ? *old : Meta();
+  meta.type = NodeType::kDirectory;
+  meta.upper_ino = native.stx_ino;
+  meta.changed = true;
+  if (shown) {
+    TRY_ASSIGN(const Attr attr, attr_of(place));
+    meta.mode = native.stx_mode & 07777;
+    meta.uid = attr.stx_uid;
+    meta.gid = attr.stx_gid;
+  }
+  Transaction t;
+  t.records.push_back(Record::node(place.path, std::move(meta)));
+  TRY(change(t, nullptr));
+  place.node->may_change = -1;
+  if (!locked) return {};
+  const std::string path = place.path.empty() ? "." : place.path;
+  return from_libc(
+      fchmodat(layer_->upper_fd(), path.c_str(), (native.stx_mode & 07777) | S_IRWXU, 0));
+}
+
+Result<void> CowFs::setxattr(const std::string& path, const std::string& name,
+                             std::string_view value, int flags, const Caller& caller) {
+  TRY_ASSIGN(Place place, look_existing(path));
+  TRY(may_set_xattr(place, name, caller));
+  TRY(copy_up(&place, true));
+  const std::string host = at_path(layer_->upper_fd(), path);
+  // The descriptor in /proc is itself a link.
+  const auto set = path.empty() ? ::setxattr : ::lsetxattr;
+  TRY(from_libc(set(host.c_str(), name.c_str(), value.data(), value.size(), flags)));
+  return place.is_dir() ? record_dir(place, name == kAclAccess) : Result<void>();
+}
+
+Result<void> CowFs::removexattr(const std::string& path, const std::string& name,
+                                const Caller& caller) {
+  TRY_ASSIGN(Place place, look_existing(path));
+  TRY(may_set_xattr(place, name, caller));
+  TRY(copy_up(&place, true));
+  const std::string host = at_path(layer_->upper_fd(), path);
+  const auto remove = path.empty() ? ::removexattr : ::lremovexattr;
+  TRY(from_libc(remove(host.c_str(), name.c_str())));
+  return place.is_dir() ? record_dir(place, name == kAclAccess) : Result<void>();
+}
+
+}  // namespace viewsh::viewfs

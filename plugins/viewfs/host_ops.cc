@@ -1,0 +1,133 @@
+#include "host_ops.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace viewsh::host_ops {
+
+void UniqueFd::reset(int fd) {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+}
+
+std::string join(std::string_view a, std::string_view b) {
+  std::string out(a);
+  if (!a.empty() && !b.empty() && a.back() != '/') out += '/';
+  out += b;
+  return out;
+}
+
+std::string parent_of(std::string_view path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
+}
+
+Caller own_caller() {
+  Caller caller;
+  caller.uid = ::geteuid();
+  caller.gid = ::getegid();
+  return caller;
+}
+
+Result<Attr> get_attr(const std::string& host) {
+  Attr attr{};
+  int rc = ::statx(AT_FDCWD, host.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+                   STATX_BASIC_STATS | STATX_BTIME, &attr);
+  if (rc < 0) return Errno::last();
+  return attr;
+}
+
+Result<std::vector<DirEntry>> list_dir(const std::string& host) {
+  UniqueFd fd(::open(host.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.valid()) return Errno::last();
+  DIR* dir = ::fdopendir(fd.get());
+  if (dir == nullptr) return Errno::last();
+  (void)fd.release();  // closedir() closes it
+  std::vector<DirEntry> out;
+  errno = 0;
+  while (const dirent* entry = ::readdir(dir)) {
+    std::string_view name = entry->d_name;
+    if (name != "." && name != "..")
+      out.push_back({std::string(name), entry->d_ino, static_cast<NodeType>(entry->d_type)});
+    errno = 0;
+  }
+  Errno error = Errno::last();
+  ::closedir(dir);
+  if (!(error == 0)) return error;
+  return out;
+}
+
+Result<void> make_dir(const std::string& host, mode_t mode, mode_t umask) {
+  ScopedUmask mask(umask);
+  return from_libc(::mkdir(host.c_str(), mode));
+}
+
+Result<void> make_node(const std::string& host, mode_t mode, dev_t dev, mode_t umask) {
+  ScopedUmask mask(umask);
+  return from_libc(::mknod(host.c_str(), mode, dev));
+}
+
+Result<void> make_symlink(const std::string& host, const std::string& target) {
+  return from_libc(::symlink(target.c_str(), host.c_str()));
+}
+
+Result<void> make_link(const std::string& from, const std::string& to) {
+  return from_libc(::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0));
+}
+
+Result<void> link_open_file(const std::string& fd_path, const std::string& to) {
+  return from_libc(::linkat(AT_FDCWD, fd_path.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW));
+}
+
+Result<void> rename(const std::string& from, const std::string& to, unsigned flags) {
+  if ((flags & ~static_cast<unsigned>(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
+    return Errno(EINVAL);
+  return from_libc(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags));
+}
+
+Result<std::string> read_link(const std::string& host) {
+  char buffer[PATH_MAX];
+  ssize_t length = ::readlink(host.c_str(), buffer, sizeof buffer);
+  if (length < 0) return Errno::last();
+  return std::string(buffer, static_cast<size_t>(length));
+}
+
+Result<void> set_attr(const std::string& host, const SetAttr& set) {
+  const char* path = host.c_str();
+  if (set.size) {
+    TRY_ASSIGN(Attr attr, get_attr(host));
+    if (type_of(attr) == NodeType::kDirectory) return Errno(EISDIR);
+    if (type_of(attr) != NodeType::kRegular) return Errno(EINVAL);
+    TRY(from_libc(::truncate(path, static_cast<off_t>(*set.size))));
+  }
+  if (set.uid || set.gid) {
+    uid_t uid = set.uid.value_or(static_cast<uid_t>(-1));
+    gid_t gid = set.gid.value_or(static_cast<gid_t>(-1));
+    TRY(from_libc(::lchown(path, uid, gid)));
+  }
+  if (set.mode) TRY(from_libc(::fchmodat(AT_FDCWD, path, *set.mode & 07777, AT_SYMLINK_NOFOLLOW)));
+  if (set.atime || set.mtime) {
+    timespec omit{};
+    omit.tv_nsec = UTIME_OMIT;
+    timespec times[2] = {set.atime.value_or(omit), set.mtime.value_or(omit)};
+    TRY(from_libc(::utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW)));
+  }
+  return {};
+}
+
+Result<void> set_xattr(const std::string& host, const std::string& name, std::string_view value,
+                       int flags) {
+  return from_libc(::lsetxattr(host.c_str(), name.c_str(), value.data(), value.size(), flags));
+}
+
+Result<void> remove_xattr(const std::string& host, const std::string& name) {
+  return from_libc(::lremovexattr(host.c_str(), name.c_str()));
+}
+
+}  // namespace viewsh::host_ops

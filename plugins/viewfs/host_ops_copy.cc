@@ -1,0 +1,93 @@
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "host_ops.h"
+
+namespace viewsh::host_ops {
+namespace {
+
+/// Where copy_file_range(2) can't be used between the two: through memory.
+Result<void> copy_by_hand(int from, int to, off_t offset, off_t end) {
+  std::vector<char> buffer(size_t{1} << 17);
+  while (offset < end) {
+    size_t want = std::min(buffer.size(), static_cast<size_t>(end - offset));
+    ssize_t got = ::pread(from, buffer.data(), want, offset);
+    if (got < 0) return Errno::last();
+    if (got == 0) return {};
+    for (ssize_t done = 0; done < got;) {
+      ssize_t put =
+          ::pwrite(to, buffer.data() + done, static_cast<size_t>(got - done), offset + done);
+      if (put < 0) return Errno::last();
+      done += put;
+    }
+    offset += got;
+  }
+  return {};
+}
+
+Result<void> copy_range(int from, int to, off_t offset, off_t end) {
+  off_t in = offset;
+  off_t out = offset;
+  while (in < end) {
+    ssize_t done = ::copy_file_range(from, &in, to, &out, static_cast<size_t>(end - in), 0);
+    if (done > 0) continue;
+    // 0: the end, or a file system that says so of files made up on reading (/proc).
+    bool refused = done == 0 || errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP ||
+                   errno == ENOSYS || errno == EBADF || errno == EPERM;
+    if (!refused) return Errno::last();
+    return copy_by_hand(from, to, in, end);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> copy_content(int from, int to) {
+  if (::ioctl(to, FICLONE, from) == 0) return {};
+  struct stat st;
+  TRY(from_libc(::fstat(from, &st)));
+  off_t position = 0;
+  while (position < st.st_size) {
+    off_t data = ::lseek(from, position, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // a hole up to the end
+    off_t hole = data < 0 ? -1 : ::lseek(from, data, SEEK_HOLE);
+    if (hole < 0) {  // no such question here: all is data
+      data = position;
+      hole = st.st_size;
+    }
+    TRY(copy_range(from, to, data, hole));
+    position = hole;
+  }
+  return from_libc(::ftruncate(to, st.st_size));
+}
+
+Result<void> copy_xattrs(const std::string& from, const std::string& to) {
+  ssize_t size = ::llistxattr(from.c_str(), nullptr, 0);
+  if (size <= 0) return {};
+  std::string names(static_cast<size_t>(size), '\0');
+  size = ::llistxattr(from.c_str(), names.data(), names.size());
+  if (size < 0) return Errno::last();
+  names.resize(static_cast<size_t>(size));
+  for (size_t at = 0; at < names.size();) {
+    std::string name = names.c_str() + at;
+    at += name.size() + 1;
+    ssize_t length = ::lgetxattr(from.c_str(), name.c_str(), nullptr, 0);
+    if (length < 0) continue;  // not readable for us: it could not have been copied by cp(1) either
+    std::string value(static_cast<size_t>(length), '\0');
+    length = ::lgetxattr(from.c_str(), name.c_str(), value.data(), value.size());
+    if (length < 0) continue;
+    value.resize(static_cast<size_t>(length));
+    Result<void> done = set_xattr(to, name, value, 0);
+    if (done || done.error() == EOPNOTSUPP || done.error() == EPERM || done.error() == EACCES)
+      continue;
+    return done;
+  }
+  return {};
+}
+
+}  // namespace viewsh::host_ops

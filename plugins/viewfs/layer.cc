@@ -1,0 +1,362 @@
+#include "layer.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+namespace viewsh::viewfs {
+namespace {
+
+constexpr char kVersionLine[] = "viewsh-layer 1\n";
+constexpr char kVersionWord[] = "viewsh-layer ";
+constexpr char kLogWord[] = "viewsh-log 1";
+constexpr char kCleanMark[] = "clean";
+constexpr char kDoneMark[] = "done";
+
+bool fail(MountError* error, int code, std::string text) {
+  *error = {Errno(code), std::move(text)};
+  return false;
+}
+
+Result<void> write_all(int fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t n = write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Errno::last();
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+/// Replaces a small file so that it has the old or the new content.
+Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
+  const std::string temp = std::string(name) + ".new";
+  UniqueFd fd(
+      openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return Errno::last();
+  TRY(write_all(fd.get(), content));
+  TRY(from_libc(fsync(fd.get())));
+  return from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
+}
+
+UniqueFd open_dir(int at, const char* name, bool create) {
+  if (create) mkdirat(at, name, 0700);
+  return UniqueFd(openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+std::optional<std::string> field(std::string_view text, std::string_view key) {
+  for (size_t at = 0; at < text.size();) {
+    size_t end = text.find('\n', at);
+    if (end == std::string_view::npos) end = text.size();
+    const std::string_view line = text.substr(at, end - at);
+    if (line.substr(0, key.size()) == key) return unescape(line.substr(key.size()));
+    at = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string check_layer_name(const std::string& name) {
+  if (name.empty()) return "a layer needs a name";
+  if (name[0] == '.' || name.find('/') != std::string::npos || name.size() > 200) {
+    return "layer " + name + ": a layer's name is one file name that doesn't start with a dot";
+  }
+  return {};
+}
+
+bool make_dirs(const std::string& path) {
+  for (size_t at = 1; at != std::string::npos && at <= path.size();) {
+    at = path.find('/', at);
+    const std::string part = path.substr(0, at);
+    if (mkdir(part.c_str(), 0700) < 0 && errno != EEXIST) return false;
+    if (at != std::string::npos) ++at;
+  }
+  return true;
+}
+
+bool remove_tree(int dir_fd, const std::string& name) {
+  if (unlinkat(dir_fd, name.c_str(), 0) == 0 || errno == ENOENT) return true;
+  UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd && errno == EACCES) {
+    fchmodat(dir_fd, name.c_str(), 0700, 0);
+    fd.reset(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  if (!fd) return false;
+  bool empty = remove_content(fd.get());
+  if (!empty && fchmod(fd.get(), 0700) == 0) empty = remove_content(fd.get());
+  return unlinkat(dir_fd, name.c_str(), AT_REMOVEDIR) == 0 && empty;
+}
+
+bool remove_content(int dir_fd) {
+  UniqueFd copy(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!copy) return false;
+  DIR* dir = fdopendir(copy.get());
+  if (dir == nullptr) return false;
+  copy.release();
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(dir)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  closedir(dir);
+  bool all = true;
+  for (const std::string& name : names) all = remove_tree(dir_fd, name) && all;
+  return all;
+}
+
+Result<std::string> read_whole(int dir_fd, const char* name) {
+  UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return Errno::last();
+  std::string out;
+  char buffer[65536];
+  for (;;) {
+    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Errno::last();
+    if (n == 0) return out;
+    out.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+std::string layer_user(const std::string& dir) {
+  UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd || flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
+  char id[256];
+  const ssize_t n = pread(fd.get(), id, sizeof id, 0);
+  std::string user(id, n > 0 ? static_cast<size_t>(n) : 0);
+  while (!user.empty() && user.back() == '\n') user.pop_back();
+  return user.empty() ? "another process" : user;
+}
+
+std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
+  std::unique_ptr<Layer> layer(new Layer(spec));
+  if (!layer->open_dirs(error)) return nullptr;
+  if (spec.durable) {
+    if (spec.write && !layer->lock(error)) return nullptr;
+    if (!layer->read_version(error) || !layer->read_log(error)) return nullptr;
+  }
+  if (spec.write) remove_content(layer->work_fd());
+  layer->open_ = true;
+  return layer;
+}
+
+bool Layer::open_dirs(MountError* error) {
+  const std::string what = "layer " + spec_.name + ": ";
+  if (spec_.create && !make_dirs(spec_.dir)) {
+    return fail(error, errno, what + "can't make " + spec_.dir + ": " + strerror(errno));
+  }
+  dir_fd_.reset(::open(spec_.dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir_fd_) {
+    if (errno == ENOENT) return fail(error, ENOENT, what + "there is no such layer");
+    return fail(error, errno, what + spec_.dir + ": " + strerror(errno));
+  }
+  if (spec_.create && spec_.durable && faccessat(dir_fd_.get(), "layer", F_OK, 0) < 0) {
+    // New, or its making was cut short: there must be nothing of anybody else's.
+    if (faccessat(dir_fd_.get(), "log", F_OK, 0) == 0) {
+      return fail(error, EINVAL,
+                  what + spec_.dir + " has a log but no version: not a usable layer");
+    }
+    for (const char* name : {"upper", "work", "links", "lock", "layer.new"}) {
+      struct stat st {};
+      if (fstatat(dir_fd_.get(), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+        return fail(error, EINVAL, what + spec_.dir + " is not a layer");
+      }
+    }
+  }
+  const bool create = spec_.create;
+  upper_fd_ = open_dir(dir_fd_.get(), "upper", create);
+  if (upper_fd_ || !spec_.durable) work_fd_ = open_dir(dir_fd_.get(), "work", create);
+  if (work_fd_) links_fd_ = open_dir(dir_fd_.get(), "links", create);
+  upper_path_ = spec_.dir + "/upper";
+  if (links_fd_) return true;
+  if (errno == ENOENT) return fail(error, EINVAL, what + spec_.dir + " is not a layer");
+  return fail(error, errno, what + spec_.dir + ": " + strerror(errno));
+}
+
+bool Layer::lock(MountError* error) {
+  const std::string what = "layer " + spec_.name + ": ";
+  lock_fd_.reset(openat(dir_fd_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock_fd_) return fail(error, errno, what + "can't be locked: " + strerror(errno));
+  if (flock(lock_fd_.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK) return fail(error, errno, what + strerror(errno));
+    const std::string user = layer_user(spec_.dir);
+    return fail(error, EBUSY, what + "in use by view " + (user.empty() ? "unknown" : user));
+  }
+  if (ftruncate(lock_fd_.get(), 0) < 0 || !write_all(lock_fd_.get(), spec_.view_id + "\n")) {
+    return fail(error, errno, what + "can't be written: " + strerror(errno));
+  }
+  return true;
+}
+
+bool Layer::read_version(MountError* error) {
+  const std::string what = "layer " + spec_.name + ": ";
+  auto text = read_whole(dir_fd_.get(), "layer");
+  if (!text && text.error() == ENOENT && spec_.create) {
+    const std::string content =
+        kVersionLine + ("at " + escape(spec_.at)) + "\nlower " + escape(spec_.lower) + "\n";
+    const auto done = replace_file(dir_fd_.get(), "layer", content);
+    if (done) return true;
+    return fail(error, done.error().value(), what + "can't be written: " + done.error().message());
+  }
+  if (!text) {
+    const std::string why = text.error() == ENOENT ? "not a layer" : text.error().message();
+    return fail(error, EINVAL, what + spec_.dir + ": " + why);
+  }
+  if (text->rfind(kVersionWord, 0) != 0) {
+    return fail(error, EINVAL, what + spec_.dir + "/layer is not a layer's version file");
+  }
+  if (text->rfind(kVersionLine, 0) != 0) {
+    const std::string version = text->substr(0, text->find('\n')).substr(strlen(kVersionWord));
+    return fail(error, EINVAL,
+                what + "its format is version " + version + ", this viewsh knows version 1");
+  }
+  const auto at = field(*text, "at ");
+  const auto lower = field(*text, "lower ");
+  if (!at || !lower) return fail(error, EINVAL, what + spec_.dir + "/layer is damaged");
+  if (spec_.create && *at != spec_.at) {
+    return fail(error, EINVAL, what + "it was made for " + *at + ", not for " + spec_.at);
+  }
+  spec_.at = *at;
+  spec_.lower = *lower;
+  return true;
+}
+
+bool Layer::read_log(MountError* error) {
+  const std::string what = "layer " + spec_.name + ": ";
+  if (spec_.write) {
+    log_fd_.reset(
+        openat(dir_fd_.get(), "log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!log_fd_) return fail(error, errno, what + "log: " + strerror(errno));
+  }
+  auto text = read_whole(dir_fd_.get(), "log");
+  if (!text && !(text.error() == ENOENT && !spec_.write)) {
+    return fail(error, text.error().value(), what + "log: " + text.error().message());
+  }
+  size_t last = 0;
+  if (std::string why = parse_log(text ? *text : std::string(), &last); !why.empty()) {
+    return fail(error, EINVAL, what + why);
+  }
+  if (!recover_last(last)) return fail(error, errno, what + "log: " + strerror(errno));
+  if (!spec_.write || log_size_ > 0) return true;
+  const auto done = append(encode_text(kLogWord));
+  if (!done) return fail(error, done.error().value(), what + "log: " + done.error().message());
+  return true;
+}
+
+std::string Layer::parse_log(std::string_view all, size_t* last) {
+  size_t at = 0;
+  while (at < all.size()) {
+    const size_t end = all.find('\n', at);
+    const std::string_view line = all.substr(at, end - at);
+    const auto mark = end == std::string_view::npos ? std::nullopt : decode_text(line);
+    if (!mark) {
+      // A torn line can only be the last one.
+      if (end == std::string_view::npos || end + 1 == all.size()) break;
+      return "its log is damaged at byte " + std::to_string(at);
+    }
+    if (at == 0 && *mark != kLogWord) return "its log is not a log";
+    clean_ = *mark == kCleanMark;
+    if (at == 0 || clean_ || *mark == kDoneMark) {
+      unsettled_ = false;
+    } else {
+      auto transaction = decode(line);
+      if (!transaction) return "its log is unknown at byte " + std::to_string(at);
+      unsettled_ = transaction->test.kind != HostTest::Kind::kNone;
+      history_.push_back(std::move(*transaction));
+      *last = at;
+    }
+    at = end + 1;
+  }
+  if (at < all.size() || unsettled_) clean_ = false;
+  if (at == 0) clean_ = true;
+  log_size_ = at;
+  return {};
+}
+
+bool Layer::recover_last(size_t offset) {
+  if (unsettled_) {
+    const HostTest& test = history_.back().test;
+    struct stat st {};
+    const bool there = fstatat(upper_fd(), test.path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
+    if (!done) {
+      history_.pop_back();
+      log_size_ = offset;
+    }
+    unsettled_ = false;
+    if (done && spec_.write && ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) == 0) {
+      return append(encode_text(kDoneMark)).ok();
+    }
+  }
+  return !spec_.write || ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) == 0;
+}
+
+Result<void> Layer::append(const std::string& line) {
+  if (broken_) return Errno(EIO);
+  const auto done = write_all(log_fd_.get(), line);
+  if (!done) {
+    broken_ = ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) < 0;
+    return broken_ ? Errno(EIO) : done.error();
+  }
+  log_size_ += line.size();
+  return {};
+}
+
+Result<void> Layer::begin(const Transaction& transaction) {
+  if (!durable()) return {};
+  const uint64_t before = log_size_;
+  TRY(append(encode(transaction)));
+  previous_size_ = before;
+  previous_unsettled_ = unsettled_;
+  unsettled_ = transaction.test.kind != HostTest::Kind::kNone;
+  return {};
+}
+
+void Layer::rollback() {
+  if (!durable()) return;
+  // Should even the truncation fail, then the test of the last transaction tells that it was not
+  // done; what follows it in this run is refused by append().
+  broken_ = ftruncate(log_fd_.get(), static_cast<off_t>(previous_size_)) < 0;
+  if (!broken_) log_size_ = previous_size_;
+  // The line before it is the last one again, and as much in doubt as it was.
+  unsettled_ = previous_unsettled_;
+}
+
+Result<void> Layer::settle() {
+  if (!unsettled_) return {};
+  TRY(append(encode_text(kDoneMark)));
+  unsettled_ = false;
+  return {};
+}
+
+Result<void> Layer::compact(const Transaction& state, bool closing) {
+  if (!durable()) return {};
+  std::string content = encode_text(kLogWord);
+  for (const Record& record : state.records) content += encode({{}, {record}});
+  if (closing) content += encode_text(kCleanMark);
+  TRY(replace_file(dir_fd_.get(), "log", content));
+  log_fd_.reset(openat(dir_fd_.get(), "log", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!log_fd_) return Errno::last();
+  log_size_ = content.size();
+  unsettled_ = previous_unsettled_ = broken_ = false;
+  return {};
+}
+
+Result<void> Layer::close() {
+  if (!open_ || !spec_.write) return {};
+  open_ = false;
+  remove_content(work_fd());
+  if (!durable()) {
+    const bool empty = remove_content(dir_fd_.get());
+    if (rmdir(spec_.dir.c_str()) < 0 || !empty) return Errno(EIO);
+    return {};
+  }
+  lock_fd_.reset();
+  return {};
+}
+
+Layer::~Layer() { (void)close(); }
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layer_record.h"
+#include "unique_fd.h"
+#include "viewsh/plugin.h"
+#include "viewsh/result.h"
+
+namespace viewsh::viewfs {
+
+/// How a layer directory is to be opened.
+struct LayerSpec {
+  std::string dir;      ///< absolute host path
+  std::string name;     ///< for messages
+  bool durable = true;  ///< keeps a log; else the layer ends with the object
+  bool create = false;  ///< make it where it is not there
+  bool write = true;    ///< takes the lock; else a look from outside, nothing is changed
+  std::string view_id;  ///< written into the lock
+  std::string at;       ///< create: the mount point
+  std::string lower;    ///< create: host path of the tree below
+};
+
+/// A layer on disk: `upper/` with the content under real names, `work/` for what is being made,
+/// `links/` for hard-linked lower files that were copied up, and for a durable one `lock`, `layer`
+/// (version and origin) and `log` (see docs/layer-format.md). Knows nothing of trees.
+class Layer {
+ public:
+  /// Null: `error` is filled. EBUSY: in use, the text names the view.
+  static std::unique_ptr<Layer> open(const LayerSpec& spec, MountError* error);
+  /// A layer that isn't durable is removed.
+  ~Layer();
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  int upper_fd() const { return upper_fd_.get(); }
+  int work_fd() const { return work_fd_.get(); }
+  int links_fd() const { return links_fd_.get(); }
+  const std::string& upper_path() const { return upper_path_; }
+  const std::string& dir() const { return spec_.dir; }
+  const std::string& at() const { return spec_.at; }
+  const std::string& lower() const { return spec_.lower; }
+  bool durable() const { return spec_.durable; }
+
+  /// What the log held at open, whole and done transactions only. Moves it out.
+  std::vector<Transaction> take_history() { return std::move(history_); }
+  /// The layer was closed in order: what the log says is what upper/ holds.
+  bool clean() const { return clean_; }
+
+  /// Writes the intent ahead of the change of upper/ that `transaction.test` looks for. ENOSPC...:
+  /// nothing was written. Not durable: nothing is written at all.
+  Result<void> begin(const Transaction& transaction);
+  /// That change failed: the intent is taken back.
+  void rollback();
+  /// To be called before a change of upper/ that has no transaction of its own.
+  Result<void> settle();
+  /// The last transaction's change is still to be confirmed by settle() or the next begin().
+  bool unsettled() const { return unsettled_; }
+  /// Replaces the log by one with this state. `closing`: marked as closed in order.
+  Result<void> compact(const Transaction& state, bool closing);
+
+  /// A name in work/ that is not in use.
+  std::string temp_name() { return "t" + std::to_string(++temp_counter_); }
+  /// Empties work/ and drops the lock; not durable: removes everything. Further use is an error.
+  Result<void> close();
+
+ private:
+  explicit Layer(LayerSpec spec) : spec_(std::move(spec)) {}
+  bool open_dirs(MountError* error);
+  bool lock(MountError* error);
+  bool read_version(MountError* error);
+  bool read_log(MountError* error);
+  /// Fills history_ and log_size_; `last`: where the last transaction begins. Empty, or what is
+  /// wrong.
+  std::string parse_log(std::string_view all, size_t* last);
+  bool recover_last(size_t offset);
+  Result<void> append(const std::string& line);
+
+  LayerSpec spec_;
+  std::string upper_path_;
+  UniqueFd dir_fd_, upper_fd_, work_fd_, links_fd_, lock_fd_, log_fd_;
+  std::vector<Transaction> history_;
+  bool clean_ = true;
+  bool unsettled_ = false;
+  bool previous_unsettled_ = false;
+  bool broken_ = false;  ///< the log ends in what could not be taken back: nothing may follow it
+  bool open_ = false;
+  uint64_t log_size_ = 0;
+  uint64_t previous_size_ = 0;
+  uint64_t temp_counter_ = 0;
+};
+
+/// Removes a directory's content, not following links. True: it is empty now.
+bool remove_content(int dir_fd);
+/// Removes a name with everything below it.
+bool remove_tree(int dir_fd, const std::string& name);
+/// A layer's name in a profile or on the command line: one plain file name. Empty, or what is
+/// wrong.
+std::string check_layer_name(const std::string& name);
+/// The view that holds the layer directory `dir`, or empty.
+std::string layer_user(const std::string& dir);
+bool make_dirs(const std::string& path);
+Result<std::string> read_whole(int dir_fd, const char* name);
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,269 @@
+// What a layer changes, and whether the lower is still what it was then.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "cow_host.h"
+#include "layer_view.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+std::vector<Node*> sorted_children(const Node* dir) {
+  std::vector<Node*> out;
+  if (dir->children) {
+    for (auto& [name, child] : *dir->children) out.push_back(child.get());
+  }
+  std::sort(out.begin(), out.end(), [](Node* a, Node* b) { return a->name < b->name; });
+  return out;
+}
+
+class Differ {
+ public:
+  explicit Differ(LayerView* view) : view_(view) {}
+
+  std::vector<NodeChange> run() {
+    Node* root = view_->index.root();
+    if (root->meta->changed) {
+      NodeChange c = base(root, "", true, "");
+      c.change.metadata = true;
+      c.change.lower = view_->lower_host("");
+      out_.push_back(std::move(c));
+    }
+    directory(root, "", true, "");
+    // Over a tree that is not the host's there is nothing to be shown of it.
+    if (view_->layer->lower().empty()) {
+      for (NodeChange& c : out_) c.change.lower.clear();
+    }
+    return std::move(out_);
+  }
+
+ private:
+  NodeChange base(Node* node, const std::string& path, bool has_lower, const std::string& lower) {
+    NodeChange c;
+    c.node = node;
+    c.path = path;
+    c.has_lower = has_lower;
+    c.lower = lower;
+    c.change.path = view_->view_path(path);
+    c.change.type = node->type;
+    if (node->state == Node::State::kUpper) c.change.upper = view_->upper_host(path);
+    return c;
+  }
+
+  /// What the lower has at a position; of a tree that is not the host's what the layer noted of it.
+  Result<Attr> lower_attr(bool has_lower, const std::string& old, const Node& node) const {
+    if (!has_lower) return Errno(ENOENT);
+    if (!view_->layer->lower().empty()) return lstat_at(AT_FDCWD, old);
+    const bool copied = node.meta && node.meta->origin;
+    if (!copied && !node.hidden_state) return Errno(ENOENT);
+    Attr attr{};
+    attr.stx_mode =
+        static_cast<uint16_t>(copied ? node.meta->origin->mode : node.hidden_state->mode);
+    return attr;
+  }
+
+  /// `content` and `metadata` of an upper node against a host path of the lower.
+  void compare(NodeChange* c, const std::string& old) {
+    if (c->node->merged()) {
+      // What else differs was done to the lower meanwhile.
+      c->change.metadata = c->node->meta->changed;
+      return;
+    }
+    if (view_->layer->lower().empty()) {
+      c->change.content = true;
+      return;
+    }
+    const auto a = lstat_at(AT_FDCWD, old);
+    const auto b = lstat_at(view_->layer->upper_fd(), c->path);
+    if (!a || !b) return;
+    const Meta* meta = c->node->meta.get();
+    const uint32_t mode = meta != nullptr && meta->mode ? *meta->mode : b->stx_mode & 07777u;
+    const bool times = nanoseconds(a->stx_mtime) != nanoseconds(b->stx_mtime);
+    c->change.metadata =
+        (a->stx_mode & 07777u) != mode || (meta != nullptr && meta->changed) ||
+        ((meta == nullptr || !meta->uid) && (a->stx_uid != b->stx_uid || a->stx_gid != b->stx_gid));
+    if (c->node->type == NodeType::kDirectory) return;
+    // A copy keeps its time until it is written to.
+    const bool copied = meta != nullptr && meta->origin.has_value();
+    if (times || a->stx_size != b->stx_size || !copied) {
+      c->change.content = !same_content(old, c->change.upper);
+    }
+    c->change.metadata = c->change.metadata || (times && !c->change.content);
+    c->change.metadata = c->change.metadata || read_xattrs(old) != read_xattrs(c->change.upper);
+  }
+
+  void file(Node* node, const std::string& path, bool has_lower, const std::string& lower) {
+    NodeChange c = base(node, path, has_lower, lower);
+    const std::string source = node->meta ? node->meta->redirect : std::string();
+    if (!source.empty()) {
+      c.change.kind = Change::Kind::kRenamed;
+      c.change.old_path = view_->view_path(source);
+      c.change.lower = view_->lower_host(source);
+      if (node->state == Node::State::kUpper) compare(&c, c.change.lower);
+      out_.push_back(std::move(c));
+      return;
+    }
+    const std::string old = view_->lower_host(lower);
+    const auto attr = lower_attr(has_lower, old, *node);
+    if (!attr) {
+      c.change.kind = Change::Kind::kAdded;
+    } else {
+      c.change.lower = old;
+      const bool same_type = type_of_mode(attr->stx_mode) == node->type;
+      c.change.kind = same_type ? Change::Kind::kChanged : Change::Kind::kTypeChanged;
+      if (node->state == Node::State::kRef) c.change.metadata = true;
+      if (same_type && node->state == Node::State::kUpper) compare(&c, old);
+      if (same_type && !c.change.content && !c.change.metadata) return;
+    }
+    out_.push_back(std::move(c));
+  }
+
+  void deleted(Node* node, const std::string& path, const std::string& lower, mode_t mode) {
+    if (view_->sources.count(lower) != 0) return;
+    NodeChange c = base(node, path, true, lower);
+    c.change.kind = Change::Kind::kDeleted;
+    c.change.type = type_of_mode(mode);
+    c.change.lower = view_->lower_host(lower);
+    out_.push_back(std::move(c));
+  }
+
+  void child_dir(Node* node, const std::string& path, bool has_lower, const std::string& lower) {
+    NodeChange c = base(node, path, has_lower, lower);
+    const std::string old = view_->lower_host(lower);
+    if (node->merged()) {
+      const std::string& source = node->meta->redirect;
+      if (!source.empty()) {
+        c.change.kind = Change::Kind::kRenamed;
+        c.change.old_path = view_->view_path(source);
+        c.change.lower = view_->lower_host(source);
+        out_.push_back(std::move(c));
+        directory(node, path, true, source);
+        return;
+      }
+      compare(&c, old);
+      c.change.lower = old;
+      if (c.change.metadata) out_.push_back(std::move(c));
+      directory(node, path, true, lower);
+      return;
+    }
+    const auto attr = lower_attr(has_lower, old, *node);
+    if (attr && S_ISDIR(attr->stx_mode)) {
+      c.change.lower = old;
+      c.change.kind = Change::Kind::kChanged;  // everything in it was deleted first
+      c.change.content = true;
+    } else {
+      c.change.kind = attr ? Change::Kind::kTypeChanged : Change::Kind::kAdded;
+      if (attr) c.change.lower = old;
+    }
+    out_.push_back(std::move(c));
+    directory(node, path, false, "");
+  }
+
+  void directory(Node* dir, const std::string& path, bool has_lower, const std::string& lower) {
+    for (Node* node : sorted_children(dir)) {
+      const std::string child_path = join(path, node->name);
+      const std::string child_lower = has_lower ? join(lower, node->name) : std::string();
+      if (!node->present()) {
+        if (node->hidden && node->hidden_state) {
+          deleted(node, child_path, child_lower, node->hidden_state->mode);
+        }
+      } else if (node->is_dir()) {
+        child_dir(node, child_path, has_lower, child_lower);
+      } else {
+        file(node, child_path, has_lower, child_lower);
+      }
+    }
+  }
+
+  LayerView* view_;
+  std::vector<NodeChange> out_;
+};
+
+/// Something in the tree changed after `seen` (its ctime tells).
+bool tree_changed_since(int at, const std::string& name, int64_t seen) {
+  const auto attr = lstat_at(at, name);
+  if (!attr) return false;
+  if (nanoseconds(attr->stx_ctime) > seen) return true;
+  if (!S_ISDIR(attr->stx_mode)) return false;
+  UniqueFd fd(openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return false;
+  UniqueFd copy(openat(fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = copy ? fdopendir(copy.get()) : nullptr;
+  if (dir == nullptr) return false;
+  copy.release();
+  bool changed = false;
+  while (const dirent* entry = readdir(dir)) {
+    const std::string child = entry->d_name;
+    if (child == "." || child == "..") continue;
+    changed = changed || tree_changed_since(fd.get(), child, seen);
+  }
+  closedir(dir);
+  return changed;
+}
+
+std::string compare_state(const LowerState& then, const std::string& host, bool tree) {
+  const auto now = lstat_at(AT_FDCWD, host);
+  if (!now) return "is gone underneath";
+  if ((now->stx_mode & S_IFMT) != (then.mode & S_IFMT)) return "has another type underneath";
+  if (now->stx_ino != then.ino) return "was replaced underneath";
+  if (S_ISDIR(now->stx_mode)) {
+    const bool changed = tree && tree_changed_since(AT_FDCWD, host, then.seen);
+    return changed ? "has changes below it underneath" : "";
+  }
+  if (now->stx_size != then.size || nanoseconds(now->stx_mtime) != then.mtime) {
+    return "was changed underneath";
+  }
+  if ((now->stx_mode & 07777u) != (then.mode & 07777u)) return "has another mode underneath";
+  return {};
+}
+
+/// The directory of the lower that the change goes into must be the one that the view had.
+std::string parent_conflict(const LayerView& view, const Node& node) {
+  const Node* dir = node.parent;
+  while (dir != nullptr && !dir->merged()) dir = dir->parent;
+  if (dir == nullptr || !dir->meta->origin) return {};
+  const std::string host = view.lower_host(Index::lower_path_of(dir));
+  const std::string why = compare_state(*dir->meta->origin, host, false);
+  return why.empty() ? why : "its directory " + why;
+}
+
+}  // namespace
+
+std::vector<NodeChange> changes_of(LayerView* view) { return Differ(view).run(); }
+
+std::string conflict_of(const LayerView& view, const NodeChange& c) {
+  const Node& node = *c.node;
+  const std::string at = c.change.path + ": ";
+  std::string why = parent_conflict(view, node);
+  if (!why.empty()) return at + why;
+  if (node.meta && node.meta->origin && node.present()) {
+    const std::string& source = node.meta->redirect;
+    const std::string& lower = source.empty() ? c.lower : source;
+    if (!source.empty() || c.has_lower) {
+      why = compare_state(*node.meta->origin, view.lower_host(lower), false);
+      if (!why.empty()) return at + why;
+      if (node.merged() && node.meta->changed) {
+        const auto now = lstat_at(AT_FDCWD, view.lower_host(lower));
+        const bool other = now && (now->stx_mode & 07777u) != (node.meta->origin->mode & 07777u);
+        if (other) return at + "has another mode underneath";
+      }
+    }
+    if (source.empty()) return {};
+  }
+  if (!c.has_lower) return {};
+  const std::string host = view.lower_host(c.lower);
+  if (node.hidden && node.hidden_state) {
+    if (view.sources.count(c.lower) != 0) return {};
+    why = compare_state(*node.hidden_state, host, true);
+    if (!node.present() && why == "is gone underneath") return {};
+  } else if (lstat_at(AT_FDCWD, host)) {
+    why = "appeared underneath";
+  }
+  return why.empty() ? why : at + why;
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,120 @@
+#include "layer_view.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+
+std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::string& name,
+                                           bool write, const std::string& who, std::string* error) {
+  LayerSpec spec;
+  spec.dir = dir;
+  spec.name = name;
+  spec.write = write;
+  spec.view_id = who;
+  MountError failure;
+  auto view = std::make_unique<LayerView>();
+  view->layer = Layer::open(spec, &failure);
+  if (!view->layer) {
+    *error = failure.text;
+    return nullptr;
+  }
+  for (const Transaction& t : view->layer->take_history()) view->index.apply(t);
+  view->index.verify(view->layer->upper_fd());
+  // Loading adds children, which each() then visits too.
+  Result<void> loaded;
+  view->index.each([&](Node* node) {
+    if (node->is_dir() && loaded) {
+      loaded = Index::load(node, Index::path_of(node), view->layer->upper_fd());
+    }
+    if (node->meta && !node->meta->redirect.empty()) view->sources.insert(node->meta->redirect);
+  });
+  if (!loaded) {
+    *error = "layer " + name + ": " + loaded.error().message();
+    return nullptr;
+  }
+  return view;
+}
+
+std::string LayerView::view_path(const std::string& path) const {
+  if (path.empty()) return layer->at();
+  return (layer->at() == "/" ? "" : layer->at()) + "/" + path;
+}
+
+std::string LayerView::lower_host(const std::string& lower) const {
+  if (layer->lower().empty()) return "/dev/null/" + lower;  // nowhere
+  if (lower.empty()) return layer->lower();
+  return (layer->lower() == "/" ? "" : layer->lower()) + "/" + lower;
+}
+
+std::string LayerView::upper_host(const std::string& path) const {
+  return join(layer->upper_path(), path);
+}
+
+bool LayerView::source_below(const std::string& lower) const {
+  if (sources.count(lower) != 0) return true;
+  const auto it = sources.lower_bound(lower + "/");
+  return it != sources.end() && it->rfind(lower + "/", 0) == 0;
+}
+
+Selection::Selection(const LayerView& view, const std::vector<std::string>& paths,
+                     std::string* error)
+    : all_(paths.empty()) {
+  const std::string prefix = view.layer->at() == "/" ? "/" : view.layer->at() + "/";
+  for (std::string path : paths) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    if (path == view.layer->at()) {
+      all_ = true;
+    } else if (path.rfind(prefix, 0) == 0) {
+      paths_.push_back(path.substr(prefix.size()));
+    } else {
+      *error = path + ": not in the layer, which is of " + view.layer->at();
+    }
+  }
+}
+
+bool Selection::has(const std::string& path) const {
+  return all_ || std::any_of(paths_.begin(), paths_.end(), [&](const std::string& p) {
+           return path == p || path.rfind(p + "/", 0) == 0;
+         });
+}
+
+bool Selection::touches(const std::string& path) const {
+  return has(path) || path.empty() ||
+         std::any_of(paths_.begin(), paths_.end(),
+                     [&](const std::string& p) { return p.rfind(path + "/", 0) == 0; });
+}
+
+bool same_content(const std::string& a, const std::string& b) {
+  struct stat sa {};
+  struct stat sb {};
+  if (lstat(a.c_str(), &sa) < 0 || lstat(b.c_str(), &sb) < 0) return false;
+  if ((sa.st_mode & S_IFMT) != (sb.st_mode & S_IFMT)) return false;
+  if (S_ISLNK(sa.st_mode)) {
+    const auto ta = read_link(AT_FDCWD, a);
+    const auto tb = read_link(AT_FDCWD, b);
+    return ta && tb && *ta == *tb;
+  }
+  if (!S_ISREG(sa.st_mode)) return true;
+  if (sa.st_size != sb.st_size) return false;
+  UniqueFd fa(::open(a.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fb(::open(b.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fa || !fb) return false;
+  std::vector<char> ba(1 << 16);
+  std::vector<char> bb(1 << 16);
+  for (;;) {
+    const ssize_t na = read(fa.get(), ba.data(), ba.size());
+    const ssize_t nb = read(fb.get(), bb.data(), bb.size());
+    if (na != nb || na < 0) return false;
+    if (na == 0) return true;
+    if (memcmp(ba.data(), bb.data(), static_cast<size_t>(na)) != 0) return false;
+  }
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,58 @@
+#!/bin/bash
+# run_in_view.sh native|empty|bind|cow PROGRAM [ARG...]: runs a test program as an ordinary user,
+# in a private directory ($TMPDIR), with a time limit, natively or in a view.
+#
+#   empty  viewsh run
+#   bind   viewsh run --bind REAL:PLACE, working in PLACE
+#   cow    viewsh run --cow /; afterwards the real directory must be what it was
+set -u -o pipefail
+support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+inside() {
+  local mode=$1 dir=$VIEWSH_TEST_DIR before status=0
+  shift
+  export VIEWSH_TEST_MODE=$mode
+  case $mode in
+    native)
+      "$@" || status=$?
+      ;;
+    empty)
+      "$VIEWSH" run -- "$@" || status=$?
+      ;;
+    bind)
+      mkdir "$dir/real" "$dir/place"
+      TMPDIR=$dir/place "$VIEWSH" run --bind "$dir/real:$dir/place" -- "$@" || status=$?
+      if [ -n "$(ls -A "$dir/place")" ]; then
+        echo "FAIL: the place that was bound over has files in it"
+        status=1
+      fi
+      ;;
+    cow)
+      echo "content of the real file" >"$dir/tmp/lower"
+      before=$("$support/snapshot.sh" --exact "$dir/tmp")
+      "$VIEWSH" run --cow / -- "$@" || status=$?
+      if [ "$before" != "$("$support/snapshot.sh" --exact "$dir/tmp")" ]; then
+        echo "FAIL: the real directory was changed:"
+        diff <(echo "$before") <("$support/snapshot.sh" --exact "$dir/tmp")
+        status=1
+      fi
+      ;;
+    *)
+      echo "run_in_view.sh: unknown mode $mode"
+      status=2
+      ;;
+  esac
+  return "$status"
+}
+
+if [ -n "${VIEWSH_TEST_DIR-}" ]; then
+  inside "$@"
+  exit
+fi
+. "$support/private.sh"
+VIEWSH=${VIEWSH:-$support/../../build/bin/viewsh}
+if [ "$1" != native ] && [ ! -x "$VIEWSH" ]; then
+  echo "FAIL: there is no $VIEWSH"
+  exit 1
+fi
+private_run "${VIEWSH_TEST_LIMIT:-150}" "$support/run_in_view.sh" "$@"

@@ -1,0 +1,88 @@
+#include "fake_engine.h"
+
+namespace viewsh {
+namespace {
+
+using ViewOptionsTest = CliTest;
+
+std::vector<std::string> mount_points() {
+  std::vector<std::string> points;
+  for (const MountSpec& mount : fake_engine().spec.mounts) {
+    points.push_back(mount.type + " " + mount.at);
+  }
+  return points;
+}
+
+TEST_F(ViewOptionsTest, ProfilesFirstThenAsTyped) {
+  write("p.yaml", "viewsh: 1\nmounts: [{type: tmpfs, at: /p}]\n");
+  Outcome outcome =
+      run_words({"run", "--tmpfs", "/a", "--hide", "/b", "--bind", "/usr:/c", "-p", "p", "--merge",
+                 "/usr:/etc:/d", "--cow", "/e", "--hide", "/f", "--tmpfs=/g", "true"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(mount_points(),
+            (std::vector<std::string>{"tmpfs /p", "tmpfs /a", "hide /b", "bind /c", "merge /d",
+                                      "cow /e", "hide /f", "tmpfs /g"}));
+  EXPECT_EQ(fake_engine().spec.mounts[3].place.text, "--bind /usr:/c");
+}
+
+TEST_F(ViewOptionsTest, LaterSettingsWin) {
+  write("p.yaml", "viewsh: 1\nenv: {set: {A: p, B: p}, unset: [C]}\ncwd: /p\n");
+  Outcome outcome = run_words({"run", "--env", "A=1", "-p", "p", "--env=C=3", "--unset", "B",
+                               "--cwd", "/tmp", "--root=/usr", "--clear-env", "--clear-env", "x"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const ViewSpec& spec = fake_engine().spec;
+  EXPECT_EQ(spec.env.set, (std::map<std::string, std::string>{{"A", "1"}, {"C", "3"}}));
+  EXPECT_EQ(spec.env.unset, std::vector<std::string>{"B"});
+  EXPECT_TRUE(spec.env.clear);
+  EXPECT_EQ(spec.cwd, "/tmp");
+  EXPECT_EQ(spec.root, "/usr");
+  EXPECT_EQ(spec.root_place.text, "--root /usr");
+}
+
+TEST_F(ViewOptionsTest, LayerGoesToTheCowBeforeIt) {
+  run_words({"run", "--cow", "/a", "--cow", "/b", "--layer", "w", "true"});
+  EXPECT_EQ(fake_engine().spec.mounts[0].layer, "");
+  EXPECT_EQ(fake_engine().spec.mounts[1].layer, "w");
+  run_words({"run", "--layer", "w", "--cow", "/a", "--cow", "/b", "true"});
+  EXPECT_EQ(fake_engine().spec.mounts[0].layer, "w");
+  EXPECT_EQ(fake_engine().spec.mounts[1].layer, "");
+}
+
+TEST_F(ViewOptionsTest, LayerGoesToTheProfilesCow) {
+  write("p.yaml", "viewsh: 1\nmounts: [{type: cow, at: /}]\n");
+  run_words({"run", "-p", "p", "--layer", "w", "true"});
+  EXPECT_EQ(fake_engine().spec.mounts.at(0).layer, "w");
+  EXPECT_EQ(run_words({"run", "--layer", "w", "true"}).err,
+            "viewsh: --layer w: there is no copy-on-write mount; add --cow PATH\n");
+}
+
+TEST_F(ViewOptionsTest, FaultsNameTheOption) {
+  EXPECT_EQ(run_words({"run", "--bind", "x", "true"}).err,
+            "viewsh: --bind x: must be SRC:AT or SRC:AT:ro\n");
+  EXPECT_EQ(run_words({"run", "--bind", "/no/such:/x", "true"}).err,
+            "viewsh: --bind /no/such:/x: source: /no/such: No such file or directory\n");
+  EXPECT_EQ(run_words({"run", "--root", "/no/such", "true"}).err,
+            "viewsh: --root /no/such: No such file or directory\n");
+  EXPECT_EQ(run_words({"run", "--env", "A", "true"}).err, "viewsh: --env A: must be NAME=VALUE\n");
+  EXPECT_EQ(fake_engine().runs, 0);
+}
+
+TEST_F(ViewOptionsTest, LaterFeaturesAreRefused) {
+  std::vector<std::vector<std::string>> uses = {
+      {"--uid", "0"},       {"--gid=0"},        {"--fake-root"},
+      {"--hostname", "x"},  {"--uname", "a=b"}, {"--time", "@0"},
+      {"--time-rate", "2"}, {"--time-freeze"},  {"--seed", "1"},
+      {"--net", "none"},    {"--cage"}};
+  for (std::vector<std::string> words : uses) {
+    words.insert(words.begin(), "run");
+    words.emplace_back("true");
+    Outcome outcome = run_words(words);
+    EXPECT_EQ(outcome.status, 125) << words[1];
+    EXPECT_NE(outcome.err.find(": not available in this version\n"), std::string::npos)
+        << outcome.err;
+  }
+  EXPECT_EQ(fake_engine().runs, 0);
+}
+
+}  // namespace
+}  // namespace viewsh
