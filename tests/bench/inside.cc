@@ -128,14 +128,15 @@ int run_loop(const std::string& name, long count) {
   return 0;
 }
 
-int run_inside(const std::string& dir, const std::string& out, int repeat, const Argv& command) {
-  if (command.empty() || repeat <= 0) die("--inside: DIR OUT REPEAT -- COMMAND...");
+int run_inside(const std::string& dir, const std::string& out, int repeat, int worst_status,
+               const Argv& command) {
+  if (command.empty() || repeat <= 0) die("--inside: DIR OUT REPEAT WORST-STATUS -- COMMAND...");
   if (chdir(dir.c_str()) != 0) die(dir + ": " + strerror(errno));
   const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (out_fd < 0) die(out + ": " + strerror(errno));
   const int64_t start = now_ns();
   for (int i = 0; i < repeat; ++i) {
-    if (const int status = spawn_and_wait(command, out_fd); status != 0) return status;
+    if (const int status = spawn_and_wait(command, out_fd); status > worst_status) return status;
   }
   const int64_t end = now_ns();
   print_figure(static_cast<double>(end - start) / repeat);

@@ -14,10 +14,11 @@ bool is_loop(const std::string& name);
 /// directory, and prints the time of one call. Returns an exit status.
 int run_loop(const std::string& name, long count);
 
-/// `bench --inside DIR OUT REPEAT -- COMMAND...`: runs COMMAND in DIR so many times with its
+/// `bench --inside DIR OUT REPEAT WORST -- COMMAND...`: runs COMMAND in DIR so many times with its
 /// standard output in the file OUT, and prints the time of one run. The clock runs inside of the
 /// view: the start of the view itself isn't counted. Returns COMMAND's exit status.
-int run_inside(const std::string& dir, const std::string& out, int repeat, const Argv& command);
+int run_inside(const std::string& dir, const std::string& out, int repeat, int worst_status,
+               const Argv& command);
 
 /// `bench --tasks N`: becomes N processes that wait until standard input ends.
 int run_tasks(int count);

@@ -199,8 +199,9 @@ int run_inner_mode(int argc, char** argv) {
     if (argc == 5 && chdir(argv[4]) != 0) die(std::string(argv[4]) + ": " + strerror(errno));
     return run_loop(argv[2], strtol(argv[3], nullptr, 10));
   }
-  if (mode == "--inside" && argc > 6) {
-    return run_inside(argv[2], argv[3], atoi(argv[4]), Argv(argv + 6, argv + argc));
+  if (mode == "--inside" && argc > 7) {
+    return run_inside(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]),
+                      Argv(argv + 7, argv + argc));
   }
   if (mode == "--tasks" && argc == 3) return run_tasks(atoi(argv[2]));
   return -1;

@@ -10,12 +10,12 @@ constexpr char kImports[] =
     "subprocess, tempfile, unittest, xml.dom.minidom";
 
 Workload loop(const std::string& name, const std::string& title, long count) {
-  return {name, title, count, {}, "", 1, "", [](Inputs& inputs) { inputs.files_of_loops(); }};
+  return {name, title, count, {}, "", 1, 0, "", [](Inputs& inputs) { inputs.files_of_loops(); }};
 }
 
 Workload command(const std::string& name, const std::string& title, const std::string& dir,
                  const Argv& argv, std::function<void(Inputs&)> prepare) {
-  return {name, title, 0, argv, dir, 1, argv[0], std::move(prepare)};
+  return {name, title, 0, argv, dir, 1, 0, argv[0], std::move(prepare)};
 }
 
 void add_loops(std::vector<Workload>* all, bool quick) {
@@ -38,6 +38,7 @@ void add_commands(std::vector<Workload>* all, const Options& options) {
   all->back().repeat = options.quick ? 1 : 5;
   all->push_back(command("find", options.quick ? "find /usr/share/doc" : "find /usr", "",
                          {"find", options.quick ? "/usr/share/doc" : "/usr"}, nothing));
+  all->back().worst_status = 1;
   all->push_back(command("grep", "grep -r over " + tree_files + " files", "",
                          {"grep", "-r", "needle", "tree"}, [](Inputs& in) { in.fresh_tree(); }));
   all->push_back(command("rm", "rm -r of " + tree_files + " files", "", {"rm", "-r", "tree"},
@@ -46,6 +47,9 @@ void add_commands(std::vector<Workload>* all, const Options& options) {
                          {"git", "--no-optional-locks", "status", "--porcelain"},
                          [](Inputs& in) { in.repository(); }));
   all->back().repeat = options.quick ? 1 : 5;
+  all->push_back(command("git-touched", "git status, all of them touched", "touched",
+                         {"git", "--no-optional-locks", "status", "--porcelain"},
+                         [](Inputs& in) { in.touched_repository(); }));
   all->push_back(command("configure", "configure of zlib", "zlib", {"sh", "./configure"},
                          [](Inputs& in) { in.zlib_source(); }));
   all->push_back(
@@ -90,7 +94,8 @@ std::optional<double> measure(const Workload& workload, const Wrapper& wrapper,
     argv.insert(argv.end(), {"--loop", workload.name, std::to_string(workload.loop), dir});
   } else {
     argv.insert(argv.end(),
-                {"--inside", dir, wrapper.work + "/out", std::to_string(workload.repeat), "--"});
+                {"--inside", dir, wrapper.work + "/out", std::to_string(workload.repeat),
+                 std::to_string(workload.worst_status), "--"});
     argv.insert(argv.end(), workload.command.begin(), workload.command.end());
   }
   const Finished done = run(argv, scratch.top, scratch.logs, options.limit_s);
