@@ -7,9 +7,10 @@
 #include <climits>
 #include <memory>
 
-#include "base/long_path.h"
+#include "base/deep_path.h"
 #include "base/path.h"
 #include "syscalls/proc_view.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh {
 
@@ -59,11 +60,10 @@ std::string Call::fd_path(int fd) const {
 }
 
 Result<OpenObject> Call::object(int fd) const {
-  char text[PATH_MAX + 32];
-  ssize_t n = readlink(fd_path(fd).c_str(), text, sizeof text);
-  if (n < 0) return Errno(errno == ENOENT ? EBADF : errno);
+  Result<std::string> host = path_of_directory(fd_path(fd));
+  if (!host.ok()) return Errno(host.error() == ENOENT ? EBADF : host.error().value());
   OpenObject out;
-  out.host.assign(text, static_cast<size_t>(n));
+  out.host = std::move(*host);
   if (out.host[0] == '/') out.view_path = session_.view_path_of(out.host);
   return out;
 }
@@ -140,13 +140,28 @@ Result<Walked> Call::walk_fd(int fd) {
   if (!object.view_path) return Errno(ENOENT);
   WalkFlags flags;
   flags.follow = false;
-  return viewsh::walk(*session_.view, {}, *object.view_path, flags, caller_, nullptr);
+  // What is open needs no right to search the way to it.
+  Caller self = caller_;
+  self.uid = 0;
+  return viewsh::walk(*session_.view, {}, *object.view_path, flags, self, nullptr);
 }
 
 std::string host_text(const Walked& walked) {
   std::string text = walked.found.host;
   if (walked.must_be_dir && text != "/") text.push_back('/');
   return text;
+}
+
+Result<void> Call::may_search(const Walked& walked) {
+  if (!walked.found.attr_virtual) return {};
+  TRY_ASSIGN(Attr attr, walked.fs_mutable().getattr(walked.path));
+  if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
+  // The search for a name asks for the right to search: what name it is doesn't matter.
+  ResolveFlags flags;
+  flags.follow_last = false;
+  Result<Found> found = walked.fs_mutable().resolve(walked.path, "x", flags, caller_);
+  if (!found.ok() && found.error() == EACCES) return Errno(EACCES);
+  return {};
 }
 
 Outcome Call::run_on(const Walked& walked, const UserPath& path) {

@@ -133,17 +133,34 @@ bool CowFs::fix_attr(Attr* attr) {
     const auto it = dead_.find(attr->stx_ino);
     if (it != dead_.end()) {
       set_identity(attr, it->second.dev, it->second.ino);
+      if (gone_.count(it->second) != 0) attr->stx_nlink = 0;
       return true;
     }
   }
   // What the lower shows of its own object is what is known here.
   const bool changed = lower_->fix_attr(attr);
+  const InodeKey key{dev_of(*attr), attr->stx_ino};
+  if (gone_.count(key) != 0) {
+    attr->stx_nlink = 0;
+    return true;
+  }
   if (S_ISDIR(attr->stx_mode)) {
-    const auto it = by_lower_dir_.find({dev_of(*attr), attr->stx_ino});
+    const auto it = by_lower_dir_.find(key);
     if (it == by_lower_dir_.end()) return changed;
     auto shown = getattr(Index::path_of(it->second));
     if (!shown) return changed;
     *attr = *shown;
+    return true;
+  }
+  if (const auto it = by_lower_file_.find(key); it != by_lower_file_.end()) {
+    // Opened before it was copied: the content stays what it was, the inode is the view's.
+    const auto shown = getattr(Index::path_of(it->second));
+    if (!shown) return changed;
+    attr->stx_mode = shown->stx_mode;
+    attr->stx_uid = shown->stx_uid;
+    attr->stx_gid = shown->stx_gid;
+    attr->stx_nlink = shown->stx_nlink;
+    attr->stx_ctime = shown->stx_ctime;
     return true;
   }
   const uint32_t before = attr->stx_nlink;
@@ -163,7 +180,11 @@ void CowFs::register_node(Node* node) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
   if (meta->upper_ino != 0) by_upper_ino_[meta->upper_ino] = node;
-  if (node->merged() && meta->origin) by_lower_dir_[{meta->origin->dev, meta->origin->ino}] = node;
+  if (meta->origin) {
+    const InodeKey key{meta->origin->dev, meta->origin->ino};
+    (node->merged() ? by_lower_dir_ : by_lower_file_)[key] = node;
+    gone_.erase(key);
+  }
   if (!meta->redirect.empty()) redirects_[meta->redirect] = node;
 }
 
@@ -177,13 +198,30 @@ void CowFs::unregister_node(Node* node) {
     by_upper_ino_.erase(by_ino);
   }
   if (meta->origin) {
-    const auto by_dir = by_lower_dir_.find({meta->origin->dev, meta->origin->ino});
-    if (by_dir != by_lower_dir_.end() && by_dir->second == node) by_lower_dir_.erase(by_dir);
+    auto& by_lower = node->merged() ? by_lower_dir_ : by_lower_file_;
+    const auto known = by_lower.find({meta->origin->dev, meta->origin->ino});
+    if (known != by_lower.end() && known->second == node) by_lower.erase(known);
   }
   if (!meta->redirect.empty()) {
     const auto by_path = redirects_.find(meta->redirect);
     if (by_path != redirects_.end() && by_path->second == node) redirects_.erase(by_path);
   }
+}
+
+std::optional<InodeKey> CowFs::last_name_of(const Place& place) {
+  if (!place.exists()) return {};
+  const bool own = place.what == Place::What::kUpper && !(place.node->meta && place.node->meta->origin);
+  if (own) return {};
+  const auto attr = attr_of(place);
+  if (!attr || (!place.is_dir() && attr->stx_nlink > 1)) return {};
+  return InodeKey{dev_of(*attr), attr->stx_ino};
+}
+
+void CowFs::note_gone(const std::optional<InodeKey>& object) {
+  constexpr size_t kMaxKept = 65536;  // those that nobody has open are not worth more
+  if (!object) return;
+  if (gone_.size() >= kMaxKept) gone_.clear();
+  gone_.insert(*object);
 }
 
 void CowFs::forget_dead(std::string_view path) {
