@@ -102,7 +102,7 @@ Outcome sys_sendto(Call& call, Fd, Addr<char>, size_t, int, Addr<char> address, 
   return out;
 }
 
-Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, int flags) {
+Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, Flags flags) {
   // All as they are, or the first one alone: the program is told that one was sent, and goes on.
   for (unsigned i = 0; i < count && i < 1024; ++i) {
     Outcome one = sys_sendmsg(call, fd, {vector.value + i * sizeof(mmsghdr)}, flags);
