@@ -17,8 +17,13 @@ std::string coloured(std::string_view text, Colour colour, bool wanted);
 /// Can the user be asked: standard input and standard error are a terminal, and this process is in
 /// its foreground?
 bool can_ask();
-/// Puts a question on standard error and reads a line; its first letter in lower case, 0 for an
-/// empty line or the end of input.
-char ask(std::string_view question);
+/// What was answered to a question.
+struct Reply {
+  char letter = 0;  ///< the first one of the line in lower case; 0: an empty line, the end of input
+  int signal = 0;   ///< SIGINT, SIGQUIT, SIGTERM or SIGHUP came instead
+};
+/// Puts a question on standard error and reads a line. The terminal may stop the program (Ctrl-Z)
+/// meanwhile.
+Reply ask(std::string_view question);
 
 }  // namespace viewsh

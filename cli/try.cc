@@ -141,8 +141,9 @@ class Try : public Command {
     bool asked = commit_ || discard_ || keep_;
     bool interactive = !asked && can_ask();
     while (interactive) {
-      answer = ask("[c]ommit, [k]eep, [d]iscard, show the [p]atch? (keep) ");
-      if (answer == 0) answer = 'k';
+      Reply reply = ask("[c]ommit, [k]eep, [d]iscard, show the [p]atch? (keep) ");
+      answer = reply.letter == 0 ? 'k' : reply.letter;
+      if (reply.signal != 0) status = 128 + reply.signal;
       if (answer == 'p') {
         UserError error = write_patch(changes, STDERR_FILENO, colour_wanted(STDERR_FILENO));
         if (error) print_error(error.text);

@@ -40,6 +40,7 @@ UserError apply_mount(const std::string& value, const Place& place, Target* targ
   mount.place = place;
   if (UserError error = Parse(value, &mount)) return error;
   bool cow = mount.type == "cow";
+  mount.must_exist = mount.type == "hide";
   target->draft->add_mount(std::move(mount), {place, {}});
   if (!cow) return {};
   target->last_cow = target->draft->spec.mounts.size() - 1;

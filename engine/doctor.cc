@@ -34,8 +34,9 @@ DoctorLine kernel_line() {
   return line;
 }
 
-/// What stands in the way of tracing: Yama, a container's seccomp profile, another tracer.
+/// What stands in the way of tracing: a view, Yama, a container's seccomp profile, another tracer.
 std::string ptrace_advice() {
+  if (inside_view()) return "this is a view already: leave it first";
   std::ifstream yama("/proc/sys/kernel/yama/ptrace_scope");
   int scope = 0;
   if (yama >> scope && scope >= 2) {

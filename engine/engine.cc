@@ -13,10 +13,12 @@
 
 #include "base/check.h"
 #include "base/path.h"
+#include "job_control.h"
 #include "launch.h"
 #include "plugin_host.h"
 #include "report.h"
 #include "syscalls/table.h"
+#include "tracee/event.h"
 #include "tracer.h"
 #include "vfs/walk.h"
 #include "view_builder.h"
@@ -43,8 +45,7 @@ int run_plain(const LaunchPlan& plan, Report& report) {
     if (ended < 0 && errno == EINTR) continue;
     if (ended < 0) return 125;
     if (!WIFSTOPPED(status)) break;
-    // A job that is stopped stops whole; the shell continues the group.
-    if (getpgid(pid) == getpgrp()) kill(getpid(), SIGSTOP);
+    stop_with(pid, WSTOPSIG(status));
   }
   report.print_stats();
   return exit_status_of(status);
@@ -130,6 +131,14 @@ std::FILE* trace_target(const RunOptions& options, UserError* error) {
   return file;
 }
 
+/// Only one tracer can trace a process: a view inside a view is refused, unless it is an empty one.
+UserError refuse_nested(const ViewSpec& spec) {
+  bool empty = spec.root == "/" && spec.mounts.empty() && spec.devices.empty() && spec.binfmt.empty();
+  if (empty || !inside_view()) return {};
+  return {"already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
+          "the options of both into one"};
+}
+
 }  // namespace
 
 int run_view(const ViewSpec& spec, const RunOptions& options) {
@@ -145,7 +154,8 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   PluginHost::sweep();
   PluginHost host;
   BuiltView built;
-  error = build_view(spec, &host, &built);
+  error = refuse_nested(spec);
+  if (!error) error = build_view(spec, &host, &built);
   if (error) {
     complain(error.text);
     return error.exit_status;
@@ -182,7 +192,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
 UserError check_view(const ViewSpec& spec) {
   PluginHost host;
   BuiltView built;
-  UserError error = build_view(spec, &host, &built);
+  UserError error = build_view(spec, &host, &built, true);
   if (!error) shut_down(*built.view);
   return error;
 }
@@ -191,7 +201,7 @@ UserError resolve_in_view(const ViewSpec& spec, const std::vector<std::string>& 
                           std::vector<ResolvedPath>* out) {
   PluginHost host;
   BuiltView built;
-  if (UserError error = build_view(spec, &host, &built)) return error;
+  if (UserError error = build_view(spec, &host, &built, true)) return error;
   Caller caller{geteuid(), getegid(), {}, 022};
   for (const std::string& path : paths) {
     ResolvedPath answer;

@@ -91,6 +91,16 @@ void ignore_terminal_signals() {
   actions_saved = true;
 }
 
+void take_terminal_signals(void (*handler)(int)) {
+  for (size_t i = 0; i < std::size(kTerminalSignals); ++i) {
+    int signal = kTerminalSignals[i];
+    if (signal == SIGCHLD || saved_actions[i].sa_handler == SIG_IGN) continue;
+    struct sigaction action = saved_actions[i];
+    if (signal == SIGINT) action.sa_handler = handler;
+    sigaction(signal, &action, nullptr);
+  }
+}
+
 std::vector<std::string> environment_of(const EnvSpec& env) {
   std::vector<std::string> out;
   auto name_of = [](const std::string& entry) { return entry.substr(0, entry.find('=')); };

@@ -31,5 +31,8 @@ pid_t launch(const LaunchPlan& plan, UserError* error);
 /// Signals that a terminal sends to all: the engine leaves them to COMMAND. Keeps what was before
 /// for the child.
 void ignore_terminal_signals();
+/// COMMAND is gone: what the terminal sends is for the engine again. SIGINT goes to `handler`, the
+/// others do what they did before.
+void take_terminal_signals(void (*handler)(int));
 
 }  // namespace viewsh

@@ -21,6 +21,8 @@ class PluginHost : public Host {
 
   Result<std::string> scratch_dir(const std::string& purpose, bool memory) override;
   std::string state_dir() const override;
+  /// The view's own directory on a memory file system, made if need be.
+  Result<std::string> memory_dir() { return root_dir(true); }
   std::string view_id() const override { return id_; }
 
   /// The plugin that provides a word ("fs:cow", "device:ram", "layers"...), loaded on the way. Null: none.

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -27,54 +29,91 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-std::string result_text(const Outcome& outcome) {
-  if (outcome.kind == Outcome::Kind::kReturn) {
-    if (outcome.value < 0 && outcome.value > -4096) {
-      return "-1 " + std::string(strerrorname_np(static_cast<int>(-outcome.value)));
-    }
-    return std::to_string(outcome.value);
+std::string formatted(const char* format, unsigned long long value) {
+  char text[32];
+  snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+/// As the handler's signature understands the register. What it doesn't know (the buffer of a call
+/// that only needs its path, say) is not told.
+std::string argument_text(const Call& call, unsigned index, ArgumentKind kind) {
+  auto path = std::find_if(call.paths().begin(), call.paths().end(),
+                           [index](const UserPath& read) { return read.argument == index; });
+  if (path != call.paths().end()) return quoted(path->text);
+  uint64_t value = call.argument(index);
+  constexpr uint64_t kFirstAddress = uint64_t{1} << 32;
+  switch (kind) {
+    case ArgumentKind::kDirFd:
+      if (static_cast<int>(value) == AT_FDCWD) return "AT_FDCWD";
+      [[fallthrough]];
+    case ArgumentKind::kInt: return std::to_string(static_cast<int>(value));
+    case ArgumentKind::kUnsigned: return std::to_string(static_cast<unsigned>(value));
+    case ArgumentKind::kFlags: return formatted("%#llx", static_cast<unsigned>(value));
+    case ArgumentKind::kMode: return formatted("%#llo", static_cast<unsigned>(value));
+    case ArgumentKind::kAddress: return value == 0 ? "NULL" : formatted("%#llx", value);
+    case ArgumentKind::kLong:
+      return value < kFirstAddress ? std::to_string(value) : formatted("%#llx", value);
   }
-  if (outcome.kind == Outcome::Kind::kRewritten && !outcome.texts.empty()) {
-    return "-> " + quoted(outcome.texts[0].bytes.c_str());
-  }
-  return "?";
+  return "";
+}
+
+/// As strace(1) has it.
+std::string result_text(std::optional<long> result) {
+  if (!result) return "?";
+  if (*result >= 0 || *result <= -4096) return std::to_string(*result);
+  auto error = static_cast<int>(-*result);
+  const char* name = strerrorname_np(error);
+  return "-1 " + (name == nullptr ? std::to_string(error) : std::string(name)) + " (" +
+         strerror(error) + ")";
 }
 
 }  // namespace
 
-void Report::count(long nr, const Outcome& outcome, int64_t nanoseconds) {
+void Report::count(long nr, Outcome::Kind kind) {
   if (!stats_) return;
-  Line& line = lines_[nr];
+  Count& line = counts_[nr];
   ++line.count;
-  ++line.by_outcome[static_cast<size_t>(outcome.kind)];
-  line.nanoseconds += nanoseconds;
+  ++line.by_outcome[static_cast<size_t>(kind)];
 }
 
-void Report::trace(pid_t tid, const Row& row, Call& call, const Outcome& outcome) {
-  if (!trace_) return;
-  std::string line = std::to_string(tid) + " " + std::string(row.name) + "(";
-  for (unsigned i = 0; i < 6; ++i) {
-    if (i > 0) line += ", ";
-    auto path = std::find_if(call.paths().begin(), call.paths().end(),
-                             [i](const UserPath& read) { return read.argument == i; });
-    if (path != call.paths().end()) {
-      line += quoted(path->text);
-      continue;
-    }
-    char number[32];
-    snprintf(number, sizeof number, "%#llx", static_cast<unsigned long long>(call.argument(i)));
-    line += number;
+void Report::add_time(long nr, int64_t nanoseconds) {
+  if (stats_) counts_[nr].nanoseconds += nanoseconds;
+}
+
+Report::Line Report::describe(pid_t tid, const Row& row, const Call& call, const Outcome& outcome) const {
+  if (!trace_) return {};
+  Line line{std::to_string(tid) + " " + std::string(row.name) + "(", "  ["};
+  for (unsigned i = 0; i < call.signature().size(); ++i) {
+    line.call += (i > 0 ? ", " : "") + argument_text(call, i, call.signature()[i]);
   }
-  line += ") = " + result_text(outcome) + "  [" + kOutcomeNames[static_cast<size_t>(outcome.kind)] + "]\n";
-  fputs(line.c_str(), trace_file_);
+  line.call += ") = ";
+  line.outcome += kOutcomeNames[static_cast<size_t>(outcome.kind)];
+  bool path = outcome.kind == Outcome::Kind::kRewritten && !outcome.texts.empty();
+  if (path) line.outcome += ": " + quoted(outcome.texts[0].bytes.c_str());
+  line.outcome += "]\n";
+  return line;
+}
+
+void Report::begin(pid_t tid, Line line) {
+  if (!trace_) return;
+  end(tid, std::nullopt);
+  under_way_[tid] = std::move(line);
+}
+
+void Report::end(pid_t tid, std::optional<long> result) {
+  auto it = under_way_.find(tid);
+  if (it == under_way_.end()) return;
+  fputs((it->second.call + result_text(result) + it->second.outcome).c_str(), trace_file_);
   fflush(trace_file_);
+  under_way_.erase(it);
 }
 
 void Report::print_stats() const {
   if (!stats_) return;
   uint64_t total = 0;
   int64_t time = 0;
-  std::vector<std::pair<long, Line>> sorted(lines_.begin(), lines_.end());
+  std::vector<std::pair<long, Count>> sorted(counts_.begin(), counts_.end());
   for (const auto& [nr, line] : sorted) {
     total += line.count;
     time += line.nanoseconds;

@@ -137,11 +137,18 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   }
   ProcessMemory memory(task.tid);
   Call call(session_, task, memory, regs);
-  if (report_->tracing()) call.keep_paths();
+  if (report_->tracing()) call.keep_arguments();
   Outcome outcome = row->handler(call);
-  report_->trace(task.tid, *row, call, outcome);
-  if (begin != 0) report_->count(nr, outcome, monotonic_ns() - begin);
+  Report::Line line = report_->describe(task.tid, *row, call, outcome);
+  Outcome::Kind kind = outcome.kind;
+  long value = kind == Outcome::Kind::kReturn ? outcome.value : -EFAULT;
+  if (begin != 0) report_->add_time(nr, monotonic_ns() - begin);
   apply(task, std::move(stopped), std::move(outcome));
+  if (task.pending && task.pending->redo) return;  // memory is mapped first; the call comes again
+  report_->count(nr, kind);
+  report_->begin(task.tid, std::move(line));
+  // A call that wasn't let run has its result already.
+  if (kind == Outcome::Kind::kReturn || !task.pending) report_->end(task.tid, value);
 }
 
 void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
@@ -154,7 +161,7 @@ void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
       return std::move(stopped).resume(Resume::kContinue, 0);
     }
     case Outcome::Kind::kRunAsIs: {
-      bool to_exit = static_cast<bool>(outcome.at_exit);
+      bool to_exit = outcome.at_exit || report_->tracing();
       if (to_exit || outcome.changes_host) {
         start_pending(task, stopped.regs(), 0, &outcome);
       }
@@ -268,7 +275,7 @@ void Tracer::start_pending(Task& task, const Registers& original, uint64_t slot,
   PendingCall& pending = task.pending.emplace();
   pending.original = original;
   pending.slot = slot;
-  pending.stub = slot != 0 && !outcome->at_exit;
+  pending.stub = slot != 0 && !outcome->at_exit && !report_->tracing();
   pending.at_exit = std::move(outcome->at_exit);
   if (outcome->changes_host) {
     session_.cache->freeze();
@@ -322,6 +329,7 @@ void Tracer::on_call_exit(Task& task, Stopped stopped) {
     long shown = pending.at_exit(restart ? -EINTR : result);
     if (!restart) result = shown;
   }
+  if (!pending.redo) report_->end(task.tid, restart ? std::nullopt : std::optional(result));
   Registers back = pending.original;
   back.rax = static_cast<unsigned long long>(result);
   back.rcx = regs.rcx;
@@ -401,6 +409,8 @@ void Tracer::on_exec(pid_t tid, Stopped stopped) {
   }
   Task& task = adopt(tid);
   if (task.pending) release(task);
+  if (old != tid) report_->end(tid, std::nullopt);
+  report_->end(old, 0);
   task.mm = std::make_shared<AddressSpace>();
   finish_exec(task, stopped);
   std::move(stopped).resume(Resume::kContinue, 0);
@@ -414,10 +424,14 @@ void Tracer::on_exited(const Event& event) {
   }
   if (it == session_.tasks.end()) return;
   abandon(*it->second);
+  report_->end(event.tid, std::nullopt);
   follower_.on_gone(*it->second);
   session_.tasks.erase(it);
-  if (event.tid == leader_ && kill_on_exit_) {
+  if (event.tid != leader_) return;
+  if (kill_on_exit_) {
     for (const auto& [tid, task] : session_.tasks) kill(task->tgid, SIGKILL);
+  } else if (!session_.tasks.empty()) {
+    expect_the_rest();
   }
 }
 

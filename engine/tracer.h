@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <memory>
 
 #include "affinity.h"
@@ -47,6 +48,10 @@ class Tracer {
   void catch_signals();
   static bool signal_is_pending();
   void forward_signal();
+  /// COMMAND has ended, others go on: says on a terminal that they are waited for, and lets its
+  /// Ctrl-C end them.
+  void expect_the_rest();
+  void tell_waiting();
   void release(Task& task);
   void abandon(Task& task);
 
@@ -57,6 +62,9 @@ class Tracer {
   pid_t leader_ = 0;
   int leader_status_ = 0;
   bool leader_gone_ = false;
+  timer_t notice_{};
+  bool waiting_told_ = false;
+  int interrupts_ = 0;
 };
 
 }  // namespace viewsh

@@ -3,9 +3,14 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <ctime>
 #include <fstream>
+#include <set>
 
 #include "base/clock.h"
+#include "job_control.h"
+#include "launch.h"
 #include "tracer.h"
 
 namespace viewsh {
@@ -14,8 +19,13 @@ namespace {
 
 volatile std::sig_atomic_t pending_signal = 0;
 volatile std::sig_atomic_t pending_tick = 0;
+volatile std::sig_atomic_t pending_notice = 0;
 
 void note_signal(int signal) {
+  if (signal == SIGRTMIN) {
+    pending_notice = 1;
+    return;
+  }
   if (signal == SIGALRM) {
     pending_tick = 1;
     return;
@@ -116,7 +126,7 @@ bool Tracer::signal_is_pending() { return pending_signal != 0; }
 void Tracer::catch_signals() {
   struct sigaction action {};
   action.sa_handler = note_signal;
-  for (int signal : {SIGTERM, SIGHUP, SIGALRM}) sigaction(signal, &action, nullptr);
+  for (int signal : {SIGTERM, SIGHUP, SIGALRM, SIGRTMIN}) sigaction(signal, &action, nullptr);
 }
 
 /// What ends the engine would end the view in mid-air: COMMAND gets the signal, and the view ends
@@ -126,6 +136,10 @@ void Tracer::forward_signal() {
     pending_tick = 0;
     follower_.tick();
   }
+  if (pending_notice != 0) {
+    pending_notice = 0;
+    tell_waiting();
+  }
   int signal = pending_signal;
   pending_signal = 0;
   if (signal == 0) return;
@@ -133,7 +147,36 @@ void Tracer::forward_signal() {
     kill(leader_, signal);
     return;
   }
+  // Ctrl-C: what doesn't end when it is told to is ended by the second one.
+  if (signal == SIGINT) signal = interrupts_++ == 0 ? SIGTERM : SIGKILL;
   for (const auto& [tid, task] : session_.tasks) kill(task->tgid, signal);
+}
+
+/// COMMAND has ended. What it leaves behind often ends with it: who waits in front of a terminal is
+/// told after a moment only. The timer goes on until then, since waitpid(2) may not be waiting yet.
+void Tracer::expect_the_rest() {
+  if (kill_on_exit_ || !in_foreground()) return;
+  sigevent how{};
+  how.sigev_notify = SIGEV_SIGNAL;
+  how.sigev_signo = SIGRTMIN;
+  if (timer_create(CLOCK_MONOTONIC, &how, &notice_) < 0) return tell_waiting();
+  constexpr timespec kMoment{0, 400'000'000};
+  itimerspec when{kMoment, kMoment};
+  timer_settime(notice_, 0, &when, nullptr);
+}
+
+void Tracer::tell_waiting() {
+  if (waiting_told_) return;
+  waiting_told_ = true;
+  itimerspec never{};
+  timer_settime(notice_, 0, &never, nullptr);
+  std::set<pid_t> processes;
+  for (const auto& [tid, task] : session_.tasks) processes.insert(task->tgid);
+  if (processes.empty() || !in_foreground()) return;
+  take_terminal_signals(note_signal);
+  bool one = processes.size() == 1;
+  fprintf(stderr, "viewsh: waiting for %zu process%s of the view; Ctrl-C ends %s, Ctrl-Z and bg let %s go on\n",
+          processes.size(), one ? "" : "es", one ? "it" : "them", one ? "it" : "them");
 }
 
 void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
@@ -150,10 +193,9 @@ void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
 
 void Tracer::on_group_stop(Task& task, Stopped stopped, int signal) {
   settle(task, stopped);
-  bool whole_job = task.tid == leader_ && getpgid(leader_) == getpgrp() && signal != 0;
+  bool command = task.tid == leader_;
   std::move(stopped).resume(Resume::kListen, 0);
-  // The shell that started us waits for us to stop; it continues the whole job later.
-  if (whole_job) kill(getpid(), SIGSTOP);
+  if (command) stop_with(leader_, signal);
 }
 
 }  // namespace viewsh

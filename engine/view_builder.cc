@@ -20,19 +20,22 @@ namespace {
 
 class Builder {
  public:
-  Builder(const ViewSpec& spec, PluginHost* host, BuiltView* out)
-      : spec_(spec), host_(host), out_(out) {}
+  Builder(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only)
+      : spec_(spec), host_(host), out_(out), look_only_(look_only) {}
   UserError build();
 
  private:
   struct Target {
     std::string at;
     bool exists = false;
+    bool directory = false;  ///< if it exists
+    std::string host = "";   ///< what backs it; empty: nothing of the host's
   };
   UserError add_root();
   UserError hide_own_state();
   UserError pass_kernel_mounts(const std::string& at, const View& below);
   UserError add_mount(const MountSpec& spec);
+  UserError check_target(const MountSpec& spec, const Target& target);
   UserError add_device(const DeviceSpec& spec);
   UserError add_binfmt(const BinfmtSpec& spec);
   UserError add_plugin(const PluginSpec& spec);
@@ -49,6 +52,7 @@ class Builder {
   const ViewSpec& spec_;
   PluginHost* host_;
   BuiltView* out_;
+  bool look_only_;
   std::shared_ptr<const View> view_;
   std::shared_ptr<const View> host_view_;  ///< set where the view's root is another directory
   int next_id_ = 1;
@@ -106,7 +110,8 @@ UserError Builder::canonical(const std::string& path, const Place& place, bool m
   flags.want_exists = true;
   Result<Walked> walked = walk(*view_, {}, path, flags, self(), nullptr);
   if (walked.ok() && walked->found.kind == Found::Kind::kNode) {
-    *target = {walked->view_path, true};
+    bool directory = walked->found.type == NodeType::kDirectory;
+    *target = {walked->view_path, true, directory, walked->found.host};
     return {};
   }
   Errno error = walked.ok() ? Errno(ENOENT) : walked.error();
@@ -120,11 +125,11 @@ UserError Builder::canonical(const std::string& path, const Place& place, bool m
     Result<Walked> up = walk(*view_, {}, text, flags, self(), nullptr);
     if (up.ok() && up->found.kind == Found::Kind::kNode) {
       if (up->found.type != NodeType::kDirectory) return wrong(place, path, "Not a directory");
-      *target = {join_path(up->view_path, rest), false};
+      *target = {join_path(up->view_path, rest), false, false};
       return {};
     }
   }
-  *target = {join_path("/", rest), false};
+  *target = {join_path("/", rest), false, false};
   return {};
 }
 
@@ -175,6 +180,12 @@ UserError Builder::install(const Target& target, Mount mount, const Place& place
     Result<Attr> attr = mount.fs->getattr("");
     if (!attr.ok()) return wrong(place, target.at, attr.error().message());
     bool directory = S_ISDIR(attr->stx_mode);
+    if (target.exists && directory != target.directory) {
+      // As mount(2): a directory covers a directory, and what is none covers what is none.
+      std::string covered = directory ? "a file can't be covered by a directory"
+                                      : "a directory can't be covered by a file";
+      return wrong(place, target.at, Errno(ENOTDIR).message() + ": " + covered);
+    }
     if (!target.exists) {
       Result<void> made = scaffold(target.at, directory);
       if (!made.ok()) return wrong(place, target.at, made.error().message());
@@ -191,6 +202,34 @@ std::string joined(const std::vector<std::string>& parts) {
   return out;
 }
 
+/// File systems that are the kernel's own words: writing to a copy of them would tell nobody.
+bool is_kernel_type(const std::string& type) {
+  static const std::set<std::string> kTypes{
+      "proc",       "sysfs",   "devpts",     "cgroup",   "cgroup2", "mqueue",    "debugfs", "tracefs",
+      "securityfs", "bpf",     "configfs",   "efivarfs", "pstore",  "selinuxfs", "fusectl", "binfmt_misc"};
+  return kTypes.contains(type);
+}
+
+/// The type of a file system that is the kernel's own words, where `host` lies on one.
+std::string kernel_type_at(const std::string& host) {
+  std::string type;  // mountinfo lists parents first
+  for (const HostMount& mount : read_host_mounts()) {
+    if (is_at_or_below(host, mount.at)) type = mount.type;
+  }
+  return is_kernel_type(type) ? type : "";
+}
+
+/// What can be asked for, but would do nothing.
+UserError Builder::check_target(const MountSpec& spec, const Target& target) {
+  bool needed = spec.type == "cow" || (spec.type == "hide" && spec.must_exist);
+  if (needed && !target.exists) return wrong(spec.place, spec.at, Errno(ENOENT).message());
+  if (spec.type != "cow" || target.host.empty()) return {};
+  std::string type = kernel_type_at(target.host);
+  if (type.empty()) return {};
+  return wrong(spec.place, spec.at,
+               "can't be copied on write: " + type + " is the kernel's own, and always the real one");
+}
+
 UserError Builder::add_mount(const MountSpec& spec) {
   Plugin* plugin = host_->provider("fs:" + spec.type);
   if (plugin == nullptr) {
@@ -198,12 +237,14 @@ UserError Builder::add_mount(const MountSpec& spec) {
   }
   Target target;
   if (UserError error = canonical(spec.at, spec.place, false, &target)) return error;
+  if (UserError error = check_target(spec, target)) return error;
   MountRequest request;
   request.type = spec.type;
   request.at = target.at;
   request.options = spec.options;
   request.layer = spec.layer;
   request.below = below();
+  request.look_only = look_only_;
   // In a foreign root, what is bound in comes from the host; else from the view as it is so far.
   std::shared_ptr<const View> present = view_;
   if (host_view_ && !spec.sources.empty()) {
@@ -217,9 +258,6 @@ UserError Builder::add_mount(const MountSpec& spec) {
     request.sources.push_back(found.at);
   }
   view_ = present;
-  if (spec.type == "cow" && !target.exists) {
-    return wrong(spec.place, spec.at, "No such file or directory");
-  }
   MountError failed;
   std::shared_ptr<FileSystem> fs = plugin->mount(request, &failed);
   if (!fs) return wrong(spec.place, spec.type + " at " + spec.at, failed.text);
@@ -272,14 +310,6 @@ UserError Builder::add_plugin(const PluginSpec& spec) {
   return error;
 }
 
-/// File systems that are the kernel's own words: writing to a copy of them would tell nobody.
-bool is_kernel_type(const std::string& type) {
-  static const std::set<std::string> kTypes{
-      "proc",       "sysfs",   "devpts",     "cgroup",   "cgroup2", "mqueue",    "debugfs", "tracefs",
-      "securityfs", "bpf",     "configfs",   "efivarfs", "pstore",  "selinuxfs", "fusectl", "binfmt_misc"};
-  return kTypes.contains(type);
-}
-
 /// A cow leaves the kernel's own file systems below it as they are.
 UserError Builder::pass_kernel_mounts(const std::string& at, const View& below) {
   std::string covered;  // mountinfo lists parents first
@@ -296,7 +326,9 @@ UserError Builder::pass_kernel_mounts(const std::string& at, const View& below) 
     pass.fs = *fs;
     pass.type = mount.type;
     pass.internal = true;
-    if (UserError error = install({*seen, true}, std::move(pass), {})) return error;
+    Result<Attr> root = pass.fs->getattr("");
+    bool directory = root.ok() && S_ISDIR(root->stx_mode);
+    if (UserError error = install({*seen, true, directory}, std::move(pass), {})) return error;
   }
   return {};
 }
@@ -309,7 +341,12 @@ UserError Builder::hide_own_state() {
     keeps = keeps || mount->type == "cow";
     if (!mount->layer.empty()) places.push_back(host_->state_dir() + "/layers/" + mount->layer);
   }
-  if (!keeps) return {};
+  if (!keeps) places.clear();
+  // It is in a directory that everybody looks at, such as /dev/shm.
+  if (view_->mounts().size() > 1) {
+    Result<std::string> memory = host_->memory_dir();
+    if (memory.ok()) places.push_back(*memory);
+  }
   Plugin* plugin = host_->provider("fs:hide");
   if (plugin == nullptr) return {};
   for (const std::string& place : places) {
@@ -326,7 +363,7 @@ UserError Builder::hide_own_state() {
     if (!mount.fs) return {failed.text};
     mount.type = "hide";
     mount.internal = true;
-    if (UserError error = install({*seen, true}, std::move(mount), {})) return error;
+    if (UserError error = install({*seen, true, true}, std::move(mount), {})) return error;
   }
   return {};
 }
@@ -354,6 +391,7 @@ UserError Builder::build() {
   bool plain = view_->mounts().size() == 1 && view_->mounts()[0]->type == "host";
   if (!plain || !out_->exec_formats.empty()) out_->traps |= static_cast<unsigned>(Trap::kPaths);
   for (const auto& mount : view_->mounts()) {
+    if (mount->type == "hide") continue;  // has no nodes
     bool own_nodes = !mount->fs->transparent() || mount->fs->read_only();
     if (own_nodes) out_->traps |= static_cast<unsigned>(Trap::kObjects);
     if (mount->fs->quota()) out_->traps |= static_cast<unsigned>(Trap::kQuota);
@@ -364,8 +402,8 @@ UserError Builder::build() {
 
 }  // namespace
 
-UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out) {
-  return Builder(spec, host, out).build();
+UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only) {
+  return Builder(spec, host, out, look_only).build();
 }
 
 }  // namespace viewsh

@@ -24,6 +24,7 @@ struct MountSpec {
   std::map<std::string, std::string> options;
   std::string layer;
   Place place;
+  bool must_exist = false;  ///< hide: what was typed may be mistyped; a profile serves many machines
 };
 
 struct DeviceSpec {

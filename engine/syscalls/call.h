@@ -1,7 +1,9 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,20 @@ struct OptionalPath {
   bool null = false;
   UserPath path;
 };
+
+/// Bits of which each has a meaning: --trace shows them in hexadecimal.
+struct Flags {
+  int value = 0;
+  operator int() const { return value; }  // NOLINT: it is an int to all who work with it
+};
+/// Permission bits, and the type of a node for mknod(2): shown in octal.
+struct Mode {
+  mode_t value = 0;
+  operator mode_t() const { return value; }  // NOLINT: as above
+};
+
+/// What a register is to the handler of the call.
+enum class ArgumentKind : uint8_t { kInt, kUnsigned, kLong, kDirFd, kFlags, kMode, kAddress };
 
 /// What becomes of a trapped call. A value; the engine alone applies it.
 struct Outcome {
@@ -121,12 +137,14 @@ class Call {
   /// /proc/PID/fd/N of this task.
   std::string fd_path(int fd) const;
 
-  /// The path arguments that were read, for --trace.
+  /// For --trace: what the handler takes, and the path arguments that were read.
+  std::span<const ArgumentKind> signature() const { return signature_; }
+  void note_signature(std::span<const ArgumentKind> kinds) { signature_ = kinds; }
   const std::vector<UserPath>& paths() const { return paths_; }
   void note_path(const UserPath& path) {
-    if (keep_paths_) paths_.push_back(path);
+    if (keep_arguments_) paths_.push_back(path);
   }
-  void keep_paths() { keep_paths_ = true; }
+  void keep_arguments() { keep_arguments_ = true; }
 
   /// The caller may search a directory whose attributes are the view's; of others the kernel decides.
   /// EACCES, ENOTDIR.
@@ -144,7 +162,8 @@ class Call {
   const TraceeMemory& memory_;
   const Registers& regs_;
   Caller caller_;
-  bool keep_paths_ = false;
+  bool keep_arguments_ = false;
+  std::span<const ArgumentKind> signature_;  ///< static, by the handler's type
   std::vector<UserPath> paths_;
 };
 
@@ -177,6 +196,18 @@ struct Decode<DirFd> {
   }
 };
 template <>
+struct Decode<Flags> {
+  static Result<Flags> get(Call& call, unsigned index) {
+    return Flags{static_cast<int>(call.argument(index))};
+  }
+};
+template <>
+struct Decode<Mode> {
+  static Result<Mode> get(Call& call, unsigned index) {
+    return Mode{static_cast<mode_t>(call.argument(index))};
+  }
+};
+template <>
 struct Decode<UserPath> {
   static Result<UserPath> get(Call& call, unsigned index);
 };
@@ -184,6 +215,25 @@ template <>
 struct Decode<OptionalPath> {
   static Result<OptionalPath> get(Call& call, unsigned index);
 };
+
+/// A path that can't be read is shown as the address that it is.
+template <typename T>
+inline constexpr ArgumentKind kKindOf = ArgumentKind::kAddress;
+template <std::integral T>
+inline constexpr ArgumentKind kKindOf<T> = sizeof(T) > sizeof(int)   ? ArgumentKind::kLong
+                                           : std::is_signed_v<T> ? ArgumentKind::kInt
+                                                                 : ArgumentKind::kUnsigned;
+template <>
+inline constexpr ArgumentKind kKindOf<Fd> = ArgumentKind::kInt;
+template <>
+inline constexpr ArgumentKind kKindOf<DirFd> = ArgumentKind::kDirFd;
+template <>
+inline constexpr ArgumentKind kKindOf<Flags> = ArgumentKind::kFlags;
+template <>
+inline constexpr ArgumentKind kKindOf<Mode> = ArgumentKind::kMode;
+
+template <typename... A>
+inline constexpr std::array<ArgumentKind, sizeof...(A)> kSignature{kKindOf<A>...};
 
 template <typename... A, size_t... I>
 Outcome invoke(Outcome (*handler)(Call&, A...), Call& call, std::index_sequence<I...>) {
@@ -197,6 +247,7 @@ Outcome invoke(Outcome (*handler)(Call&, A...), Call& call, std::index_sequence<
 
 template <typename... A>
 Outcome invoke_all(Outcome (*handler)(Call&, A...), Call& call) {
+  call.note_signature(kSignature<A...>);
   return invoke(handler, call, std::index_sequence_for<A...>{});
 }
 

@@ -416,7 +416,7 @@ Outcome sys_execve(Call& call, UserPath path, uint64_t, uint64_t) {
   return exec_path(call, {AT_FDCWD}, path, true, std::move(request));
 }
 
-Outcome sys_execveat(Call& call, DirFd dir, UserPath path, uint64_t, uint64_t, int flags) {
+Outcome sys_execveat(Call& call, DirFd dir, UserPath path, uint64_t, uint64_t, Flags flags) {
   if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) != 0) return Outcome::error(EINVAL);
   if (path.text.empty() && (flags & AT_EMPTY_PATH) == 0) return Outcome::error(ENOENT);
   Request request;

@@ -14,58 +14,58 @@ namespace viewsh {
 Outcome sys_stat(Call& call, UserPath path, Addr<struct stat> out);
 Outcome sys_lstat(Call& call, UserPath path, Addr<struct stat> out);
 Outcome sys_fstat(Call& call, Fd fd, Addr<struct stat> out);
-Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out, int flags);
-Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, int flags, unsigned mask, Addr<Attr> out);
-Outcome sys_access(Call& call, UserPath path, int mode);
-Outcome sys_faccessat(Call& call, DirFd dir, UserPath path, int mode);
-Outcome sys_faccessat2(Call& call, DirFd dir, UserPath path, int mode, int flags);
+Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out, Flags flags);
+Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, Flags flags, Flags mask, Addr<Attr> out);
+Outcome sys_access(Call& call, UserPath path, Flags mode);
+Outcome sys_faccessat(Call& call, DirFd dir, UserPath path, Flags mode);
+Outcome sys_faccessat2(Call& call, DirFd dir, UserPath path, Flags mode, Flags flags);
 Outcome sys_readlink(Call& call, UserPath path, Addr<char> buffer, int size);
 Outcome sys_readlinkat(Call& call, DirFd dir, UserPath path, Addr<char> buffer, int size);
 Outcome sys_statfs(Call& call, UserPath path, Addr<struct statfs> out);
 Outcome sys_fstatfs(Call& call, Fd fd, Addr<struct statfs> out);
 Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t handle, uint64_t mount_id,
-                              int flags);
+                              Flags flags);
 
 // open: open(2), openat2(2), creat(2)
-Outcome sys_open(Call& call, UserPath path, int flags, mode_t mode);
-Outcome sys_openat(Call& call, DirFd dir, UserPath path, int flags, mode_t mode);
+Outcome sys_open(Call& call, UserPath path, Flags flags, Mode mode);
+Outcome sys_openat(Call& call, DirFd dir, UserPath path, Flags flags, Mode mode);
 Outcome sys_openat2(Call& call, DirFd dir, UserPath path, Addr<open_how> how, size_t size);
-Outcome sys_creat(Call& call, UserPath path, mode_t mode);
+Outcome sys_creat(Call& call, UserPath path, Mode mode);
 
 // namei: names come and go. mkdir(2), unlink(2), rename(2), link(2), symlink(2), mknod(2)
-Outcome sys_mkdir(Call& call, UserPath path, mode_t mode);
-Outcome sys_mkdirat(Call& call, DirFd dir, UserPath path, mode_t mode);
-Outcome sys_mknod(Call& call, UserPath path, mode_t mode, unsigned dev);
-Outcome sys_mknodat(Call& call, DirFd dir, UserPath path, mode_t mode, unsigned dev);
+Outcome sys_mkdir(Call& call, UserPath path, Mode mode);
+Outcome sys_mkdirat(Call& call, DirFd dir, UserPath path, Mode mode);
+Outcome sys_mknod(Call& call, UserPath path, Mode mode, unsigned dev);
+Outcome sys_mknodat(Call& call, DirFd dir, UserPath path, Mode mode, unsigned dev);
 Outcome sys_rmdir(Call& call, UserPath path);
 Outcome sys_unlink(Call& call, UserPath path);
-Outcome sys_unlinkat(Call& call, DirFd dir, UserPath path, int flags);
+Outcome sys_unlinkat(Call& call, DirFd dir, UserPath path, Flags flags);
 Outcome sys_rename(Call& call, UserPath from, UserPath to);
 Outcome sys_renameat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to);
 Outcome sys_renameat2(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to,
-                      unsigned flags);
+                      Flags flags);
 Outcome sys_link(Call& call, UserPath from, UserPath to);
-Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, int flags);
+Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, Flags flags);
 Outcome sys_symlink(Call& call, UserPath target, UserPath path);
 Outcome sys_symlinkat(Call& call, UserPath target, DirFd dir, UserPath path);
 
 // meta: attributes change. chmod(2), chown(2), utimensat(2), truncate(2), setxattr(2)
-Outcome sys_chmod(Call& call, UserPath path, mode_t mode);
-Outcome sys_fchmod(Call& call, Fd fd, mode_t mode);
-Outcome sys_fchmodat(Call& call, DirFd dir, UserPath path, mode_t mode);
-Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, mode_t mode, int flags);
+Outcome sys_chmod(Call& call, UserPath path, Mode mode);
+Outcome sys_fchmod(Call& call, Fd fd, Mode mode);
+Outcome sys_fchmodat(Call& call, DirFd dir, UserPath path, Mode mode);
+Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, Mode mode, Flags flags);
 Outcome sys_chown(Call& call, UserPath path, uid_t uid, gid_t gid);
 Outcome sys_lchown(Call& call, UserPath path, uid_t uid, gid_t gid);
 Outcome sys_fchown(Call& call, Fd fd, uid_t uid, gid_t gid);
-Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, int flags);
+Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, Flags flags);
 Outcome sys_utime(Call& call, UserPath path, Addr<utimbuf> times);
 Outcome sys_utimes(Call& call, UserPath path, Addr<timeval> times);
 Outcome sys_futimesat(Call& call, DirFd dir, OptionalPath path, Addr<timeval> times);
-Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, int flags);
+Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, Flags flags);
 Outcome sys_truncate(Call& call, UserPath path, int64_t size);
-Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size, int flags);
-Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size, int flags);
-Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, int flags);
+Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size, Flags flags);
+Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size, Flags flags);
+Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, Flags flags);
 Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name);
@@ -86,30 +86,31 @@ Outcome sys_getdents(Call& call, Fd fd, Addr<char> buffer, unsigned size);
 
 // exec: execve(2)
 Outcome sys_execve(Call& call, UserPath path, uint64_t argv, uint64_t envp);
-Outcome sys_execveat(Call& call, DirFd dir, UserPath path, uint64_t argv, uint64_t envp, int flags);
+Outcome sys_execveat(Call& call, DirFd dir, UserPath path, uint64_t argv, uint64_t envp, Flags flags);
 
 // process and the rest
-Outcome sys_umask(Call& call, mode_t mask);
+Outcome sys_umask(Call& call, Mode mask);
 Outcome sys_unshare(Call& call, uint64_t flags);
 Outcome sys_setns(Call& call, Fd fd, int type);
 Outcome sys_affinity(Call& call, pid_t tid);
 Outcome sys_prctl(Call& call, int option, uint64_t value);
-Outcome sys_seccomp(Call& call, unsigned operation, unsigned flags);
+Outcome sys_ptrace(Call& call, long request);
+Outcome sys_seccomp(Call& call, unsigned operation, Flags flags);
 Outcome sys_denied(Call& call);
-Outcome sys_inotify_add_watch(Call& call, Fd fd, UserPath path, unsigned mask);
-Outcome sys_fanotify_mark(Call& call, Fd fd, unsigned flags, uint64_t mask, DirFd dir, OptionalPath path);
+Outcome sys_inotify_add_watch(Call& call, Fd fd, UserPath path, Flags mask);
+Outcome sys_fanotify_mark(Call& call, Fd fd, Flags flags, uint64_t mask, DirFd dir, OptionalPath path);
 
 // socket: names of AF_UNIX sockets. bind(2), connect(2), sendmsg(2), getsockname(2)
 Outcome sys_bind(Call& call, Fd fd, Addr<char> address, unsigned length);
 Outcome sys_connect(Call& call, Fd fd, Addr<char> address, unsigned length);
-Outcome sys_sendto(Call& call, Fd fd, Addr<char> data, size_t size, int flags, Addr<char> address,
+Outcome sys_sendto(Call& call, Fd fd, Addr<char> data, size_t size, Flags flags, Addr<char> address,
                    unsigned length);
-Outcome sys_sendmsg(Call& call, Fd fd, Addr<char> message, int flags);
-Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, int flags);
+Outcome sys_sendmsg(Call& call, Fd fd, Addr<char> message, Flags flags);
+Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, Flags flags);
 Outcome sys_getsockname(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length);
 Outcome sys_getpeername(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length);
 Outcome sys_accept(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length);
-Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, int flags, Addr<char> address,
+Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, Flags flags, Addr<char> address,
                      Addr<unsigned> length);
 
 // quota: writes to a file system with a size limit
@@ -117,6 +118,6 @@ Outcome sys_quota_write(Call& call, Fd fd, uint64_t buffer, uint64_t size);
 Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count);
 Outcome sys_quota_sendfile(Call& call, Fd to, Fd from, uint64_t offset, uint64_t size);
 Outcome sys_quota_copy(Call& call, Fd from, uint64_t from_offset, Fd to, uint64_t to_offset, uint64_t size);
-Outcome sys_quota_fallocate(Call& call, Fd fd, int mode, int64_t offset, int64_t size);
+Outcome sys_quota_fallocate(Call& call, Fd fd, Flags mode, int64_t offset, int64_t size);
 
 }  // namespace viewsh

@@ -201,17 +201,17 @@ Outcome get_xattr_path(Call& call, const UserPath& path, bool follow) {
 
 }  // namespace
 
-Outcome sys_chmod(Call& call, UserPath path, mode_t mode) {
+Outcome sys_chmod(Call& call, UserPath path, Mode mode) {
   return sys_fchmodat(call, {AT_FDCWD}, std::move(path), mode);
 }
 
-Outcome sys_fchmodat(Call& call, DirFd dir, UserPath path, mode_t mode) {
+Outcome sys_fchmodat(Call& call, DirFd dir, UserPath path, Mode mode) {
   SetAttr set;
   set.mode = mode & 07777;
   return set_path(call, dir, path, true, set);
 }
 
-Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, mode_t mode, int flags) {
+Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, Mode mode, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   SetAttr set;
   set.mode = mode & 07777;
@@ -228,7 +228,7 @@ Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, mode_t mode, int fla
   return set_path(call, dir, path, follow, set);
 }
 
-Outcome sys_fchmod(Call& call, Fd fd, mode_t mode) {
+Outcome sys_fchmod(Call& call, Fd fd, Mode mode) {
   SetAttr set;
   set.mode = mode & 07777;
   return set_fd(call, fd.value, set);
@@ -249,7 +249,7 @@ Outcome sys_fchown(Call& call, Fd fd, uid_t uid, gid_t gid) {
   return set_fd(call, fd.value, set);
 }
 
-Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, int flags) {
+Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   here_for_empty(dir, flags, &path);
   if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
@@ -279,7 +279,7 @@ Outcome sys_futimesat(Call& call, DirFd dir, OptionalPath path, Addr<timeval> ti
   return utimes_at(call, dir, path, true, times_from_timeval(call, times.value));
 }
 
-Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, int flags) {
+Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   if (!path.null) here_for_empty(dir, flags, &path.path);
   if (!path.null && path.path.text.empty() && (flags & AT_EMPTY_PATH) != 0) path.null = true;
@@ -295,7 +295,7 @@ Outcome sys_truncate(Call& call, UserPath path, int64_t size) {
 }
 
 Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
-                     int flags) {
+                     Flags flags) {
   if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_path(call, path, true, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
@@ -303,14 +303,14 @@ Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> valu
 }
 
 Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
-                      int flags) {
+                      Flags flags) {
   if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_path(call, path, false, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
   });
 }
 
-Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, int flags) {
+Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, Flags flags) {
   if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_fd(call, fd.value, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);

@@ -254,21 +254,21 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
 
 }  // namespace
 
-Outcome sys_mkdir(Call& call, UserPath path, mode_t mode) {
+Outcome sys_mkdir(Call& call, UserPath path, Mode mode) {
   return mkdir_at(call, {AT_FDCWD}, path, mode);
 }
-Outcome sys_mkdirat(Call& call, DirFd dir, UserPath path, mode_t mode) {
+Outcome sys_mkdirat(Call& call, DirFd dir, UserPath path, Mode mode) {
   return mkdir_at(call, dir, path, mode);
 }
-Outcome sys_mknod(Call& call, UserPath path, mode_t mode, unsigned dev) {
+Outcome sys_mknod(Call& call, UserPath path, Mode mode, unsigned dev) {
   return mknod_at(call, {AT_FDCWD}, path, mode, dev);
 }
-Outcome sys_mknodat(Call& call, DirFd dir, UserPath path, mode_t mode, unsigned dev) {
+Outcome sys_mknodat(Call& call, DirFd dir, UserPath path, Mode mode, unsigned dev) {
   return mknod_at(call, dir, path, mode, dev);
 }
 Outcome sys_rmdir(Call& call, UserPath path) { return rmdir_at(call, {AT_FDCWD}, path); }
 Outcome sys_unlink(Call& call, UserPath path) { return unlink_at(call, {AT_FDCWD}, path); }
-Outcome sys_unlinkat(Call& call, DirFd dir, UserPath path, int flags) {
+Outcome sys_unlinkat(Call& call, DirFd dir, UserPath path, Flags flags) {
   if ((flags & ~AT_REMOVEDIR) != 0) return Outcome::error(EINVAL);
   return (flags & AT_REMOVEDIR) != 0 ? rmdir_at(call, dir, path) : unlink_at(call, dir, path);
 }
@@ -279,13 +279,13 @@ Outcome sys_renameat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, Us
   return rename_at(call, from_dir, from, to_dir, to, 0);
 }
 Outcome sys_renameat2(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to,
-                      unsigned flags) {
+                      Flags flags) {
   return rename_at(call, from_dir, from, to_dir, to, flags);
 }
 Outcome sys_link(Call& call, UserPath from, UserPath to) {
   return link_at(call, {AT_FDCWD}, from, {AT_FDCWD}, to, 0);
 }
-Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, int flags) {
+Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, Flags flags) {
   return link_at(call, from_dir, from, to_dir, to, flags);
 }
 Outcome sys_symlink(Call& call, UserPath target, UserPath path) {

@@ -164,17 +164,17 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
 
 }  // namespace
 
-Outcome sys_open(Call& call, UserPath path, int flags, mode_t mode) {
+Outcome sys_open(Call& call, UserPath path, Flags flags, Mode mode) {
   OpenCall open{{AT_FDCWD}, std::move(path), flags, mode, 0, 1, 2, false};
   return open_in_view(call, open);
 }
 
-Outcome sys_openat(Call& call, DirFd dir, UserPath path, int flags, mode_t mode) {
+Outcome sys_openat(Call& call, DirFd dir, UserPath path, Flags flags, Mode mode) {
   OpenCall open{dir, std::move(path), flags, mode, 0, 2, 3, false};
   return open_in_view(call, open);
 }
 
-Outcome sys_creat(Call& call, UserPath path, mode_t mode) {
+Outcome sys_creat(Call& call, UserPath path, Mode mode) {
   OpenCall open{{AT_FDCWD}, std::move(path), O_CREAT | O_WRONLY | O_TRUNC, mode, 0, -1, -1, true};
   return open_in_view(call, open);
 }

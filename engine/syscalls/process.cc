@@ -1,10 +1,11 @@
 #include <sched.h>
 
 #include "syscalls/handlers.h"
+#include "tracee/event.h"
 
 namespace viewsh {
 
-Outcome sys_umask(Call& call, mode_t mask) {
+Outcome sys_umask(Call& call, Mode mask) {
   call.task().fs->umask = mask & 0777;
   return Outcome::as_is();
 }
@@ -45,7 +46,12 @@ Outcome sys_prctl(Call& call, int option, uint64_t value) {
   return value == 1 ? Outcome::as_is() : Outcome::result(0);
 }
 
-Outcome sys_seccomp(Call&, unsigned operation, unsigned flags) {
+/// Trapped for this request alone: viewsh asks whether it runs in a view.
+Outcome sys_ptrace(Call&, long request) {
+  return request == kAskForView ? Outcome::result(0) : Outcome::as_is();
+}
+
+Outcome sys_seccomp(Call&, unsigned operation, Flags flags) {
   constexpr unsigned kSetModeFilter = 1;
   constexpr unsigned kNewListener = 8;
   // A listener's answer outranks the view's filter: CONTINUE would go round the view.
@@ -55,7 +61,7 @@ Outcome sys_seccomp(Call&, unsigned operation, unsigned flags) {
 
 Outcome sys_denied(Call&) { return Outcome::error(EPERM); }
 
-Outcome sys_inotify_add_watch(Call& call, Fd, UserPath path, unsigned mask) {
+Outcome sys_inotify_add_watch(Call& call, Fd, UserPath path, Flags mask) {
   constexpr unsigned kDontFollow = 0x02000000;
   WalkFlags flags;
   flags.follow = (mask & kDontFollow) == 0;
@@ -68,7 +74,7 @@ Outcome sys_inotify_add_watch(Call& call, Fd, UserPath path, unsigned mask) {
   return Outcome::rewritten().path(path.argument, *host);
 }
 
-Outcome sys_fanotify_mark(Call& call, Fd, unsigned flags, uint64_t, DirFd dir, OptionalPath path) {
+Outcome sys_fanotify_mark(Call& call, Fd, Flags flags, uint64_t, DirFd dir, OptionalPath path) {
   if (path.null) return Outcome::as_is();
   constexpr unsigned kDontFollow = 0x4;
   WalkFlags how;

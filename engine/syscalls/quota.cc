@@ -56,7 +56,7 @@ Outcome sys_quota_copy(Call& call, Fd, uint64_t, Fd to, uint64_t, uint64_t size)
   return shortened(call, to.value, size, 4);
 }
 
-Outcome sys_quota_fallocate(Call& call, Fd fd, int mode, int64_t, int64_t size) {
+Outcome sys_quota_fallocate(Call& call, Fd fd, Flags mode, int64_t, int64_t size) {
   constexpr int kFrees = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE;
   if ((mode & kFrees) != 0 || size <= 0) return Outcome::as_is();
   std::optional<uint64_t> fits = allowed(call, fd.value, static_cast<uint64_t>(size));

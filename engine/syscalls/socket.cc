@@ -90,7 +90,7 @@ Outcome sys_connect(Call& call, Fd, Addr<char> address, unsigned length) {
   return out;
 }
 
-Outcome sys_sendto(Call& call, Fd, Addr<char>, size_t, int, Addr<char> address, unsigned length) {
+Outcome sys_sendto(Call& call, Fd, Addr<char>, size_t, Flags, Addr<char> address, unsigned length) {
   if (!address) return Outcome::as_is();
   Result<std::optional<std::string>> name = reach(call, address.value, length);
   if (!name.ok()) return Outcome::error(name.error());
@@ -102,7 +102,7 @@ Outcome sys_sendto(Call& call, Fd, Addr<char>, size_t, int, Addr<char> address, 
   return out;
 }
 
-Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, int flags) {
+Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, Flags flags) {
   // All as they are, or the first one alone: the program is told that one was sent, and goes on.
   for (unsigned i = 0; i < count && i < 1024; ++i) {
     Outcome one = sys_sendmsg(call, fd, {vector.value + i * sizeof(mmsghdr)}, flags);
@@ -122,7 +122,7 @@ Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, int f
   return Outcome::as_is();
 }
 
-Outcome sys_sendmsg(Call& call, Fd, Addr<char> message, int) {
+Outcome sys_sendmsg(Call& call, Fd, Addr<char> message, Flags) {
   Result<msghdr> header = call.memory().get<msghdr>(message.value);
   if (!header.ok() || header->msg_name == nullptr) return Outcome::as_is();
   auto address = reinterpret_cast<uint64_t>(header->msg_name);
@@ -244,7 +244,7 @@ Outcome sys_accept(Call& call, Fd, Addr<char> address, Addr<unsigned> length) {
   return out;
 }
 
-Outcome sys_recvfrom(Call& call, Fd, Addr<char>, size_t, int, Addr<char> address, Addr<unsigned> length) {
+Outcome sys_recvfrom(Call& call, Fd, Addr<char>, size_t, Flags, Addr<char> address, Addr<unsigned> length) {
   Session* session = &call.session();
   if (session->socket_names.empty() || !address) return Outcome::as_is();
   Result<unsigned> room = call.memory().get<unsigned>(length.value);

@@ -122,7 +122,7 @@ Outcome sys_fstat(Call& call, Fd fd, Addr<struct stat> out) {
   return stat_fd(call, fd.value, out.value, put_stat);
 }
 
-Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out, int flags) {
+Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out, Flags flags) {
   if (given.null && (flags & AT_EMPTY_PATH) == 0) return Outcome::error(EFAULT);
   constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
   if ((flags & ~(kFlags | AT_STATX_SYNC_TYPE)) != 0) return Outcome::error(EINVAL);
@@ -130,7 +130,7 @@ Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct st
   return stat_at(call, dir, path, flags, out.value, put_stat);
 }
 
-Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, int flags, unsigned mask, Addr<Attr> out) {
+Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, Flags flags, Flags mask, Addr<Attr> out) {
   if (given.null && (flags & AT_EMPTY_PATH) == 0) return Outcome::error(EFAULT);
   constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
   bool both = (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE;
@@ -139,15 +139,15 @@ Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, int flags, unsigned
   return stat_at(call, dir, path, flags, out.value, put_statx);
 }
 
-Outcome sys_access(Call& call, UserPath path, int mode) {
+Outcome sys_access(Call& call, UserPath path, Flags mode) {
   return access_at(call, {AT_FDCWD}, path, mode, 0);
 }
 
-Outcome sys_faccessat(Call& call, DirFd dir, UserPath path, int mode) {
+Outcome sys_faccessat(Call& call, DirFd dir, UserPath path, Flags mode) {
   return access_at(call, dir, path, mode, 0);
 }
 
-Outcome sys_faccessat2(Call& call, DirFd dir, UserPath path, int mode, int flags) {
+Outcome sys_faccessat2(Call& call, DirFd dir, UserPath path, Flags mode, Flags flags) {
   return access_at(call, dir, path, mode, flags);
 }
 
@@ -176,7 +176,7 @@ Outcome sys_fstatfs(Call& call, Fd fd, Addr<struct statfs> out) {
   return Outcome::of(call.memory().put(out.value, *answer));
 }
 
-Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t, uint64_t, int flags) {
+Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t, uint64_t, Flags flags) {
   if (path.text.empty()) return Outcome::as_is();
   WalkFlags how;
   how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;

@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 
 #include "syscalls/handlers.h"
+#include "tracee/event.h"
 
 namespace viewsh {
 
@@ -54,6 +55,8 @@ FilterPlan filter_plan(unsigned traps) {
     // PR_GET_DUMPABLE and PR_SET_DUMPABLE.
     constexpr int kPrctl = 157;
     plan.tests.push_back({kPrctl, 0, {3, 4}});
+    constexpr int kPtrace = 101;
+    plan.tests.push_back({kPtrace, 0, {static_cast<uint32_t>(kAskForView)}});
     // send(2) names nobody.
     constexpr int kSendto = 44;
     plan.tests.push_back({kSendto, 4, {}});

@@ -1,7 +1,9 @@
 #include "tracee/event.h"
 
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -52,6 +54,8 @@ Event wait_event() {
   }
   return event;
 }
+
+bool inside_view() { return syscall(SYS_ptrace, kAskForView, 0, nullptr, nullptr) == 0; }
 
 bool seize(pid_t tid) {
   long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |

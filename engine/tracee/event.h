@@ -27,6 +27,11 @@ struct Event {
 /// Waits for the next event of any tracee or child.
 Event wait_event();
 
+/// A request of ptrace(2) that no kernel knows: a view answers it with 0, a kernel with ESRCH or EIO.
+constexpr long kAskForView = 0x76777368;
+/// Is this process in a view itself?
+bool inside_view();
+
 /// Makes a child of ours a tracee with all options. False: errno tells.
 bool seize(pid_t tid);
 

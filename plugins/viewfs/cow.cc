@@ -47,6 +47,7 @@ std::string CowFs::start() {
   }
   root->meta->upper_ino = upper->stx_ino;
   index_.each([this](Node* node) { register_node(node); });
+  if (!layer_->writable()) return {};
   drop_stale_anchors();
   if (changed) {
     if (const auto done = layer_->compact(index_.snapshot(), false); !done) {
@@ -74,7 +75,7 @@ void CowFs::drop_stale_anchors() {
 Result<void> CowFs::shutdown() {
   if (closed_) return {};
   closed_ = true;
-  TRY(layer_->compact(index_.snapshot(), true));
+  if (layer_->writable()) TRY(layer_->compact(index_.snapshot(), true));
   return layer_->close();
 }
 
@@ -102,8 +103,12 @@ std::shared_ptr<FileSystem> mount_cow(const MountRequest& request, Host& host, M
   auto lower = request.below->subtree(relative(request.at));
   if (!lower) return fail(lower.error(), "cow: " + request.at + ": " + lower.error().message());
   viewfs::LayerSpec spec;
-  spec.durable = !request.layer.empty();
-  spec.create = true;
+  const std::string kept = host.state_dir() + "/layers/" + request.layer;
+  // Who only looks, sees what a layer that is still to be made would show: nothing changed.
+  const bool there = access((kept + "/layer").c_str(), F_OK) == 0;
+  spec.durable = !request.layer.empty() && (there || !request.look_only);
+  spec.create = !spec.durable || !request.look_only;
+  spec.write = spec.create;
   spec.view_id = host.view_id();
   spec.at = request.at;
   if (spec.durable) {
@@ -111,16 +116,19 @@ std::shared_ptr<FileSystem> mount_cow(const MountRequest& request, Host& host, M
       return fail(Errno(EINVAL), wrong);
     }
     spec.name = request.layer;
-    spec.dir = host.state_dir() + "/layers/" + request.layer;
+    spec.dir = kept;
     const Caller self{.uid = geteuid(), .gid = getegid()};
     const auto root = (*lower)->resolve("", "", {.follow_last = false}, self);
     // A union, another layer or what ends with the view has no one place to commit to.
     const bool host_tree = root && !root->attr_virtual && (*lower)->type() != "tmpfs";
     if (host_tree) spec.lower = root->host;
   } else {
-    auto scratch = host.scratch_dir("cow", false);
-    if (!scratch)
-      return fail(scratch.error(), "cow: no place for changes: " + scratch.error().message());
+    auto scratch = host.scratch_dir("cow", request.look_only);
+    if (!scratch) {
+      return fail(scratch.error(), "no place for changes: " + host.state_dir() + ": " +
+                                       scratch.error().message() +
+                                       "; set XDG_STATE_HOME to a directory that you can write to");
+    }
     spec.name = "of this view";
     spec.dir = *scratch;
   }

@@ -10,9 +10,13 @@ namespace {
 /// A file system without even a root.
 class HideFs final : public FileSystem {
  public:
-  Result<Found> resolve(const std::string&, std::string_view, ResolveFlags,
+  Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller&) override {
-    return Errno(ENOENT);
+    if (!base.empty() || !rest.empty() || flags.want_exists) return Errno(ENOENT);
+    // Who wants to make the name gets as far as being refused.
+    Found found;
+    found.kind = Found::Kind::kMissing;
+    return found;
   }
   Result<Attr> getattr(const std::string&) override { return Errno(ENOENT); }
   Result<std::vector<DirEntry>> list(const std::string&) override { return Errno(ENOENT); }

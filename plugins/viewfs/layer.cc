@@ -188,7 +188,7 @@ bool Layer::read_version(MountError* error) {
   const auto at = field(*text, "at ");
   const auto lower = field(*text, "lower ");
   if (!at || !lower) return fail(error, EINVAL, what + spec_.dir + "/layer is damaged");
-  if (spec_.create && *at != spec_.at) {
+  if (!spec_.at.empty() && *at != spec_.at) {
     return fail(error, EINVAL, what + "it was made for " + *at + ", not for " + spec_.at);
   }
   spec_.at = *at;

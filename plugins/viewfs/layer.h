@@ -19,7 +19,7 @@ struct LayerSpec {
   bool create = false;  ///< make it where it is not there
   bool write = true;    ///< takes the lock; else a look from outside, nothing is changed
   std::string view_id;  ///< written into the lock
-  std::string at;       ///< create: the mount point
+  std::string at;       ///< the mount point that it is, or has to be, made for; empty: any
   std::string lower;    ///< create: host path of the tree below
 };
 
@@ -43,6 +43,7 @@ class Layer {
   const std::string& at() const { return spec_.at; }
   const std::string& lower() const { return spec_.lower; }
   bool durable() const { return spec_.durable; }
+  bool writable() const { return spec_.write; }
 
   /// What the log held at open, whole and done transactions only. Moves it out.
   std::vector<Transaction> take_history() { return std::move(history_); }

@@ -7,6 +7,7 @@ cd "$W" || exit 1
 "$VIEWSH" run --cow / --layer old -- sh -c 'echo kept >f' || die "a layer"
 chmod -R a-w "$T/state"
 refused 125 'state|layer|permission|write' "$VIEWSH" run --cow / --layer new -- sh -c 'echo ran >ran'
+refused 125 "no place for changes: $T/state/viewsh: Permission denied; set XDG_STATE_HOME" "$VIEWSH" run --cow / -- sh -c 'echo ran >ran'
 [ ! -e ran ] || die "the command ran for real"
 assert_eq "an ephemeral view" x "$("$VIEWSH" run --tmpfs "$TMPDIR" -- echo x)"
 chmod -R u+w "$T/state"

@@ -16,13 +16,13 @@ rm -r a/b; echo file >a/b; truncate -s 1M sparse; ln elsewhere/m second; mkdir -
 printf x >"$(printf 'odd\nname')"; mkdir .wh.dir; : >.wh.file
 BODY
 cp -a "$W" "$T/input"
-since=$(date +%s)
+new_second
 cd "$W" && bash "$T/body.sh"
 cd "$T" || exit
-snapshot "$W" "$since" >"$T/expected"
+snapshot "$W" "$new_second" >"$T/expected"
 rm -r "$W" && cp -a "$T/input" "$W" && cd "$W" || exit
 "$VIEWSH" run --cow / --layer t -- bash "$T/body.sh" || die "run"
 "$VIEWSH" commit t >/dev/null || die "commit"
-snapshot "$W" "$since" >"$T/got"
+snapshot "$W" "$new_second" >"$T/got"
 diff "$T/expected" "$T/got" || die "not the same"
 [ -z "$("$VIEWSH" diff t 2>/dev/null | grep -E '^[AMDRT] ')" ] || die "something is left in the layer"

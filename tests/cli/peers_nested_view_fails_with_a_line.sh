@@ -8,5 +8,14 @@ if [ "$status" = 0 ]; then
   assert_eq "the inner command ran" inner "$got"
 else
   assert_eq "exit status" 125 "$status"
-  assert_contains "why" "$(cat "$T/err")" '^viewsh: .+'
+  assert_contains "why" "$(cat "$T/err")" '^viewsh: already inside a view'
+  assert_eq "one line" 1 "$(wc -l <"$T/err")"
 fi
+# Nothing to trace, so nothing in the way; and what only looks works, too.
+assert_eq "an empty view" inner "$("$VIEWSH" run --cow / -- "$VIEWSH" run -- echo inner)"
+"$VIEWSH" run --cow / -- "$VIEWSH" resolve --bind /usr:/opt /opt >"$T/out" || die "resolve"
+status=0
+"$VIEWSH" run --bind "$W:/opt" -- "$VIEWSH" try -- echo inner >"$T/out" 2>"$T/err" </dev/null || status=$?
+assert_eq "exit status of try" 125 "$status"
+assert_contains "try" "$(cat "$T/err")" '^viewsh: already inside a view'
+assert_contains "doctor" "$("$VIEWSH" run --cow / -- "$VIEWSH" doctor)" 'this is a view already'

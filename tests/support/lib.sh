@@ -102,6 +102,16 @@ refused() {
 snapshot() { # [--exact] DIR [SINCE]
   bash "$support/snapshot.sh" "$@"
 }
+# new_second: waits for one and sets $new_second. Whatever is written from here on has this time or a
+# later one, what is there has an earlier one; also where times are kept in whole seconds (tar, cpio).
+new_second() {
+  new_second=$(($(date +%s) + 1))
+  : >"$T/clock" # the clock of files goes in steps, behind that of date
+  until [ "$(stat -c %Y "$T/clock")" -ge "$new_second" ]; do
+    sleep 0.01
+    touch "$T/clock"
+  done
+}
 # Reads what a run printed and drops what is never twice the same; scenarios override it.
 normalize() { cat; }
 
@@ -121,12 +131,8 @@ compare() {
   local expected=${1:-0} since before part
   cat >"$T/body.sh"
   cp -a "$W" "$T/input"
-  # Whatever is written from here on has a later time than the input.
-  since=$(date +%s.%N)
-  : >"$T/clock" # the clock of files goes in steps
-  until [ -n "$(find "$T/clock" -newermt "@$since")" ]; do
-    touch "$T/clock"
-  done
+  new_second
+  since=$new_second
   run_body native bash "$T/body.sh"
   snapshot "$W" "$since" >"$T/native.tree"
   [ "$(cat "$T/native.status")" = "$expected" ] ||

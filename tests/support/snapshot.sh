@@ -2,7 +2,7 @@
 # snapshot.sh [--exact] DIR [SINCE]: a line for each name below DIR, sorted:
 #   path | type | mode | size | links | first other name | modification time | content or target
 #
-# Times after SINCE (seconds) read "new", sizes and link counts of directories "-": they may differ
+# Times from SINCE (seconds) on read "new", sizes and link counts of directories "-": they may differ
 # between two runs of the same commands. --exact leaves nothing out and adds inode, blocks and change
 # time: it tells whether anything at all was written.
 # SNAPSHOT_VOLATILE (a regular expression on paths): what of these files depends on the time; only
@@ -35,7 +35,7 @@ cd "$1" || exit 1
       my $unsure = $volatile ne "" && $path =~ /$volatile/;
       # What passes through a FIFO or a socket is not content, but sets its times.
       ($mtime, $ctime) = ("-", "-") if $type =~ /[ps]/;
-      my $time = $mtime ne "-" && $mtime > $since ? "new" : $mtime;
+      my $time = $mtime ne "-" && $mtime >= $since ? "new" : $mtime;
       if (!$exact) {
         ($size, $links) = ("-", "-") if $type eq "d";
         ($size, $what, $links, $time, $first) = ("~", "~", "~", "~", $path) if $unsure;

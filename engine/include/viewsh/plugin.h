@@ -24,6 +24,7 @@ struct MountRequest {
   std::map<std::string, std::string> options;  ///< "ro" -> "", "size" -> "64M"
   std::string layer;                  ///< cow: its name, empty for an ephemeral one
   std::shared_ptr<FileSystem> below;  ///< the view as it was before this mount; its root is "/"
+  bool look_only = false;  ///< nothing will run: named state is neither made, locked nor changed
 };
 
 /// What the engine gives to plugins. Lives longer than every plugin object.

@@ -24,6 +24,12 @@ TEST_F(Hide, ThereIsNothing) {
 
 TEST_F(Hide, TheNameCantBeTaken) {
   std::shared_ptr<FileSystem> fs = mount_hide(request("hide", {}), host_, &error_);
+  // A call that makes a name looks for a free one first.
+  const auto free = fs->resolve("", "", {.follow_last = false, .want_exists = false}, me());
+  ASSERT_TRUE(free.ok());
+  EXPECT_EQ(free->kind, Found::Kind::kMissing);
+  EXPECT_FALSE(free->in_place);
+  EXPECT_EQ(fs->resolve("", "a", {.want_exists = false}, me()).error(), ENOENT);
   EXPECT_EQ(fs->mkdir("", 0755, me()).error(), EACCES);
   EXPECT_EQ(fs->symlink("", "x", me()).error(), EACCES);
   EXPECT_EQ(fs->mknod("", S_IFREG | 0644, 0, me()).error(), EACCES);
