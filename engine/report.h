@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "syscalls/call.h"
@@ -21,6 +23,8 @@ class Report {
   void count(long nr, const Outcome& outcome, int64_t nanoseconds);
   /// A line: pid, call, decoded arguments, result, who answered.
   void trace(pid_t tid, const Row& row, Call& call, const Outcome& outcome);
+  /// A line: pid and signal, with what caused it.
+  void trace_signal(pid_t tid, int signal, const std::optional<siginfo_t>& info);
   void print_stats() const;
 
  private:
