@@ -99,6 +99,7 @@ std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Wa
   Result<std::optional<std::string>> content = proc.content(walked.view_path.substr(6));
   if (!content.ok()) return Outcome::error(content.error());
   if (!*content) return std::nullopt;
+  if ((open.flags & O_DIRECTORY) != 0 || walked.must_be_dir) return Outcome::error(ENOTDIR);
   const std::string& text = **content;
   std::string name = memory_name(walked.view_path);
   if (call.task().apart) return make_proc_text(call, open, name, text);
@@ -109,7 +110,7 @@ std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Wa
   }
   std::string host = "/proc/" + std::to_string(call.session().engine_pid) + "/fd/" +
                      std::to_string(file->get());
-  Outcome out = place(open, host, open.flags & ~(O_NOFOLLOW | O_DIRECTORY), open.mode);
+  Outcome out = place(open, host, open.flags & ~O_NOFOLLOW, open.mode);
   Task* task = &call.task();
   out.then([file, task](long result) {
     if (result != -EACCES) return result;
