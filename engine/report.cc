@@ -109,6 +109,26 @@ void Report::end(pid_t tid, std::optional<long> result) {
   under_way_.erase(it);
 }
 
+void Report::trace_signal(pid_t tid, int signal, const std::optional<siginfo_t>& info) {
+  if (!trace_) return;
+  const char* name = signal == 0 ? "signal for viewsh" : sigabbrev_np(signal);
+  std::string line = std::to_string(tid) + " --- " + (name == nullptr ? std::to_string(signal) : name);
+  if (info) {
+    line += " code " + std::to_string(info->si_code);
+    char cause[64] = "";
+    if (signal == SIGSYS) {
+      snprintf(cause, sizeof cause, " call %d at %p", info->si_syscall, info->si_call_addr);
+    } else if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGTRAP) {
+      snprintf(cause, sizeof cause, " at %p", info->si_addr);
+    } else if (info->si_code <= 0) {
+      snprintf(cause, sizeof cause, " from %d", info->si_pid);
+    }
+    line += cause;
+  }
+  fputs((line + " ---\n").c_str(), trace_file_);
+  fflush(trace_file_);
+}
+
 void Report::print_stats() const {
   if (!stats_) return;
   uint64_t total = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <map>
@@ -32,6 +33,8 @@ class Report {
   /// The task's call has ended; nullopt: without a result (the task was ended, or a signal came and
   /// the call is made again after it). Nothing where there is no call under way.
   void end(pid_t tid, std::optional<long> result);
+  /// A line: pid and signal, with what caused it.
+  void trace_signal(pid_t tid, int signal, const std::optional<siginfo_t>& info);
   void print_stats() const;
 
  private:

@@ -19,6 +19,14 @@ namespace {
 /// The kernel's own codes for "restart this call"; a tracer sees them, a program never. errno.h
 bool is_restart(long result) { return result <= -512 && result >= -516; }
 
+/// Back to the system call instruction, which makes the call anew.
+Registers again(Registers regs) {
+  regs.rip -= 2;  // the two bytes of the instruction
+  regs.rax = regs.orig_rax;
+  regs.orig_rax = static_cast<unsigned long long>(-1);
+  return regs;
+}
+
 }  // namespace
 
 Tracer::Tracer(Session session, Report* report, bool kill_on_exit)
@@ -168,8 +176,10 @@ void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
       return std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
     }
     case Outcome::Kind::kRewritten: return apply_rewritten(task, std::move(stopped), std::move(outcome));
-    case Outcome::Kind::kNeedMemory:
-      return map_memory(task, std::move(stopped), static_cast<size_t>(outcome.value), false);
+    case Outcome::Kind::kNeedMemory: {
+      size_t size = outcome.value == 0 ? StubArena::kSize : static_cast<size_t>(outcome.value);
+      return map_memory(task, std::move(stopped), size, outcome.value == 0);
+    }
   }
 }
 
@@ -190,6 +200,14 @@ std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs) {
     argument_register(*regs, text.argument) = here;
   }
   return bytes;
+}
+
+/// The other arguments, and the other number.
+void change_call(const Outcome& outcome, Registers* regs) {
+  for (unsigned i = 0; i < 6; ++i) {
+    if (outcome.arguments[i]) argument_register(*regs, i) = *outcome.arguments[i];
+  }
+  if (outcome.nr >= 0) regs->orig_rax = static_cast<unsigned long long>(outcome.nr);
 }
 
 size_t size_of(const std::vector<Outcome::Text>& texts) {
@@ -236,18 +254,19 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   size_t size = size_of(outcome.texts);
   uint64_t slot = 0;
   StubArena* arena = take_slot(task, &slot);
-  if (arena == nullptr) return map_memory(task, std::move(stopped), StubArena::kSize, true);
+  if (arena == nullptr) {
+    if (task.mm->no_more) return apply_on_stack(task, std::move(stopped), std::move(outcome));
+    return map_memory(task, std::move(stopped), StubArena::kSize, true);
+  }
   Scratch* large = size > StubArena::kDataSize ? take_scratch(task, size) : nullptr;
   if (size > StubArena::kDataSize && large == nullptr) {
     arena->release(slot);
+    if (task.mm->no_more) return apply_on_stack(task, std::move(stopped), std::move(outcome));
     return map_memory(task, std::move(stopped), (size + 8191) & ~size_t{4095}, false);
   }
   Registers original = stopped.regs();
   Registers& regs = stopped.regs();
-  for (unsigned i = 0; i < 6; ++i) {
-    if (outcome.arguments[i]) argument_register(regs, i) = *outcome.arguments[i];
-  }
-  if (outcome.nr >= 0) regs.orig_rax = static_cast<unsigned long long>(outcome.nr);
+  change_call(outcome, &regs);
   std::string bytes = place_texts(large != nullptr ? large->at : slot + StubArena::kDataAt, outcome, &regs);
   if (!fill_slot(task, *arena, slot, original, bytes, large)) {
     // The program unmapped it: start over with a new one, unless that doesn't help either.
@@ -271,6 +290,24 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
 }
 
+/// Nothing of ours can be mapped: the texts go below the red zone of the program's stack, where a
+/// signal's frame would go as well, and the call is followed to its end.
+void Tracer::apply_on_stack(Task& task, Stopped stopped, Outcome outcome) {
+  constexpr uint64_t kRedZone = 128;
+  Registers original = stopped.regs();
+  Registers& regs = stopped.regs();
+  change_call(outcome, &regs);
+  uint64_t at = (original.rsp - kRedZone - size_of(outcome.texts)) & ~uint64_t{15};
+  std::string bytes = place_texts(at, outcome, &regs);
+  if (!ProcessMemory(task.tid).write(at, bytes.data(), bytes.size()).ok()) {
+    regs = original;
+    return apply(task, std::move(stopped), Outcome::error(ENOMEM));
+  }
+  start_pending(task, original, 0, &outcome);
+  stopped.touch();
+  std::move(stopped).resume(Resume::kToExit, 0);
+}
+
 void Tracer::start_pending(Task& task, const Registers& original, uint64_t slot, Outcome* outcome) {
   PendingCall& pending = task.pending.emplace();
   pending.original = original;
@@ -291,15 +328,16 @@ void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
   constexpr uint64_t kPrivateAnonymous = 0x22;
   task.pending.emplace();
   task.pending->original = stopped.regs();
-  task.pending->redo = true;
+  task.pending->own = true;
   task.pending->at_exit = [mm = task.mm, size, arena](long result) {
-    if (result < 0 && result > -4096) return result;
-    if (arena) {
+    if (result < 0 && result > -4096) {
+      mm->no_more = true;
+    } else if (arena) {
       mm->arenas.emplace_back(static_cast<uint64_t>(result));
     } else {
       mm->scratch.push_back({static_cast<uint64_t>(result), size, 0});
     }
-    return result;
+    return Outcome::kAgain;
   };
   Registers& regs = stopped.regs();
   regs.orig_rax = kMmap;
@@ -324,6 +362,9 @@ void Tracer::on_call_exit(Task& task, Stopped stopped) {
   release(task);
   Registers& regs = stopped.regs();
   long result = static_cast<long>(regs.rax);
+  if (regs.rax == regs.orig_rax && stopped.trapped_by_filter()) {
+    return on_refused(task, std::move(stopped), std::move(pending));
+  }
   bool restart = is_restart(result);
   if (pending.at_exit) {
     long shown = pending.at_exit(restart ? -EINTR : result);
@@ -334,13 +375,22 @@ void Tracer::on_call_exit(Task& task, Stopped stopped) {
   back.rax = static_cast<unsigned long long>(result);
   back.rcx = regs.rcx;
   back.r11 = regs.r11;
-  if (pending.redo && (result >= 0 || result < -4095)) {
-    back.rip -= 2;  // the two bytes of the syscall instruction
-    back.rax = pending.original.orig_rax;
-    back.orig_rax = static_cast<unsigned long long>(-1);
-  }
-  regs = back;
+  regs = result == Outcome::kAgain ? again(pending.original) : back;
   stopped.touch();
+  std::move(stopped).resume(Resume::kContinue, 0);
+}
+
+/// A filter of the program's own trapped the call that we made in the place of the program's. It
+/// didn't run, and its SIGSYS comes next. seccomp(2), SECCOMP_RET_TRAP
+void Tracer::on_refused(Task& task, Stopped stopped, PendingCall pending) {
+  if (pending.at_exit) pending.at_exit(-EPERM);
+  Registers back = pending.original;
+  back.rax = back.orig_rax;
+  back.rcx = stopped.regs().rcx;
+  back.r11 = stopped.regs().r11;
+  stopped.regs() = pending.own ? again(pending.original) : back;
+  stopped.touch();
+  task.refused = std::move(pending);
   std::move(stopped).resume(Resume::kContinue, 0);
 }
 
@@ -371,6 +421,7 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   auto tid = static_cast<pid_t>(*message);
   Task& made = adopt(tid);
   made.known = true;
+  made.apart = task.apart;
   made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
   made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
   if ((flags & CLONE_VM) != 0) {

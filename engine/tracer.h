@@ -23,6 +23,7 @@ class Tracer {
   void handle(const Event& event);
   void on_call(Task& task, Stopped stopped);
   void on_call_exit(Task& task, Stopped stopped);
+  void on_refused(Task& task, Stopped stopped, PendingCall pending);
   void on_signal(Task& task, Stopped stopped, int signal);
   void on_group_stop(Task& task, Stopped stopped, int signal);
   void on_stop(Task& task, Stopped stopped);
@@ -33,8 +34,10 @@ class Tracer {
   /// A call under way ended, or was cut off, by the time of this stop: registers as the program
   /// expects them. True: the call is made anew (it was restarted inside the stub).
   bool settle(Task& task, Stopped& stopped);
+  bool explain_sigsys(Task& task, Stopped& stopped);
   void apply(Task& task, Stopped stopped, Outcome outcome);
   void apply_rewritten(Task& task, Stopped stopped, Outcome outcome);
+  void apply_on_stack(Task& task, Stopped stopped, Outcome outcome);
   /// Makes the task map memory, then its own call again.
   void map_memory(Task& task, Stopped stopped, size_t size, bool arena);
   StubArena* take_slot(Task& task, uint64_t* slot);

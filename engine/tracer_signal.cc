@@ -7,6 +7,7 @@
 #include <ctime>
 #include <fstream>
 #include <set>
+#include <utility>
 
 #include "base/clock.h"
 #include "job_control.h"
@@ -179,7 +180,32 @@ void Tracer::tell_waiting() {
           processes.size(), one ? "" : "es", one ? "it" : "them", one ? "it" : "them");
 }
 
+/// SIGSYS of a filter of the program's own, for a call that isn't what the program made: told as if
+/// it were. True: it was for a call of ours alone, of which the program hears nothing.
+bool Tracer::explain_sigsys(Task& task, Stopped& stopped) {
+  std::optional<PendingCall> refused = std::exchange(task.refused, std::nullopt);
+  std::optional<siginfo_t> info = stopped.signal_info();
+  if (!info || info->si_code != kTrappedByFilter || !stopped.load()) return false;
+  if (!refused) {
+    bool stub = task.pending && task.pending->stub;
+    auto from = reinterpret_cast<uint64_t>(info->si_call_addr);
+    if (!stub || from != task.pending->slot + StubArena::kEntryAt) return false;
+    refused = task.pending;
+  }
+  if (refused->own) return true;
+  settle(task, stopped);
+  const Registers& original = refused->original;
+  stopped.regs().rax = stopped.regs().orig_rax = original.orig_rax;
+  stopped.touch();
+  info->si_syscall = static_cast<int>(original.orig_rax);
+  info->si_call_addr = reinterpret_cast<void*>(original.rip);  // NOLINT: an address of another process
+  stopped.set_signal_info(*info);
+  return false;
+}
+
 void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
+  if (signal == SIGSYS && explain_sigsys(task, stopped)) signal = 0;
+  if (report_->tracing()) report_->trace_signal(task.tid, signal, stopped.signal_info());
   settle(task, stopped);
   // A traced task is woken by signals that it ignores; the call that they ended is made again.
   constexpr long kInterrupted = -EINTR;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <climits>
 #include <concepts>
 #include <functional>
 #include <span>
@@ -51,8 +52,10 @@ struct Outcome {
     kRunAsIs,    ///< the kernel answers the call as the program made it
     kReturn,     ///< answered by us: `value`
     kRewritten,  ///< the kernel runs the call with other arguments
-    kNeedMemory, ///< map `value` bytes in the task, then start over
+    kNeedMemory, ///< map `value` bytes in the task (0: a stub), then start over
   };
+  /// What at_exit says where the program's own call has to be made again, from its start.
+  static constexpr long kAgain = LONG_MIN;
   /// Bytes to be placed in the task's memory, their address going into an argument.
   struct Text {
     unsigned argument = 0;
@@ -78,6 +81,11 @@ struct Outcome {
   static Outcome error(Errno error) { return result(-error.value()); }
   static Outcome error(int error) { return result(-error); }
   static Outcome of(const Result<void>& done) { return done.ok() ? result(0) : error(done.error()); }
+  static Outcome needs_stub() {
+    Outcome out;
+    out.kind = Kind::kNeedMemory;
+    return out;
+  }
   static Outcome rewritten() {
     Outcome out;
     out.kind = Kind::kRewritten;

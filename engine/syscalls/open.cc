@@ -1,9 +1,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstring>
 
-#include "viewsh/unique_fd.h"
+#include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
 
@@ -52,6 +53,43 @@ bool only_reads(int flags) {
          (flags & O_TMPFILE) != O_TMPFILE;
 }
 
+constexpr std::string_view kMemoryFile = "/memfd:";
+
+/// The name of a memory file that stands for this one.
+std::string memory_name(const std::string& view_path) {
+  return ("viewsh:" + view_path).substr(0, 240);
+}
+
+/// Fills the memory file that a task made as descriptor `fd`. Its other threads may have put
+/// something else there meanwhile, which is none of ours to write to.
+Result<void> fill_made(const Task& task, int fd, const std::string& name, const std::string& text) {
+  TRY_ASSIGN(UniqueFd made, borrow_fd(task, fd));
+  char link[PATH_MAX];
+  ssize_t n = readlink(("/proc/self/fd/" + std::to_string(made.get())).c_str(), link, sizeof link);
+  if (n < 0) return Errno::last();
+  if (!std::string_view(link, static_cast<size_t>(n)).starts_with(std::string(kMemoryFile) + name)) return {};
+  ssize_t written = pwrite(made.get(), text.data(), text.size(), 0);
+  if (written != static_cast<ssize_t>(text.size())) return Errno(ENOMEM);
+  return from_libc(fcntl(made.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+}
+
+/// The same for a task that the engine's descriptors are out of reach for, in a user namespace of its
+/// own for example: it makes the memory file itself. That one is open for writing too, which its seals
+/// refuse.
+Outcome make_proc_text(Call& call, const OpenCall& open, const std::string& name, const std::string& text) {
+  Outcome out = Outcome::rewritten();
+  out.nr = 319;  // SYS_memfd_create
+  out.texts.push_back({0, std::string(name.c_str(), name.size() + 1)});
+  out.arguments[1] = MFD_ALLOW_SEALING | ((open.flags & O_CLOEXEC) != 0 ? MFD_CLOEXEC : 0U);
+  Task* task = &call.task();
+  out.then([task, name, text](long result) {
+    if (result < 0) return result;
+    Result<void> filled = fill_made(*task, static_cast<int>(result), name, text);
+    return filled.ok() ? result : static_cast<long>(-filled.error().value());
+  });
+  return out;
+}
+
 /// A file of /proc whose text is ours: a memory file that the task opens by the engine's descriptor.
 std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Walked& walked) {
   if (!call.session().host_proc || !walked.view_path.starts_with("/proc/")) return std::nullopt;
@@ -60,17 +98,24 @@ std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Wa
   Result<std::optional<std::string>> content = proc.content(walked.view_path.substr(6));
   if (!content.ok()) return Outcome::error(content.error());
   if (!*content) return std::nullopt;
-  auto file = std::make_shared<UniqueFd>(
-      memfd_create(("viewsh:" + walked.view_path).substr(0, 240).c_str(), MFD_CLOEXEC));
-  if (!*file) return Outcome::error(Errno::last());
+  if ((open.flags & O_DIRECTORY) != 0 || walked.must_be_dir) return Outcome::error(ENOTDIR);
   const std::string& text = **content;
+  std::string name = memory_name(walked.view_path);
+  if (call.task().apart) return make_proc_text(call, open, name, text);
+  auto file = std::make_shared<UniqueFd>(memfd_create(name.c_str(), MFD_CLOEXEC));
+  if (!*file) return Outcome::error(Errno::last());
   if (write(file->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     return Outcome::error(ENOMEM);
   }
   std::string host = "/proc/" + std::to_string(call.session().engine_pid) + "/fd/" +
                      std::to_string(file->get());
-  Outcome out = place(open, host, open.flags & ~(O_NOFOLLOW | O_DIRECTORY), open.mode);
-  out.then([file](long result) { return result; });
+  Outcome out = place(open, host, open.flags & ~O_NOFOLLOW, open.mode);
+  Task* task = &call.task();
+  out.then([file, task](long result) {
+    if (result != -EACCES) return result;
+    task->apart = true;
+    return Outcome::kAgain;
+  });
   return out;
 }
 

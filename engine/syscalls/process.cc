@@ -34,12 +34,24 @@ Outcome sys_affinity(Call& call, pid_t tid) {
   return Outcome::as_is();
 }
 
+namespace {
+
+/// What the engine needs in the task is mapped while the program's filter can't forbid it yet.
+Outcome before_filter(Call& call) {
+  AddressSpace& mm = *call.task().mm;
+  return mm.arenas.empty() && !mm.no_more ? Outcome::needs_stub() : Outcome::as_is();
+}
+
+}  // namespace
+
 /// A process that is not dumpable can't be read by its tracer either, nor its descriptors be looked
 /// up: the wish is remembered and answered, the process stays readable for the engine (and for
 /// others of the same user).
 Outcome sys_prctl(Call& call, int option, uint64_t value) {
   constexpr int kGetDumpable = 3;
+  constexpr int kSetSeccomp = 22;
   AddressSpace& mm = *call.task().mm;
+  if (option == kSetSeccomp) return before_filter(call);
   if (option == kGetDumpable) return mm.dumpable ? Outcome::as_is() : Outcome::result(0);
   if (value > 1) return Outcome::error(EINVAL);
   mm.dumpable = value == 1;
@@ -51,12 +63,13 @@ Outcome sys_ptrace(Call&, long request) {
   return request == kAskForView ? Outcome::result(0) : Outcome::as_is();
 }
 
-Outcome sys_seccomp(Call&, unsigned operation, Flags flags) {
+Outcome sys_seccomp(Call& call, unsigned operation, Flags flags) {
   constexpr unsigned kSetModeFilter = 1;
   constexpr unsigned kNewListener = 8;
   // A listener's answer outranks the view's filter: CONTINUE would go round the view.
   bool listens = operation == kSetModeFilter && (flags & kNewListener) != 0;
-  return listens ? Outcome::error(EINVAL) : Outcome::as_is();
+  if (listens) return Outcome::error(EINVAL);
+  return operation == kSetModeFilter ? before_filter(call) : Outcome::as_is();
 }
 
 Outcome sys_denied(Call&) { return Outcome::error(EPERM); }

@@ -52,9 +52,9 @@ FilterPlan filter_plan(unsigned traps) {
     // BPF_OBJ_PIN and BPF_OBJ_GET name files; the other commands don't.
     constexpr int kBpf = 321;
     plan.tests.push_back({kBpf, 0, {6, 7}});
-    // PR_GET_DUMPABLE and PR_SET_DUMPABLE.
+    // PR_GET_DUMPABLE, PR_SET_DUMPABLE and PR_SET_SECCOMP.
     constexpr int kPrctl = 157;
-    plan.tests.push_back({kPrctl, 0, {3, 4}});
+    plan.tests.push_back({kPrctl, 0, {3, 4, 22}});
     constexpr int kPtrace = 101;
     plan.tests.push_back({kPtrace, 0, {static_cast<uint32_t>(kAskForView)}});
     // send(2) names nobody.

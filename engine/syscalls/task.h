@@ -36,6 +36,7 @@ struct AddressSpace {
   std::vector<StubArena> arenas;
   std::vector<Scratch> scratch;  ///< mappings for texts too large for a slot
   int lost_arenas = 0;   ///< in a row, found unwritable
+  bool no_more = false;  ///< a filter of the program's own forbids to map more
   UniqueFd mem;     ///< /proc/PID/mem, opened when first needed
   std::string exe;  ///< view path of the program, as /proc/self/exe shows it
   bool dumpable = true;  ///< as the program believes. prctl(2), PR_SET_DUMPABLE
@@ -56,8 +57,9 @@ struct PendingCall {
   uint64_t slot = 0;       ///< 0: none
   uint64_t scratch = 0;    ///< 0: none
   bool stub = false;       ///< returns through the slot's code; no exit stop
-  std::function<long(long)> at_exit;  ///< result of the call that ran -> result of the program's call
-  bool redo = false;       ///< after it the program's own call is made again
+  /// Result of the call that ran -> result of the program's call, or Outcome::kAgain.
+  std::function<long(long)> at_exit;
+  bool own = false;        ///< it has nothing to do with the program's call: memory for us
   bool froze_cache = false;
 };
 
@@ -80,6 +82,10 @@ struct Task {
   std::optional<PendingExec> exec;
   bool known = false;    ///< its creator told of it
   bool stopped = false;  ///< its first stop came before that; waits for it
+  bool apart = false;    ///< the engine's descriptors are out of its reach: a user namespace of its own
+  /// A call of ours, or the program's as we changed it, was trapped by the program's own filter:
+  /// the SIGSYS for it is about to come. seccomp(2)
+  std::optional<PendingCall> refused;
   Pace pace;
   /// A wait that was made again after an ignored signal: until when it lasts at most.
   struct Wait {

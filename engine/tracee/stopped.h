@@ -3,6 +3,7 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
+#include <csignal>
 #include <optional>
 
 #include "viewsh/result.h"
@@ -10,6 +11,9 @@
 namespace viewsh {
 
 using Registers = user_regs_struct;
+
+/// si_code of a SIGSYS by SECCOMP_RET_TRAP (SYS_SECCOMP of the kernel, which not every libc names).
+inline constexpr int kTrappedByFilter = 1;
 
 enum class Resume {
   kContinue,  ///< until the next trapped call or signal
@@ -35,6 +39,11 @@ class Stopped {
   Registers& regs() { return *regs_; }
   void touch() { dirty_ = true; }
   Result<unsigned long> event_message() const;
+  /// In a signal stop: the signal that is about to be delivered.
+  std::optional<siginfo_t> signal_info() const;
+  void set_signal_info(const siginfo_t& info);
+  /// A SIGSYS of SECCOMP_RET_TRAP waits to be delivered to this thread.
+  bool trapped_by_filter() const;
   void resume(Resume how, int signal) &&;
 
  private:

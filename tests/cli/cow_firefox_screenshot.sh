@@ -1,5 +1,5 @@
 #!/bin/bash
-# Headless Firefox takes a screenshot of a local page with its profile in the view.
+# Headless Firefox takes a screenshot of a local page with its profile in the view, in its own sandbox.
 LIMIT=500
 . "$(dirname "$0")/../support/lib.sh"
 browser=$(command -v firefox || command -v firefox-esr) || skip "no firefox"
@@ -9,7 +9,7 @@ echo kept >"$W/profile/lower"
 export browser SNAPSHOT_IGNORE='^(home|tmp|profile)/' SNAPSHOT_VOLATILE='shot\.png$'
 normalize() { grep -E '^(PNG|kept|[0-9]+$|/| )' || true; }
 compare <<'BODY'
-export MOZ_HEADLESS=1 MOZ_DISABLE_CONTENT_SANDBOX=1
+export MOZ_HEADLESS=1
 timeout 200 "$browser" --no-remote --profile "$PWD/profile" --window-size 320,240 \
   --screenshot "$PWD/shot.png" "file://$PWD/page/index.html" >/dev/null 2>&1 || exit
 [ -s shot.png ] && head -c 8 shot.png | od -An -c

@@ -49,6 +49,11 @@ void print_signals() {
   std::printf("term=%s\n", sigismember(&mask, SIGTERM) == 1 ? "blocked" : "open");
 }
 
+int append(const char* path, const std::string& text) {
+  int fd = ::open(path, O_WRONLY | O_APPEND);
+  return fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
+}
+
 }  // namespace
 
 int run_helper(int argc, char** argv) {
@@ -59,6 +64,8 @@ int run_helper(int argc, char** argv) {
     print_descriptors();
   } else if (name == "signals") {
     print_signals();
+  } else if (name == "append") {
+    return append(argc > 4 ? argv[3] : "", argc > 4 ? argv[4] : "");
   } else if (name == "exit") {
     return std::atoi(argc > 3 ? argv[3] : "0");
   } else {

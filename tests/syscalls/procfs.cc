@@ -108,6 +108,16 @@ TEST_F(ProcFs, StatusSaysNobodyTraces) {
   EXPECT_NE(status.find("\nTracerPid:\t0\n"), std::string::npos);
 }
 
+TEST_F(ProcFs, TextsAreNoDirectories) {
+  for (const char* path : {"/proc/self/maps", "/proc/self/status", "/proc/self/mounts"}) {
+    EXPECT_EQ(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0), -ENOTDIR) << path;
+    std::string slash = std::string(path) + "/";
+    EXPECT_EQ(sys(SYS_openat, AT_FDCWD, slash.c_str(), O_RDONLY, 0), -ENOTDIR) << path;
+    Fd fd(sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0));
+    EXPECT_TRUE(fd.ok()) << path;
+  }
+}
+
 TEST_F(ProcFs, DescriptorsHaveInfo) {
   write_file("f", "0123456789");
   Fd fd = open_fd("f", O_RDONLY | O_CLOEXEC);
