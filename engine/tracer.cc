@@ -1,6 +1,5 @@
 #include "tracer.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "syscalls/mapping.h"
 #include "syscalls/table.h"
 
 namespace viewsh {
@@ -132,6 +132,7 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   const Registers& regs = stopped.regs();
   long nr = static_cast<long>(regs.orig_rax);
   const Row* row = row_of(nr);
+  if (task.mm->closed) return open_program(task, std::move(stopped));
   if (row == nullptr || row->handler == nullptr) {
     return apply(task, std::move(stopped), Outcome::error(ENOSYS));
   }
@@ -162,36 +163,9 @@ void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
     }
     case Outcome::Kind::kRewritten: return apply_rewritten(task, std::move(stopped), std::move(outcome));
     case Outcome::Kind::kNeedMemory:
-      return map_memory(task, std::move(stopped), static_cast<size_t>(outcome.value), false);
+      return map_memory(task, std::move(stopped), StubArena::kSize, true);
   }
 }
-
-namespace {
-
-/// Lays the texts out from `at` on and points the argument registers (and pointers inside) there.
-std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs) {
-  std::string bytes;
-  for (const Outcome::Text& text : outcome.texts) {
-    bytes.resize((bytes.size() + 7) & ~size_t{7});
-    size_t from = bytes.size();
-    uint64_t here = at + from;
-    bytes.append(text.bytes);
-    for (const auto& [where, target] : text.pointers) {
-      uint64_t value = here + target;
-      memcpy(bytes.data() + from + where, &value, sizeof value);
-    }
-    argument_register(*regs, text.argument) = here;
-  }
-  return bytes;
-}
-
-size_t size_of(const std::vector<Outcome::Text>& texts) {
-  size_t size = 0;
-  for (const Outcome::Text& text : texts) size += text.bytes.size() + 8;
-  return size;
-}
-
-}  // namespace
 
 StubArena* Tracer::take_slot(Task& task, uint64_t* slot) {
   for (StubArena& candidate : task.mm->arenas) {
@@ -214,12 +188,7 @@ Scratch* Tracer::take_scratch(Task& task, size_t size) {
 /// Writes a slot, and the texts into it or into the large mapping.
 bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Registers& original,
                        const std::string& bytes, const Scratch* large) {
-  AddressSpace& mm = *task.mm;
-  if (!mm.mem) {
-    std::string path = "/proc/" + std::to_string(task.tid) + "/mem";
-    mm.mem.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  }
-  if (!arena.fill(mm.mem.get(), slot, original, large != nullptr ? std::string_view() : bytes)) {
+  if (!arena.fill(memory_of(task), slot, original, large != nullptr ? std::string_view() : bytes)) {
     return false;
   }
   return large == nullptr || ProcessMemory(task.tid).write(large->at, bytes.data(), bytes.size()).ok();
@@ -227,20 +196,27 @@ bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Regist
 
 void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   size_t size = size_of(outcome.texts);
+  if (size == 0 && outcome.at_exit) return apply_on_stack(task, std::move(stopped), std::move(outcome));
   uint64_t slot = 0;
   StubArena* arena = take_slot(task, &slot);
-  if (arena == nullptr) return map_memory(task, std::move(stopped), StubArena::kSize, true);
+  if (arena == nullptr) {
+    if (may_ask_for_memory(task, stopped.regs(), StubArena::kSize, true)) {
+      return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    }
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
+  }
   Scratch* large = size > StubArena::kDataSize ? take_scratch(task, size) : nullptr;
   if (size > StubArena::kDataSize && large == nullptr) {
     arena->release(slot);
-    return map_memory(task, std::move(stopped), (size + 8191) & ~size_t{4095}, false);
+    size_t wanted = (size + 8191) & ~size_t{4095};
+    if (may_ask_for_memory(task, stopped.regs(), wanted, false)) {
+      return map_memory(task, std::move(stopped), wanted, false);
+    }
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
   Registers original = stopped.regs();
   Registers& regs = stopped.regs();
-  for (unsigned i = 0; i < 6; ++i) {
-    if (outcome.arguments[i]) argument_register(regs, i) = *outcome.arguments[i];
-  }
-  if (outcome.nr >= 0) regs.orig_rax = static_cast<unsigned long long>(outcome.nr);
+  set_arguments(outcome, &regs);
   std::string bytes = place_texts(large != nullptr ? large->at : slot + StubArena::kDataAt, outcome, &regs);
   if (!fill_slot(task, *arena, slot, original, bytes, large)) {
     // The program unmapped it: start over with a new one, unless that doesn't help either.
@@ -253,6 +229,10 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
     return map_memory(task, std::move(stopped), StubArena::kSize, true);
   }
   task.mm->lost_arenas = 0;
+  // A filter of the program that looks at the instruction wants the call to come from its own.
+  if (!outcome.at_exit && !may_call(task, regs, slot + StubArena::kEntryAt)) {
+    outcome.then([](long result) { return result; });
+  }
   start_pending(task, original, slot, &outcome);
   if (large != nullptr) {
     large->owner = task.tid;
@@ -274,36 +254,6 @@ void Tracer::start_pending(Task& task, const Registers& original, uint64_t slot,
     session_.cache->freeze();
     pending.froze_cache = true;
   }
-}
-
-void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
-  constexpr int kMmap = 9;
-  constexpr uint64_t kRead = 1;
-  constexpr uint64_t kWrite = 2;
-  constexpr uint64_t kExec = 4;
-  constexpr uint64_t kPrivateAnonymous = 0x22;
-  task.pending.emplace();
-  task.pending->original = stopped.regs();
-  task.pending->redo = true;
-  task.pending->at_exit = [mm = task.mm, size, arena](long result) {
-    if (result < 0 && result > -4096) return result;
-    if (arena) {
-      mm->arenas.emplace_back(static_cast<uint64_t>(result));
-    } else {
-      mm->scratch.push_back({static_cast<uint64_t>(result), size, 0});
-    }
-    return result;
-  };
-  Registers& regs = stopped.regs();
-  regs.orig_rax = kMmap;
-  regs.rdi = 0;
-  regs.rsi = size;
-  regs.rdx = kRead | (arena ? kExec : kWrite);
-  regs.r10 = kPrivateAnonymous;
-  regs.r8 = static_cast<unsigned long long>(-1);
-  regs.r9 = 0;
-  stopped.touch();
-  std::move(stopped).resume(Resume::kToExit, 0);
 }
 
 void Tracer::on_call_exit(Task& task, Stopped stopped) {
@@ -338,13 +288,16 @@ void Tracer::on_call_exit(Task& task, Stopped stopped) {
 
 void Tracer::on_stop(Task& task, Stopped stopped) {
   settle(task, stopped);
-  std::move(stopped).resume(Resume::kContinue, 0);
+  begin(task, std::move(stopped));
 }
 
 void Tracer::on_clone(Task& task, Stopped stopped) {
-  settle(task, stopped);
+  // A clone(2) that was changed is under way itself: its end is still to come.
+  bool changed = task.pending && task.pending->at_exit;
+  if (!changed) settle(task, stopped);
+  Resume how = changed ? Resume::kToExit : Resume::kContinue;
   Result<unsigned long> message = stopped.event_message();
-  if (!message.ok() || !stopped.load()) return std::move(stopped).resume(Resume::kContinue, 0);
+  if (!message.ok() || !stopped.load()) return std::move(stopped).resume(how, 0);
   const Registers& regs = stopped.regs();
   uint64_t flags = 0;
   constexpr int kClone = 56;
@@ -363,6 +316,8 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   auto tid = static_cast<pid_t>(*message);
   Task& made = adopt(tid);
   made.known = true;
+  made.filters = task.filters;
+  if (changed) made.born_with = task.pending->original;
   made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
   made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
   if ((flags & CLONE_VM) != 0) {
@@ -371,6 +326,8 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
     made.mm = std::make_shared<AddressSpace>();
     made.mm->exe = task.mm->exe;
     made.mm->dumpable = task.mm->dumpable;
+    made.mm->refused_memory = task.mm->refused_memory;
+    made.mm->closed = task.mm->closed;
     for (const StubArena& arena : task.mm->arenas) made.mm->arenas.push_back(arena.forked());
     made.mm->scratch = task.mm->scratch;
     for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
@@ -378,9 +335,9 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   follower_.on_clone(task, made);
   if (made.stopped) {
     made.stopped = false;
-    Stopped(tid).resume(Resume::kContinue, 0);
+    begin(made, Stopped(tid));
   }
-  std::move(stopped).resume(Resume::kContinue, 0);
+  std::move(stopped).resume(how, 0);
 }
 
 void Tracer::on_exec(pid_t tid, Stopped stopped) {

@@ -129,6 +129,10 @@ bool Call::changeable(const std::string& link) {
   return !named || (how.st_mode & S_IWUSR) != 0;
 }
 
+Outcome Call::unshown(int fd) const {
+  return changeable(fd_path(fd)) ? Outcome::as_is() : Outcome::error(EROFS);
+}
+
 bool Call::is_path_only(int fd) const {
   struct stat how {};
   // The link's mode is how the descriptor was opened: neither for reading nor for writing.

@@ -35,7 +35,7 @@ struct Outcome {
     kRunAsIs,    ///< the kernel answers the call as the program made it
     kReturn,     ///< answered by us: `value`
     kRewritten,  ///< the kernel runs the call with other arguments
-    kNeedMemory, ///< map `value` bytes in the task, then start over
+    kNeedMemory, ///< map the memory for rewritten calls in the task, then start over
   };
   /// Bytes to be placed in the task's memory, their address going into an argument.
   struct Text {
@@ -116,6 +116,13 @@ class Call {
   /// An object that the view shows nowhere, behind a magic link of procfs: may its inode be changed
   /// natively? Only what is open for writing already, or has no name on the host either.
   static bool changeable(const std::string& link);
+  /// Does the view show the object of a descriptor? `walked` is walk_fd()'s.
+  static bool shown(const Result<Walked>& walked) {
+    return walked.ok() && walked->found.kind == Found::Kind::kNode;
+  }
+  /// A change through a descriptor of what the view doesn't show (any more): a file of the lower tree
+  /// that was removed or replaced here must not change there.
+  Outcome unshown(int fd) const;
   /// The descriptor is open by O_PATH: calls on the object itself say EBADF.
   bool is_path_only(int fd) const;
   /// /proc/PID/fd/N of this task.

@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -60,8 +61,11 @@ Result<BindName> name_to_bind(Session& session, const std::string& host) {
 std::string pack(const std::string& path) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  memcpy(name.sun_path, path.data(), path.size());
-  return {reinterpret_cast<const char*>(&name), kPathAt + path.size() + 1};
+  memcpy(name.sun_path, path.data(), std::min(path.size(), kPathSize));
+  // A name that fills the whole structure has its NUL behind it. unix(7)
+  std::string bytes(reinterpret_cast<const char*>(&name), sizeof name);
+  bytes.resize(kPathAt + path.size() + 1);
+  return bytes;
 }
 
 /// The host name of a socket that is to be reached; nullopt: the address needs no change.
@@ -262,6 +266,65 @@ Outcome sys_recvfrom(Call& call, Fd, Addr<char>, size_t, int, Addr<char> address
     if (given && memory.put(length.value, room).ok()) {
       (void)put_name(memory, address.value, length.value, *given).ok();
     }
+    return result;
+  });
+  return out;
+}
+
+namespace {
+
+/// The room for a sender's name in a struct msghdr, as it stood before the call.
+struct NameRoom {
+  uint64_t header = 0;
+  uint64_t address = 0;
+  unsigned size = 0;
+};
+
+NameRoom room_in(const TraceeMemory& memory, uint64_t header) {
+  Result<msghdr> given = memory.get<msghdr>(header);
+  if (!given.ok()) return {};
+  return {header, reinterpret_cast<uint64_t>(given->msg_name), given->msg_namelen};
+}
+
+/// After the call: the sender's name as it was given, where the kernel told another one.
+void show_sender(Session& session, const TraceeMemory& memory, const NameRoom& room) {
+  if (room.address == 0 || room.size == 0) return;
+  uint64_t length = room.header + offsetof(msghdr, msg_namelen);
+  Result<unsigned> used = memory.get<unsigned>(length);
+  sockaddr_un name{};
+  size_t there = used.ok() ? std::min<size_t>({*used, room.size, sizeof name}) : 0;
+  if (there == 0 || !memory.read(room.address, &name, there).ok()) return;
+  std::optional<std::string> given = given_name(session, name, *used);
+  // The header was written by the kernel a moment ago: only a hostile thread makes this fail.
+  if (given && memory.put(length, room.size).ok()) (void)put_name(memory, room.address, length, *given).ok();
+}
+
+}  // namespace
+
+Outcome sys_recvmsg(Call& call, Fd, Addr<msghdr> message) {
+  Session* session = &call.session();
+  if (session->socket_names.empty()) return Outcome::as_is();
+  NameRoom room = room_in(call.memory(), message.value);
+  if (room.address == 0) return Outcome::as_is();
+  Outcome out;
+  out.then([session, room, tid = call.task().tid](long result) {
+    if (result >= 0) show_sender(*session, ProcessMemory(tid), room);
+    return result;
+  });
+  return out;
+}
+
+Outcome sys_recvmmsg(Call& call, Fd, Addr<mmsghdr> vector, unsigned count) {
+  Session* session = &call.session();
+  if (session->socket_names.empty()) return Outcome::as_is();
+  std::vector<NameRoom> rooms;
+  for (unsigned i = 0; i < std::min(count, static_cast<unsigned>(UIO_MAXIOV)); ++i) {
+    rooms.push_back(room_in(call.memory(), vector.value + i * sizeof(mmsghdr)));
+  }
+  Outcome out;
+  out.then([session, rooms = std::move(rooms), tid = call.task().tid](long result) {
+    ProcessMemory memory(tid);
+    for (long i = 0; i < result; ++i) show_sender(*session, memory, rooms[static_cast<size_t>(i)]);
     return result;
   });
   return out;
