@@ -226,7 +226,10 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
     task.mm->scratch.clear();
     task.mm->mem.reset();
     if (++task.mm->lost_arenas > 3) return apply(task, std::move(stopped), Outcome::error(EFAULT));
-    return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    if (may_ask_for_memory(task, original, StubArena::kSize, true)) {
+      return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    }
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
   task.mm->lost_arenas = 0;
   // A filter of the program that looks at the instruction wants the call to come from its own.

@@ -46,6 +46,7 @@ void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
   task.pending->original = stopped.regs();
   task.pending->redo = true;
   task.pending->at_exit = [mm = task.mm, size, arena](long result) {
+    if (result == -EINTR) return result;  // killed in it; others may share the address space
     if (result < 0 && result > -4096) {
       mm->refused_memory = true;
       return 0L;
@@ -125,11 +126,12 @@ void Tracer::open_program(Task& task, Stopped stopped) {
   task.pending.emplace();
   task.pending->original = stopped.regs();
   task.pending->redo = true;
-  task.pending->at_exit = [mm = task.mm, tid = task.tid](long) {
+  task.pending->at_exit = [mm = task.mm, tid = task.tid](long result) -> long {
+    if (result == -EINTR) return result;  // killed in it
     mm->closed = false;
     mm->dumpable = false;
     finish_name(ProcessMemory(tid), *mm);
-    return 0L;
+    return 0;
   };
   Registers& regs = stopped.regs();
   regs.orig_rax = SYS_prctl;

@@ -188,8 +188,8 @@ Result<void> check_how(const open_how& how) {
                (tmpfile && ((how.flags & O_DIRECTORY) == 0 || (how.flags & O_CREAT) != 0 || !writes)) ||
                ((how.flags & O_PATH) != 0 && (how.flags & ~kWithPath) != 0);
   if (wrong) return Errno(EINVAL);
-  // The view's own walk is never done without blocking: as if nothing were cached.
-  if ((how.resolve & RESOLVE_CACHED) != 0) return Errno(EAGAIN);
+  bool makes = creates || (how.flags & O_TRUNC) != 0;
+  if ((how.resolve & RESOLVE_CACHED) != 0 && makes) return Errno(EAGAIN);
   return {};
 }
 
@@ -211,6 +211,8 @@ Outcome sys_openat2(Call& call, DirFd dir, Addr<char> path, Addr<open_how> how, 
   constexpr unsigned kPathArgument = 1;
   Result<std::string> text = call.memory().read_string(path.value, PATH_MAX);
   if (!text.ok()) return Outcome::error(text.error());
+  // The view's own walk is never done without blocking: as if nothing were cached.
+  if ((wanted.resolve & RESOLVE_CACHED) != 0) return Outcome::error(text->empty() ? ENOENT : EAGAIN);
   OpenCall open{dir, {std::move(*text), kPathArgument}, static_cast<int>(wanted.flags),
                 static_cast<mode_t>(wanted.mode), wanted.resolve, -1, -1, false};
   call.note_path(open.path);

@@ -195,10 +195,10 @@ std::optional<std::string> TaskProcView::magic_target(std::string_view inside) c
   std::string link = "/proc/" + std::string(inside);
   std::optional<std::string> host = read_link(link);
   if (!host || (*host)[0] != '/') return std::nullopt;
-  // What is open for writing already may be opened again as it is: a log file that came from
+  // What a task has open for writing already may be opened again as it is: a log file that came from
   // outside as standard error, say. The link's own mode tells how the descriptor was opened.
   struct stat how {};
-  if (lstat(link.c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0) {
+  if (task != nullptr && lstat(link.c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0) {
     struct stat object {};
     if (stat(link.c_str(), &object) == 0 && S_ISREG(object.st_mode)) return std::nullopt;
   }

@@ -59,6 +59,10 @@ int run_helper(int argc, char** argv) {
     print_descriptors();
   } else if (name == "signals") {
     print_signals();
+  } else if (name == "files") {
+    std::printf("work=%d\n", argc > 4 ? file_work(argv[3], argv[4]) : -1);
+  } else if (name == "dumpable") {
+    std::printf("dumpable=%d\n", ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
   } else if (name == "exit") {
     return std::atoi(argc > 3 ? argv[3] : "0");
   } else {

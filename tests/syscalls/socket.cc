@@ -171,6 +171,53 @@ TEST_F(Socket, Datagrams) {
   EXPECT_EQ(sys(SYS_sendto, sender.get(), "x", 1, 0, &name, length), -ENOENT);
 }
 
+TEST_F(Socket, SendersOfMessagesAreNamedAsTheyAreBound) {
+  Fd receiver = make(SOCK_DGRAM);
+  Fd sender = make(SOCK_DGRAM);
+  ASSERT_EQ(bind(receiver, "to"), 0);
+  ASSERT_EQ(bind(sender, "./from"), 0);
+  ASSERT_EQ(connect(sender, "to"), 0);
+  constexpr auto kLength = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 7);
+  for (int i = 0; i < 4; ++i) ASSERT_EQ(::write(sender.get(), "text", 4), 4);
+  std::array<char, 8> text = {};
+  iovec data = {text.data(), 7};
+  Guarded<sockaddr_un> name;
+  msghdr message = {};
+  message.msg_name = &name;
+  message.msg_namelen = sizeof(sockaddr_un);
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  ASSERT_EQ(sys(SYS_recvmsg, receiver.get(), &message, 0), 4);
+  EXPECT_STREQ(text.data(), "text");
+  EXPECT_STREQ(name->sun_path, "./from");
+  EXPECT_EQ(message.msg_namelen, kLength);
+  EXPECT_TRUE(name.intact());
+  // Little room: the name is cut, its length is not.
+  std::memset(&name, 'z', sizeof(sockaddr_un));
+  message.msg_namelen = 5;
+  ASSERT_EQ(sys(SYS_recvmsg, receiver.get(), &message, 0), 4);
+  EXPECT_EQ(message.msg_namelen, kLength);
+  EXPECT_EQ(std::string(name->sun_path, 4), "./fz");
+  std::array<mmsghdr, 2> several = {};
+  std::array<sockaddr_un, 2> names = {};
+  for (size_t i = 0; i < 2; ++i) {
+    several[i].msg_hdr = message;
+    several[i].msg_hdr.msg_name = &names[i];
+    several[i].msg_hdr.msg_namelen = sizeof(sockaddr_un);
+  }
+  ASSERT_EQ(sys(SYS_recvmmsg, receiver.get(), several.data(), 2, 0, nullptr), 2);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_STREQ(names[i].sun_path, "./from");
+    EXPECT_EQ(several[i].msg_hdr.msg_namelen, kLength);
+  }
+  message.msg_name = nullptr;
+  message.msg_namelen = 0;
+  ASSERT_EQ(::write(sender.get(), "text", 4), 4);
+  EXPECT_EQ(sys(SYS_recvmsg, receiver.get(), &message, 0), 4);
+  EXPECT_EQ(sys(SYS_recvmsg, receiver.get(), &message, MSG_DONTWAIT), -EAGAIN);
+  EXPECT_EQ(sys(SYS_recvmsg, receiver.get(), reinterpret_cast<msghdr*>(8), 0), -EFAULT);
+}
+
 TEST_F(Socket, AbstractNamesAreNoFiles) {
   Fd server = make();
   std::string unique = std::string(1, '\0') + dir();
