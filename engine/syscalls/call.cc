@@ -139,11 +139,12 @@ bool Call::is_path_only(int fd) const {
   return lstat(fd_path(fd).c_str(), &how) == 0 && (how.st_mode & S_IRWXU) == 0;
 }
 
-Result<Walked> Call::walk_fd(int fd) {
+Result<Walked> Call::walk_fd(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
   WalkFlags flags;
   flags.follow = false;
+  flags.want_exists = look;
   return viewsh::walk(*session_.view, {}, *object.view_path, flags, caller_, nullptr);
 }
 

@@ -112,7 +112,8 @@ class Call {
   /// What a descriptor refers to. EBADF.
   Result<OpenObject> object(int fd) const;
   /// The place in the view of a descriptor's object. EBADF; ENOENT where the view doesn't show it.
-  Result<Walked> walk_fd(int fd);
+  /// `look`: whether there (still) is something is found out.
+  Result<Walked> walk_fd(int fd, bool look = false);
   /// An object that the view shows nowhere, behind a magic link of procfs: may its inode be changed
   /// natively? Only what is open for writing already, or has no name on the host either.
   static bool changeable(const std::string& link);

@@ -58,7 +58,7 @@ Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
   if (is_of_descriptor(request) || call.is_path_only(fd.value)) return Outcome::as_is();
   if (Device* device = device_of(call, fd.value)) return ask_device(call, *device, request, argument);
   if (!changes_inode(request)) return Outcome::as_is();
-  Result<Walked> walked = call.walk_fd(fd.value);
+  Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);
   if (walked->native() || walked->found.in_place) return Outcome::as_is();
   return Outcome::error(walked->fs().read_only() ? EROFS : EOPNOTSUPP);

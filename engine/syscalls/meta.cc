@@ -26,7 +26,7 @@ Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const
 /// The same through a descriptor: natively unless it is open on something that must not change.
 Outcome set_fd(Call& call, int fd, const SetAttr& set) {
   if (call.is_path_only(fd)) return Outcome::as_is();
-  Result<Walked> walked = call.walk_fd(fd);
+  Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
   if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
     return Outcome::as_is();

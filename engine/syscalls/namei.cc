@@ -213,7 +213,7 @@ Outcome link_descriptor(Call& call, const std::string& fd_path, const Walked& to
 /// whoever opened the file, before that CAP_DAC_READ_SEARCH): where the new name is ours to make, the
 /// task is made to ask for a name that is there. EEXIST then says that it may.
 Outcome link_open_file(Call& call, DirFd from, const Walked& to, const UserPath& to_path) {
-  Result<Walked> object = call.walk_fd(from.value);
+  Result<Walked> object = call.walk_fd(from.value, true);
   bool shown = object.ok() && object->found.kind == Found::Kind::kNode && from.value != AT_FDCWD;
   std::string link = from.value == AT_FDCWD ? "/proc/" + std::to_string(call.task().tid) + "/cwd"
                                             : call.fd_path(from.value);

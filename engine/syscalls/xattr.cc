@@ -52,7 +52,7 @@ Outcome xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, Cha
 template <typename Change>
 Outcome xattr_fd(Call& call, int fd, Change change) {
   if (call.is_path_only(fd)) return Outcome::as_is();
-  Result<Walked> walked = call.walk_fd(fd);
+  Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
   if (walked->native() || (walked->found.in_place && walked->found.meta_host.empty())) {
     return Outcome::as_is();

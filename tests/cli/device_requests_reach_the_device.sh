@@ -5,6 +5,7 @@ needs_view
 need python3
 cd "$W" || exit 1
 cat >"$T/p.yaml" <<PROFILE
+viewsh: 1
 devices:
   - path: /dev/ram7
     type: ram

@@ -191,7 +191,7 @@ TEST_F(Exec, ProgramsThatMayBeRunButNotRead) {
 
 /// Texts too large for the usual place, in an address space that two tasks share.
 TEST_F(Exec, ManyArgumentsFromTwoThreadsAtOnce) {
-  script("s.sh", "#!/bin/sh\necho $# \"$3000\"\n");
+  script("s.sh", "#!/bin/sh\necho $# ${3000}\n");
   std::atomic<int> good{0};
   auto body = [&](const std::string& last) {
     std::vector<std::string> args(3001, "a");
