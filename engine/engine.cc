@@ -79,6 +79,9 @@ Session make_session(const BuiltView& built, PluginHost& host) {
   session.exec_formats = built.exec_formats;
   session.host_proc = built.host_proc;
   for (const auto& mount : built.view->mounts()) {
+    if (mount->type == "device") {
+      session.devices.push_back(std::static_pointer_cast<DeviceFs>(mount->fs));
+    }
     session.has_aliases = session.has_aliases || mount->type == "bind" || mount->type == "merge";
   }
   session.loader = find_loader();

@@ -1,6 +1,5 @@
 #include "tracer.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "syscalls/mapping.h"
 #include "syscalls/table.h"
 
 namespace viewsh {
@@ -140,6 +140,7 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   const Registers& regs = stopped.regs();
   long nr = static_cast<long>(regs.orig_rax);
   const Row* row = row_of(nr);
+  if (task.mm->closed) return open_program(task, std::move(stopped));
   if (row == nullptr || row->handler == nullptr) {
     return apply(task, std::move(stopped), Outcome::error(ENOSYS));
   }
@@ -176,47 +177,10 @@ void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
       return std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
     }
     case Outcome::Kind::kRewritten: return apply_rewritten(task, std::move(stopped), std::move(outcome));
-    case Outcome::Kind::kNeedMemory: {
-      size_t size = outcome.value == 0 ? StubArena::kSize : static_cast<size_t>(outcome.value);
-      return map_memory(task, std::move(stopped), size, outcome.value == 0);
-    }
+    case Outcome::Kind::kNeedMemory:
+      return map_memory(task, std::move(stopped), StubArena::kSize, true);
   }
 }
-
-namespace {
-
-/// Lays the texts out from `at` on and points the argument registers (and pointers inside) there.
-std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs) {
-  std::string bytes;
-  for (const Outcome::Text& text : outcome.texts) {
-    bytes.resize((bytes.size() + 7) & ~size_t{7});
-    size_t from = bytes.size();
-    uint64_t here = at + from;
-    bytes.append(text.bytes);
-    for (const auto& [where, target] : text.pointers) {
-      uint64_t value = here + target;
-      memcpy(bytes.data() + from + where, &value, sizeof value);
-    }
-    argument_register(*regs, text.argument) = here;
-  }
-  return bytes;
-}
-
-/// The other arguments, and the other number.
-void change_call(const Outcome& outcome, Registers* regs) {
-  for (unsigned i = 0; i < 6; ++i) {
-    if (outcome.arguments[i]) argument_register(*regs, i) = *outcome.arguments[i];
-  }
-  if (outcome.nr >= 0) regs->orig_rax = static_cast<unsigned long long>(outcome.nr);
-}
-
-size_t size_of(const std::vector<Outcome::Text>& texts) {
-  size_t size = 0;
-  for (const Outcome::Text& text : texts) size += text.bytes.size() + 8;
-  return size;
-}
-
-}  // namespace
 
 StubArena* Tracer::take_slot(Task& task, uint64_t* slot) {
   for (StubArena& candidate : task.mm->arenas) {
@@ -239,12 +203,7 @@ Scratch* Tracer::take_scratch(Task& task, size_t size) {
 /// Writes a slot, and the texts into it or into the large mapping.
 bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Registers& original,
                        const std::string& bytes, const Scratch* large) {
-  AddressSpace& mm = *task.mm;
-  if (!mm.mem) {
-    std::string path = "/proc/" + std::to_string(task.tid) + "/mem";
-    mm.mem.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  }
-  if (!arena.fill(mm.mem.get(), slot, original, large != nullptr ? std::string_view() : bytes)) {
+  if (!arena.fill(memory_of(task), slot, original, large != nullptr ? std::string_view() : bytes)) {
     return false;
   }
   return large == nullptr || ProcessMemory(task.tid).write(large->at, bytes.data(), bytes.size()).ok();
@@ -252,21 +211,27 @@ bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Regist
 
 void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   size_t size = size_of(outcome.texts);
+  if (size == 0 && outcome.at_exit) return apply_on_stack(task, std::move(stopped), std::move(outcome));
   uint64_t slot = 0;
   StubArena* arena = take_slot(task, &slot);
   if (arena == nullptr) {
-    if (task.mm->no_more) return apply_on_stack(task, std::move(stopped), std::move(outcome));
-    return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    if (may_ask_for_memory(task, stopped.regs(), StubArena::kSize, true)) {
+      return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    }
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
   Scratch* large = size > StubArena::kDataSize ? take_scratch(task, size) : nullptr;
   if (size > StubArena::kDataSize && large == nullptr) {
     arena->release(slot);
-    if (task.mm->no_more) return apply_on_stack(task, std::move(stopped), std::move(outcome));
-    return map_memory(task, std::move(stopped), (size + 8191) & ~size_t{4095}, false);
+    size_t wanted = (size + 8191) & ~size_t{4095};
+    if (may_ask_for_memory(task, stopped.regs(), wanted, false)) {
+      return map_memory(task, std::move(stopped), wanted, false);
+    }
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
   Registers original = stopped.regs();
   Registers& regs = stopped.regs();
-  change_call(outcome, &regs);
+  set_arguments(outcome, &regs);
   std::string bytes = place_texts(large != nullptr ? large->at : slot + StubArena::kDataAt, outcome, &regs);
   if (!fill_slot(task, *arena, slot, original, bytes, large)) {
     // The program unmapped it: start over with a new one, unless that doesn't help either.
@@ -276,9 +241,16 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
     task.mm->scratch.clear();
     task.mm->mem.reset();
     if (++task.mm->lost_arenas > 3) return apply(task, std::move(stopped), Outcome::error(EFAULT));
-    return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    if (may_ask_for_memory(task, original, StubArena::kSize, true)) {
+      return map_memory(task, std::move(stopped), StubArena::kSize, true);
+    }
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
   task.mm->lost_arenas = 0;
+  // A filter of the program that looks at the instruction wants the call to come from its own.
+  if (!outcome.at_exit && !may_call(task, regs, slot + StubArena::kEntryAt)) {
+    outcome.then([](long result) { return result; });
+  }
   start_pending(task, original, slot, &outcome);
   if (large != nullptr) {
     large->owner = task.tid;
@@ -288,24 +260,6 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   if (!to_exit) regs.rip = slot + StubArena::kEntryAt;
   stopped.touch();
   std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
-}
-
-/// Nothing of ours can be mapped: the texts go below the red zone of the program's stack, where a
-/// signal's frame would go as well, and the call is followed to its end.
-void Tracer::apply_on_stack(Task& task, Stopped stopped, Outcome outcome) {
-  constexpr uint64_t kRedZone = 128;
-  Registers original = stopped.regs();
-  Registers& regs = stopped.regs();
-  change_call(outcome, &regs);
-  uint64_t at = (original.rsp - kRedZone - size_of(outcome.texts)) & ~uint64_t{15};
-  std::string bytes = place_texts(at, outcome, &regs);
-  if (!ProcessMemory(task.tid).write(at, bytes.data(), bytes.size()).ok()) {
-    regs = original;
-    return apply(task, std::move(stopped), Outcome::error(ENOMEM));
-  }
-  start_pending(task, original, 0, &outcome);
-  stopped.touch();
-  std::move(stopped).resume(Resume::kToExit, 0);
 }
 
 void Tracer::start_pending(Task& task, const Registers& original, uint64_t slot, Outcome* outcome) {
@@ -318,37 +272,6 @@ void Tracer::start_pending(Task& task, const Registers& original, uint64_t slot,
     session_.cache->freeze();
     pending.froze_cache = true;
   }
-}
-
-void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
-  constexpr int kMmap = 9;
-  constexpr uint64_t kRead = 1;
-  constexpr uint64_t kWrite = 2;
-  constexpr uint64_t kExec = 4;
-  constexpr uint64_t kPrivateAnonymous = 0x22;
-  task.pending.emplace();
-  task.pending->original = stopped.regs();
-  task.pending->own = true;
-  task.pending->at_exit = [mm = task.mm, size, arena](long result) {
-    if (result < 0 && result > -4096) {
-      mm->no_more = true;
-    } else if (arena) {
-      mm->arenas.emplace_back(static_cast<uint64_t>(result));
-    } else {
-      mm->scratch.push_back({static_cast<uint64_t>(result), size, 0});
-    }
-    return Outcome::kAgain;
-  };
-  Registers& regs = stopped.regs();
-  regs.orig_rax = kMmap;
-  regs.rdi = 0;
-  regs.rsi = size;
-  regs.rdx = kRead | (arena ? kExec : kWrite);
-  regs.r10 = kPrivateAnonymous;
-  regs.r8 = static_cast<unsigned long long>(-1);
-  regs.r9 = 0;
-  stopped.touch();
-  std::move(stopped).resume(Resume::kToExit, 0);
 }
 
 void Tracer::on_call_exit(Task& task, Stopped stopped) {
@@ -396,13 +319,16 @@ void Tracer::on_refused(Task& task, Stopped stopped, PendingCall pending) {
 
 void Tracer::on_stop(Task& task, Stopped stopped) {
   settle(task, stopped);
-  std::move(stopped).resume(Resume::kContinue, 0);
+  begin(task, std::move(stopped));
 }
 
 void Tracer::on_clone(Task& task, Stopped stopped) {
-  settle(task, stopped);
+  // A clone(2) that was changed is under way itself: its end is still to come.
+  bool changed = task.pending && task.pending->at_exit;
+  if (!changed) settle(task, stopped);
+  Resume how = changed ? Resume::kToExit : Resume::kContinue;
   Result<unsigned long> message = stopped.event_message();
-  if (!message.ok() || !stopped.load()) return std::move(stopped).resume(Resume::kContinue, 0);
+  if (!message.ok() || !stopped.load()) return std::move(stopped).resume(how, 0);
   const Registers& regs = stopped.regs();
   uint64_t flags = 0;
   constexpr int kClone = 56;
@@ -422,6 +348,8 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   Task& made = adopt(tid);
   made.known = true;
   made.apart = task.apart;
+  made.filters = task.filters;
+  if (changed) made.born_with = task.pending->original;
   made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
   made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
   if ((flags & CLONE_VM) != 0) {
@@ -430,6 +358,8 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
     made.mm = std::make_shared<AddressSpace>();
     made.mm->exe = task.mm->exe;
     made.mm->dumpable = task.mm->dumpable;
+    made.mm->refused_memory = task.mm->refused_memory;
+    made.mm->closed = task.mm->closed;
     for (const StubArena& arena : task.mm->arenas) made.mm->arenas.push_back(arena.forked());
     made.mm->scratch = task.mm->scratch;
     for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
@@ -437,9 +367,9 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   follower_.on_clone(task, made);
   if (made.stopped) {
     made.stopped = false;
-    Stopped(tid).resume(Resume::kContinue, 0);
+    begin(made, Stopped(tid));
   }
-  std::move(stopped).resume(Resume::kContinue, 0);
+  std::move(stopped).resume(how, 0);
 }
 
 void Tracer::on_exec(pid_t tid, Stopped stopped) {

@@ -40,6 +40,13 @@ class Tracer {
   void apply_on_stack(Task& task, Stopped stopped, Outcome outcome);
   /// Makes the task map memory, then its own call again.
   void map_memory(Task& task, Stopped stopped, size_t size, bool arena);
+  void open_program(Task& task, Stopped stopped);
+  void begin(Task& task, Stopped stopped);
+  static std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs);
+  static size_t size_of(const std::vector<Outcome::Text>& texts);
+  static void set_arguments(const Outcome& outcome, Registers* regs);
+  /// /proc/PID/mem of a task; -1: it can't be opened.
+  static int memory_of(Task& task);
   StubArena* take_slot(Task& task, uint64_t* slot);
   bool fill_slot(Task& task, StubArena& arena, uint64_t slot, const Registers& original,
                  const std::string& bytes, const Scratch* large);
@@ -47,6 +54,7 @@ class Tracer {
   /// Remembers what has to be done when the call that is resumed now is over.
   void start_pending(Task& task, const Registers& original, uint64_t slot, Outcome* outcome);
   void finish_exec(Task& task, Stopped& stopped);
+  static void finish_name(const TraceeMemory& memory, AddressSpace& mm);
   Task& adopt(pid_t tid);
   void catch_signals();
   static bool signal_is_pending();

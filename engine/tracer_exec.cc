@@ -90,13 +90,25 @@ void name_program(const TraceeMemory& memory, uint64_t stack, const std::string&
 
 }  // namespace
 
+/// What had to wait until the program's memory was open.
+void Tracer::finish_name(const TraceeMemory& memory, AddressSpace& mm) {
+  if (!mm.late_name.empty()) name_program(memory, mm.late_stack, mm.late_name);
+  mm.late_name.clear();
+}
+
 void Tracer::finish_exec(Task& task, Stopped& stopped) {
   if (!task.exec) return;
   PendingExec exec = std::move(*task.exec);
   task.exec.reset();
   task.mm->exe = exec.exe;
-  if (exec.name.empty() || !stopped.load()) return;
+  if ((exec.name.empty() && !exec.unreadable) || !stopped.load()) return;
   ProcessMemory memory(task.tid);
+  if (exec.unreadable) {
+    task.mm->closed = !memory.get<uint64_t>(stopped.regs().rsp).ok();
+    task.mm->late_name = exec.name;
+    task.mm->late_stack = stopped.regs().rsp;
+    if (task.mm->closed || exec.name.empty()) return;
+  }
   name_program(memory, stopped.regs().rsp, exec.name);
   if (!exec.program.empty()) fill_loader(memory, exec);
 }

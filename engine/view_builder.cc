@@ -395,6 +395,7 @@ UserError Builder::build() {
     bool own_nodes = !mount->fs->transparent() || mount->fs->read_only();
     if (own_nodes) out_->traps |= static_cast<unsigned>(Trap::kObjects);
     if (mount->fs->quota()) out_->traps |= static_cast<unsigned>(Trap::kQuota);
+    if (mount->type == "device") out_->traps |= static_cast<unsigned>(Trap::kDevices);
     if (mount->type == "tmpfs") out_->traps |= static_cast<unsigned>(Trap::kObjects);
   }
   return {};

@@ -129,13 +129,17 @@ bool Call::changeable(const std::string& link) {
   return !named || (how.st_mode & S_IWUSR) != 0;
 }
 
+Outcome Call::unshown(int fd) const {
+  return changeable(fd_path(fd)) ? Outcome::as_is() : Outcome::error(EROFS);
+}
+
 bool Call::is_path_only(int fd) const {
   struct stat how {};
   // The link's mode is how the descriptor was opened: neither for reading nor for writing.
   return lstat(fd_path(fd).c_str(), &how) == 0 && (how.st_mode & S_IRWXU) == 0;
 }
 
-Result<Walked> Call::walk_fd(int fd) {
+Result<Walked> Call::walk_fd(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
   WalkFlags flags;
@@ -143,6 +147,7 @@ Result<Walked> Call::walk_fd(int fd) {
   // What is open needs no right to search the way to it.
   Caller self = caller_;
   self.uid = 0;
+  flags.want_exists = look;
   return viewsh::walk(*session_.view, {}, *object.view_path, flags, self, nullptr);
 }
 

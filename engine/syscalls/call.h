@@ -52,7 +52,7 @@ struct Outcome {
     kRunAsIs,    ///< the kernel answers the call as the program made it
     kReturn,     ///< answered by us: `value`
     kRewritten,  ///< the kernel runs the call with other arguments
-    kNeedMemory, ///< map `value` bytes in the task (0: a stub), then start over
+    kNeedMemory, ///< map the memory for rewritten calls in the task, then start over
   };
   /// What at_exit says where the program's own call has to be made again, from its start.
   static constexpr long kAgain = LONG_MIN;
@@ -81,11 +81,6 @@ struct Outcome {
   static Outcome error(Errno error) { return result(-error.value()); }
   static Outcome error(int error) { return result(-error); }
   static Outcome of(const Result<void>& done) { return done.ok() ? result(0) : error(done.error()); }
-  static Outcome needs_stub() {
-    Outcome out;
-    out.kind = Kind::kNeedMemory;
-    return out;
-  }
   static Outcome rewritten() {
     Outcome out;
     out.kind = Kind::kRewritten;
@@ -136,10 +131,18 @@ class Call {
   /// What a descriptor refers to. EBADF.
   Result<OpenObject> object(int fd) const;
   /// The place in the view of a descriptor's object. EBADF; ENOENT where the view doesn't show it.
-  Result<Walked> walk_fd(int fd);
+  /// `look`: whether there (still) is something is found out.
+  Result<Walked> walk_fd(int fd, bool look = false);
   /// An object that the view shows nowhere, behind a magic link of procfs: may its inode be changed
   /// natively? Only what is open for writing already, or has no name on the host either.
   static bool changeable(const std::string& link);
+  /// Does the view show the object of a descriptor? `walked` is walk_fd()'s.
+  static bool shown(const Result<Walked>& walked) {
+    return walked.ok() && walked->found.kind == Found::Kind::kNode;
+  }
+  /// A change through a descriptor of what the view doesn't show (any more): a file of the lower tree
+  /// that was removed or replaced here must not change there.
+  Outcome unshown(int fd) const;
   /// The descriptor is open by O_PATH: calls on the object itself say EBADF.
   bool is_path_only(int fd) const;
   /// /proc/PID/fd/N of this task.

@@ -277,9 +277,13 @@ std::string with_room(const std::string& host, size_t room) {
 Outcome start_planned(Call& call, const Plan& plan, const Request& request) {
   Task& task = call.task();
   const Walked& program = plan.program;
-  task.exec = PendingExec{plan.unnamed ? "" : program.view_path, "", "", "", ""};
+  task.exec = PendingExec{};
+  task.exec->unreadable = !plan.readable;
+  // What an unreadable file is (a `#!` text, say) only the kernel knows, and what exe then shows.
+  bool unknown = plan.unnamed || !plan.readable;
+  if (!unknown) task.exec->exe = program.view_path;
   if (plan.identity && program.identity && !plan.needs_loader) return Outcome::as_is();
-  task.exec->exe = plan.unnamed ? request.unnamed_exe : program.view_path;
+  if (plan.unnamed) task.exec->exe = request.unnamed_exe;
   task.exec->name = request.name;
   Result<void> loadable = check_loadable(call, plan);
   if (plan.needs_loader && !loadable.ok()) return Outcome::error(loadable.error());

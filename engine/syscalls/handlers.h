@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <utime.h>
@@ -29,7 +31,7 @@ Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t han
 // open: open(2), openat2(2), creat(2)
 Outcome sys_open(Call& call, UserPath path, Flags flags, Mode mode);
 Outcome sys_openat(Call& call, DirFd dir, UserPath path, Flags flags, Mode mode);
-Outcome sys_openat2(Call& call, DirFd dir, UserPath path, Addr<open_how> how, size_t size);
+Outcome sys_openat2(Call& call, DirFd dir, Addr<char> path, Addr<open_how> how, size_t size);
 Outcome sys_creat(Call& call, UserPath path, Mode mode);
 
 // namei: names come and go. mkdir(2), unlink(2), rename(2), link(2), symlink(2), mknod(2)
@@ -73,7 +75,13 @@ Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_listxattr(Call& call, UserPath path);
 Outcome sys_llistxattr(Call& call, UserPath path);
-Outcome sys_fgetxattr(Call& call, Fd fd);
+Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name,
+                       Addr<char> uargs, size_t size);
+Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name);
+Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags);
+Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name);
+Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags);
+Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags);
 Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument);
 
 // dir: chdir(2), getcwd(2), getdents64(2)
@@ -93,9 +101,10 @@ Outcome sys_umask(Call& call, Mode mask);
 Outcome sys_unshare(Call& call, uint64_t flags);
 Outcome sys_setns(Call& call, Fd fd, int type);
 Outcome sys_affinity(Call& call, pid_t tid);
-Outcome sys_prctl(Call& call, int option, uint64_t value);
+Outcome sys_prctl(Call& call, int option, uint64_t value, uint64_t third);
 Outcome sys_ptrace(Call& call, long request);
-Outcome sys_seccomp(Call& call, unsigned operation, Flags flags);
+Outcome sys_seccomp(Call& call, unsigned operation, Flags flags, uint64_t program);
+Outcome sys_clone(Call& call, uint64_t flags);
 Outcome sys_denied(Call& call);
 Outcome sys_inotify_add_watch(Call& call, Fd fd, UserPath path, Flags mask);
 Outcome sys_fanotify_mark(Call& call, Fd fd, Flags flags, uint64_t mask, DirFd dir, OptionalPath path);

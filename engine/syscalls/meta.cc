@@ -1,5 +1,3 @@
-#include <linux/limits.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "syscalls/handlers.h"
@@ -31,21 +29,11 @@ Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const
   return set_on(call, *walked, set);
 }
 
-bool shown(const Result<Walked>& walked) {
-  return walked.ok() && walked->found.kind == Found::Kind::kNode;
-}
-
-/// A change through a descriptor of what the view doesn't show (any more): a file of the lower tree
-/// that was removed or replaced here must not change there.
-Outcome unshown(Call& call, int fd) {
-  return Call::changeable(call.fd_path(fd)) ? Outcome::as_is() : Outcome::error(EROFS);
-}
-
 /// The same through a descriptor: natively unless it is open on something that must not change.
 Outcome set_fd(Call& call, int fd, const SetAttr& set) {
   if (call.is_path_only(fd)) return Outcome::as_is();
-  Result<Walked> walked = call.walk_fd(fd);
-  if (!shown(walked)) return unshown(call, fd);
+  Result<Walked> walked = call.walk_fd(fd, true);
+  if (!Call::shown(walked)) return call.unshown(fd);
   if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
     return Outcome::as_is();
   }
@@ -103,100 +91,6 @@ Outcome utimes_at(Call& call, DirFd dir, const OptionalPath& path, bool follow,
   if (!set->atime && !set->mtime) return Outcome::result(0);
   if (path.null) return set_fd(call, dir.value, *set);
   return set_path(call, dir, path.path, follow, *set);
-}
-
-Result<std::string> read_name(Call& call, uint64_t address) {
-  Result<std::string> name = call.memory().read_string(address, XATTR_NAME_MAX + 1);
-  if (!name.ok() && name.error() == ENAMETOOLONG) return Errno(ERANGE);
-  if (name.ok() && name->empty()) return Errno(ERANGE);
-  return name;
-}
-
-struct NewXattr {
-  std::string name;
-  std::string value;
-};
-
-/// setxattr_copy() of fs/xattr.c.
-Result<NewXattr> read_xattr(Call& call, Addr<char> name, Addr<char> value, size_t size, int flags) {
-  if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) return Errno(EINVAL);
-  NewXattr out;
-  TRY_ASSIGN(out.name, read_name(call, name.value));
-  if (size > XATTR_SIZE_MAX) return Errno(E2BIG);
-  out.value.resize(size);
-  TRY(call.memory().read(value.value, out.value.data(), size));
-  return out;
-}
-
-/// Since Linux 6.13 an xattr call looks at its other arguments before its path. fs/xattr.c
-bool path_comes_last() {
-  static const bool kLast = ::setxattr("", "", "", 0, 0) < 0 && errno == ERANGE;
-  return kLast;
-}
-
-/// What is wrong with the name, where the kernel sees that before it looks for the file.
-Result<void> early_name(Call& call, Addr<char> name) {
-  if (!path_comes_last()) return {};
-  TRY_ASSIGN(const std::string text, read_name(call, name.value));
-  (void)text;
-  return {};
-}
-
-Result<void> early_xattr(Call& call, Addr<char> name, Addr<char> value, size_t size, int flags) {
-  if (!path_comes_last()) return {};
-  TRY_ASSIGN(const NewXattr read, read_xattr(call, name, value, size, flags));
-  (void)read;
-  return {};
-}
-
-Outcome set_xattr_on(Call& call, const Walked& walked, Addr<char> name, Addr<char> value, size_t size,
-                     int flags) {
-  if (walked.fs().read_only()) return Outcome::error(EROFS);
-  Result<NewXattr> set = read_xattr(call, name, value, size, flags);
-  if (!set.ok()) return Outcome::error(set.error());
-  return Outcome::of(
-      walked.fs_mutable().setxattr(walked.path, set->name, set->value, flags, call.caller()));
-}
-
-Outcome remove_xattr_on(Call& call, const Walked& walked, Addr<char> name) {
-  if (walked.fs().read_only()) return Outcome::error(EROFS);
-  Result<std::string> text = read_name(call, name.value);
-  if (!text.ok()) return Outcome::error(text.error());
-  return Outcome::of(walked.fs_mutable().removexattr(walked.path, *text, call.caller()));
-}
-
-/// Walks for an xattr call and hands over to `change` where the call can't run natively.
-template <typename Change>
-Outcome xattr_path(Call& call, const UserPath& path, bool follow, Change change) {
-  WalkFlags flags;
-  flags.follow = follow;
-  Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
-  if (!walked.ok()) return Outcome::error(walked.error());
-  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
-  if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
-  return change(*walked);
-}
-
-template <typename Change>
-Outcome xattr_fd(Call& call, int fd, Change change) {
-  if (call.is_path_only(fd)) return Outcome::as_is();
-  Result<Walked> walked = call.walk_fd(fd);
-  if (!shown(walked)) return unshown(call, fd);
-  if (walked->native() || (walked->found.in_place && walked->found.meta_host.empty())) {
-    return Outcome::as_is();
-  }
-  return change(*walked);
-}
-
-Outcome get_xattr_path(Call& call, const UserPath& path, bool follow) {
-  WalkFlags flags;
-  flags.follow = follow;
-  Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
-  if (!walked.ok()) return Outcome::error(walked.error());
-  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->found.meta_host.empty()) return call.run_on(*walked, path);
-  return Outcome::rewritten().path(path.argument, walked->found.meta_host);
 }
 
 }  // namespace
@@ -292,76 +186,6 @@ Outcome sys_truncate(Call& call, UserPath path, int64_t size) {
   SetAttr set;
   set.size = static_cast<uint64_t>(size);
   return set_path(call, {AT_FDCWD}, path, true, set);
-}
-
-Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
-                     Flags flags) {
-  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
-  return xattr_path(call, path, true, [&](const Walked& walked) {
-    return set_xattr_on(call, walked, name, value, size, flags);
-  });
-}
-
-Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
-                      Flags flags) {
-  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
-  return xattr_path(call, path, false, [&](const Walked& walked) {
-    return set_xattr_on(call, walked, name, value, size, flags);
-  });
-}
-
-Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, Flags flags) {
-  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
-  return xattr_fd(call, fd.value, [&](const Walked& walked) {
-    return set_xattr_on(call, walked, name, value, size, flags);
-  });
-}
-
-Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name) {
-  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return xattr_path(call, path, true,
-                    [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
-}
-
-Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name) {
-  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return xattr_path(call, path, false,
-                    [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
-}
-
-Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
-  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return xattr_fd(call, fd.value,
-                  [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
-}
-
-Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name) {
-  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, path, true);
-}
-
-Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name) {
-  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, path, false);
-}
-
-Outcome sys_listxattr(Call& call, UserPath path) { return get_xattr_path(call, path, true); }
-Outcome sys_llistxattr(Call& call, UserPath path) { return get_xattr_path(call, path, false); }
-
-Outcome sys_fgetxattr(Call& call, Fd fd) {
-  (void)call;
-  (void)fd;
-  return Outcome::as_is();
-}
-
-Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
-  (void)request;
-  (void)argument;
-  // Only requests that change an inode through a descriptor opened for reading arrive here.
-  Result<Walked> walked = call.walk_fd(fd.value);
-  if (!shown(walked)) return unshown(call, fd.value);
-  if (walked->native() || walked->found.in_place) return Outcome::as_is();
-  return Outcome::error(walked->fs().read_only() ? EROFS : EOPNOTSUPP);
 }
 
 }  // namespace viewsh

@@ -217,22 +217,49 @@ Outcome link_descriptor(Call& call, const std::string& fd_path, const Walked& to
   return Outcome::of(to.fs_mutable().link_host(fd_path, to.path, call.caller()));
 }
 
+/// linkat(2) of what a descriptor refers to. The kernel alone knows who may do that (since Linux 6.10
+/// whoever opened the file, before that CAP_DAC_READ_SEARCH): where the new name is ours to make, the
+/// task is made to ask for a name that is there. EEXIST then says that it may.
+Outcome link_open_file(Call& call, DirFd from, const Walked& to, const UserPath& to_path) {
+  Result<Walked> object = call.walk_fd(from.value, true);
+  bool shown = object.ok() && object->found.kind == Found::Kind::kNode && from.value != AT_FDCWD;
+  std::string link = from.value == AT_FDCWD ? "/proc/" + std::to_string(call.task().tid) + "/cwd"
+                                            : call.fd_path(from.value);
+  bool foreign = shown ? object->mount != to.mount : !Call::changeable(link);
+  if (to.native() && !foreign) {
+    Outcome out = call.change_on(to, to_path);
+    return out;
+  }
+  Outcome out = Outcome::rewritten().path(to_path.argument, "/");
+  out.then([foreign, shown, link, to, caller = call.caller(),
+            path = shown ? object->path : std::string()](long result) -> long {
+    if (result != -EEXIST) return result;
+    if (to.found.kind != Found::Kind::kMissing && to.found.exists) return -EEXIST;
+    if (foreign) return -EXDEV;
+    if (to.fs().read_only()) return -EROFS;
+    Result<void> done = shown ? to.fs_mutable().link(path, to.path, caller)
+                              : to.fs_mutable().link_host(link, to.path, caller);
+    return done.ok() ? 0 : -done.error().value();
+  });
+  return out;
+}
+
 Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
                 const UserPath& to_path, int flags) {
   if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
+  bool descriptor = from_path.text.empty() && (flags & AT_EMPTY_PATH) != 0;
+  Result<Walked> from = Errno(ENOENT);
+  if (!descriptor) {
+    WalkFlags how;
+    how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;
+    from = call.walk(from_dir, from_path, how);
+    if (!from.ok()) return Outcome::error(from.error());
+    if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  }
   Result<Walked> to = walk_name(call, to_dir, to_path);
   if (!to.ok()) return Outcome::error(to.error());
   if (to->found.kind == Found::Kind::kMissing && to->must_be_dir) return Outcome::error(ENOENT);
-  if (from_path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
-    // Needs CAP_DAC_READ_SEARCH; the kernel says ENOENT without it.
-    if (call.caller().uid != 0) return Outcome::error(ENOENT);
-    return link_descriptor(call, call.fd_path(from_dir.value), *to, to_path, 1);
-  }
-  WalkFlags how;
-  how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;
-  Result<Walked> from = call.walk(from_dir, from_path, how);
-  if (!from.ok()) return Outcome::error(from.error());
-  if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (descriptor) return link_open_file(call, from_dir, *to, to_path);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
   if (!to->native() || from->mount != to->mount) {
     // filename_create() of fs/namei.c: the new name comes before what it is to be a name of.

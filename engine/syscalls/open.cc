@@ -224,7 +224,36 @@ Outcome sys_creat(Call& call, UserPath path, Mode mode) {
   return open_in_view(call, open);
 }
 
-Outcome sys_openat2(Call& call, DirFd dir, UserPath path, Addr<open_how> how, size_t size) {
+namespace {
+
+/// The checks of openat2(2), in the kernel's order: before the path is looked at. fs/open.c,
+/// build_open_flags.
+Result<void> check_how(const open_how& how) {
+  constexpr uint64_t kValidFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |
+                                   O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT | O_LARGEFILE |
+                                   O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |
+                                   O_TMPFILE | 0100000 /* the kernel's own O_LARGEFILE */;
+  constexpr uint64_t kWithPath = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  constexpr uint64_t kTmpfile = O_TMPFILE & ~O_DIRECTORY;
+  constexpr uint64_t kResolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS |
+                                RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
+  constexpr uint64_t kScopes = RESOLVE_BENEATH | RESOLVE_IN_ROOT;
+  bool creates = (how.flags & (O_CREAT | kTmpfile)) != 0;
+  bool tmpfile = (how.flags & kTmpfile) != 0;
+  bool writes = (how.flags & O_ACCMODE) != O_RDONLY;
+  bool wrong = (how.flags & ~kValidFlags) != 0 || (how.resolve & ~kResolve) != 0 ||
+               (how.resolve & kScopes) == kScopes || (creates ? (how.mode & ~uint64_t{07777}) != 0 : how.mode != 0) ||
+               (tmpfile && ((how.flags & O_DIRECTORY) == 0 || (how.flags & O_CREAT) != 0 || !writes)) ||
+               ((how.flags & O_PATH) != 0 && (how.flags & ~kWithPath) != 0);
+  if (wrong) return Errno(EINVAL);
+  bool makes = creates || (how.flags & O_TRUNC) != 0;
+  if ((how.resolve & RESOLVE_CACHED) != 0 && makes) return Errno(EAGAIN);
+  return {};
+}
+
+}  // namespace
+
+Outcome sys_openat2(Call& call, DirFd dir, Addr<char> path, Addr<open_how> how, size_t size) {
   if (size < sizeof(open_how)) return Outcome::error(EINVAL);
   if (size > 4096) return Outcome::error(E2BIG);
   std::string bytes(size, '\0');
@@ -235,17 +264,16 @@ Outcome sys_openat2(Call& call, DirFd dir, UserPath path, Addr<open_how> how, si
   }
   open_how wanted{};
   memcpy(&wanted, bytes.data(), sizeof wanted);
-  constexpr uint64_t kKnown = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS |
-                              RESOLVE_BENEATH | RESOLVE_IN_ROOT;
-  if ((wanted.resolve & RESOLVE_CACHED) != 0) return Outcome::error(EAGAIN);
-  bool both = (wanted.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) == (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
-  bool mode_without_create = wanted.mode != 0 && (wanted.flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) == 0;
-  if ((wanted.resolve & ~kKnown) != 0 || wanted.flags > 0x7fffffff || both || mode_without_create ||
-      (wanted.mode & ~uint64_t{07777}) != 0) {
-    return Outcome::error(EINVAL);
-  }
-  OpenCall open{dir,          std::move(path), static_cast<int>(wanted.flags), static_cast<mode_t>(wanted.mode),
-                wanted.resolve, -1,             -1,                             false};
+  Result<void> valid = check_how(wanted);
+  if (!valid.ok()) return Outcome::error(valid.error());
+  constexpr unsigned kPathArgument = 1;
+  Result<std::string> text = call.memory().read_string(path.value, PATH_MAX);
+  if (!text.ok()) return Outcome::error(text.error());
+  // The view's own walk is never done without blocking: as if nothing were cached.
+  if ((wanted.resolve & RESOLVE_CACHED) != 0) return Outcome::error(text->empty() ? ENOENT : EAGAIN);
+  OpenCall open{dir, {std::move(*text), kPathArgument}, static_cast<int>(wanted.flags),
+                static_cast<mode_t>(wanted.mode), wanted.resolve, -1, -1, false};
+  call.note_path(open.path);
   return open_in_view(call, open);
 }
 

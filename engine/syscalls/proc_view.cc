@@ -143,14 +143,16 @@ std::string maps_text(const std::string& host_file, const View& view) {
   return out;
 }
 
-std::string status_text(const std::string& host_file) {
+std::string status_text(const std::string& host_file, const Task& task) {
+  int filters = 0;
+  for (const OwnFilter* one = task.filters.get(); one != nullptr; one = one->before.get()) ++filters;
   std::ifstream file(host_file);
   std::string out;
   std::string line;
   while (std::getline(file, line)) {
     if (line.starts_with("TracerPid:")) line = "TracerPid:\t0";
-    if (line.starts_with("Seccomp:")) line = "Seccomp:\t0";
-    if (line.starts_with("Seccomp_filters:")) line = "Seccomp_filters:\t0";
+    if (line.starts_with("Seccomp:")) line = std::string("Seccomp:\t") + (filters == 0 ? "0" : "2");
+    if (line.starts_with("Seccomp_filters:")) line = "Seccomp_filters:\t" + std::to_string(filters);
     out += line + "\n";
   }
   return out;
@@ -193,16 +195,21 @@ std::optional<std::string> TaskProcView::magic_target(std::string_view inside) c
   std::string link = "/proc/" + std::string(inside);
   std::optional<std::string> host = read_link(link);
   if (!host || (*host)[0] != '/') return std::nullopt;
-  // What is open for writing already may be opened again as it is: a log file that came from
+  // What a task has open for writing already may be opened again as it is: a log file that came from
   // outside as standard error, say. The link's own mode tells how the descriptor was opened.
   struct stat how {};
-  if (lstat(link.c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0) {
+  if (task != nullptr && lstat(link.c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0) {
     struct stat object {};
     if (stat(link.c_str(), &object) == 0 && S_ISREG(object.st_mode)) return std::nullopt;
   }
   std::optional<std::string> seen = session_.view_path_of(*host);
   if (!seen || !same_file(link, *host)) return std::nullopt;
   return seen;
+}
+
+bool TaskProcView::leads_to_directory(std::string_view inside) const {
+  struct stat object {};
+  return stat(("/proc/" + std::string(inside)).c_str(), &object) == 0 && S_ISDIR(object.st_mode);
 }
 
 std::optional<std::string> TaskProcView::magic_text(std::string_view inside) const {
@@ -234,7 +241,11 @@ Result<std::optional<std::string>> TaskProcView::content(std::string_view inside
   if (name == "mountinfo") return Text(mountinfo_text(*session_.view));
   if (name != "maps" && name != "smaps" && name != "numa_maps" && name != "status") return Text();
   if (access(host.c_str(), R_OK) < 0) return Errno::last();
-  if (name == "status") return Text(status_text(host));
+  if (name == "status") {
+    // While the engine keeps the task on its own processor the kernel would tell that one.
+    if (session_.show_affinity) session_.show_affinity(*session_.task(task->tid));
+    return Text(status_text(host, *task));
+  }
   return Text(maps_text(host, *session_.view));
 }
 

@@ -17,6 +17,7 @@ class TaskProcView : public ProcView {
   std::string thread_self() const override;
   bool hidden(std::string_view pid) const override;
   std::optional<std::string> magic_target(std::string_view inside) const override;
+  bool leads_to_directory(std::string_view inside) const override;
   /// What readlink(2) of a magic link answers; nullopt: as the kernel says.
   std::optional<std::string> magic_text(std::string_view inside) const;
   /// The content of a file of /proc that tells of the view (mounts, maps, status...); nullopt: the

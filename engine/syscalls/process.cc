@@ -1,6 +1,10 @@
+#include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
 
 #include "syscalls/handlers.h"
+#include "syscalls/mapping.h"
 #include "tracee/event.h"
 
 namespace viewsh {
@@ -36,10 +40,40 @@ Outcome sys_affinity(Call& call, pid_t tid) {
 
 namespace {
 
-/// What the engine needs in the task is mapped while the program's filter can't forbid it yet.
-Outcome before_filter(Call& call) {
+/// The program of a struct sock_fprog in the tracee.
+Result<std::vector<sock_filter>> read_filter(Call& call, uint64_t address) {
+  TRY_ASSIGN(sock_fprog given, call.memory().get<sock_fprog>(address));
+  if (given.len == 0 || given.len > BPF_MAXINSNS) return Errno(EINVAL);
+  std::vector<sock_filter> program(given.len);
+  TRY(call.memory().read(reinterpret_cast<uint64_t>(given.filter), program.data(),
+                         program.size() * sizeof(sock_filter)));
+  return program;
+}
+
+/// A program installs a filter of its own: what it says to calls of ours has to be known, and the
+/// memory for rewritten calls has to be there before the filter may refuse to map it.
+Outcome install_own_filter(Call& call, uint64_t address, bool all_threads) {
+  Result<std::vector<sock_filter>> program = read_filter(call, address);
+  if (!program.ok()) return Outcome::as_is();  // the kernel says so too
   AddressSpace& mm = *call.task().mm;
-  return mm.arenas.empty() && !mm.no_more ? Outcome::needs_stub() : Outcome::as_is();
+  if (mm.arenas.empty() && may_ask_for_memory(call.task(), call.regs(), StubArena::kSize, true)) {
+    Outcome out;
+    out.kind = Outcome::Kind::kNeedMemory;
+    return out;
+  }
+  Outcome out;
+  out.then([&session = call.session(), tid = call.task().tid, all_threads,
+            program = std::move(*program)](long result) {
+    Task* task = session.task(tid);
+    if (result != 0 || task == nullptr) return result;
+    task->filters = std::make_shared<OwnFilter>(OwnFilter{program, task->filters});
+    if (!all_threads) return result;
+    for (const auto& [other, sibling] : session.tasks) {
+      if (sibling->tgid == task->tgid) sibling->filters = task->filters;
+    }
+    return result;
+  });
+  return out;
 }
 
 }  // namespace
@@ -47,12 +81,13 @@ Outcome before_filter(Call& call) {
 /// A process that is not dumpable can't be read by its tracer either, nor its descriptors be looked
 /// up: the wish is remembered and answered, the process stays readable for the engine (and for
 /// others of the same user).
-Outcome sys_prctl(Call& call, int option, uint64_t value) {
-  constexpr int kGetDumpable = 3;
-  constexpr int kSetSeccomp = 22;
+Outcome sys_prctl(Call& call, int option, uint64_t value, uint64_t third) {
   AddressSpace& mm = *call.task().mm;
-  if (option == kSetSeccomp) return before_filter(call);
-  if (option == kGetDumpable) return mm.dumpable ? Outcome::as_is() : Outcome::result(0);
+  if (option == PR_GET_SECCOMP) return Outcome::result(call.task().filters ? 2 : 0);
+  if (option == PR_SET_SECCOMP) {
+    return value == SECCOMP_MODE_FILTER ? install_own_filter(call, third, false) : Outcome::as_is();
+  }
+  if (option == PR_GET_DUMPABLE) return mm.dumpable ? Outcome::as_is() : Outcome::result(0);
   if (value > 1) return Outcome::error(EINVAL);
   mm.dumpable = value == 1;
   return value == 1 ? Outcome::as_is() : Outcome::result(0);
@@ -63,13 +98,21 @@ Outcome sys_ptrace(Call&, long request) {
   return request == kAskForView ? Outcome::result(0) : Outcome::as_is();
 }
 
-Outcome sys_seccomp(Call& call, unsigned operation, Flags flags) {
-  constexpr unsigned kSetModeFilter = 1;
-  constexpr unsigned kNewListener = 8;
+Outcome sys_seccomp(Call& call, unsigned operation, Flags flags, uint64_t program) {
+  if (operation != SECCOMP_SET_MODE_FILTER) return Outcome::as_is();
   // A listener's answer outranks the view's filter: CONTINUE would go round the view.
-  bool listens = operation == kSetModeFilter && (flags & kNewListener) != 0;
-  if (listens) return Outcome::error(EINVAL);
-  return operation == kSetModeFilter ? before_filter(call) : Outcome::as_is();
+  if ((flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0) return Outcome::error(EINVAL);
+  return install_own_filter(call, program, (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
+}
+
+/// A child that isn't traced would have its trapped calls answered with ENOSYS: CLONE_UNTRACED, with
+/// which nothing changes for a program that nobody traces, is taken away. (clone3(2) has its flags in
+/// memory, where the filter doesn't see them: such a child gets the ENOSYS.)
+Outcome sys_clone(Call&, uint64_t flags) {
+  if ((flags & CLONE_UNTRACED) == 0) return Outcome::as_is();
+  Outcome out = Outcome::rewritten().set(0, flags & ~uint64_t{CLONE_UNTRACED});
+  out.then([](long result) { return result; });
+  return out;
 }
 
 Outcome sys_denied(Call&) { return Outcome::error(EPERM); }

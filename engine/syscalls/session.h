@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "syscalls/task.h"
+#include "vfs/device_fs.h"
 #include "vfs/host_fs.h"
 #include "vfs/view.h"
 #include "viewsh/exec_format.h"
@@ -29,6 +30,7 @@ struct Session {
   std::string socket_dir;     ///< a short private directory for socket names; made when needed
   std::unordered_map<std::string, std::string> socket_names;  ///< host socket path -> view name
   int next_socket = 0;
+  std::vector<std::shared_ptr<DeviceFs>> devices;  ///< of the view
   /// Gives a task the affinity back that it believes to have.
   std::function<void(Task&)> show_affinity;
 

@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -60,8 +61,11 @@ Result<BindName> name_to_bind(Session& session, const std::string& host) {
 std::string pack(const std::string& path) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  memcpy(name.sun_path, path.data(), path.size());
-  return {reinterpret_cast<const char*>(&name), kPathAt + path.size() + 1};
+  memcpy(name.sun_path, path.data(), std::min(path.size(), kPathSize));
+  // A name that fills the whole structure has its NUL behind it. unix(7)
+  std::string bytes(reinterpret_cast<const char*>(&name), sizeof name);
+  bytes.resize(kPathAt + path.size() + 1);
+  return bytes;
 }
 
 /// The host name of a socket that is to be reached; nullopt: the address needs no change.
@@ -177,9 +181,27 @@ Outcome sys_bind(Call& call, Fd, Addr<char> address, unsigned length) {
 
 namespace {
 
-/// A socket's name as the program gave it, where the kernel has another one from us.
-std::optional<std::string> given_name(Session& session, const sockaddr_un& name, socklen_t used) {
+/// The same where only the first `there` bytes of the kernel's address were to be had: the one name
+/// of ours that begins so and is as long.
+std::optional<std::string> given_name_of_part(Session& session, const sockaddr_un& name, size_t there,
+                                              size_t used) {
+  if (there < kPathAt) return std::nullopt;
+  std::string_view begin(name.sun_path, there - kPathAt);
+  std::optional<std::string> found;
+  for (const auto& [host, given] : session.socket_names) {
+    if (host.size() + kPathAt + 1 != used || !host.starts_with(begin)) continue;
+    if (found && *found != given) return std::nullopt;
+    found = given;
+  }
+  return found ? std::optional(pack(*found)) : std::nullopt;
+}
+
+/// A socket's name as the program gave it, where the kernel has another one from us. `there`: how much
+/// of the kernel's address stands in `name`.
+std::optional<std::string> given_name(Session& session, const sockaddr_un& name, size_t there,
+                                      socklen_t used) {
   if (used <= kPathAt || used > sizeof(sockaddr_un) || name.sun_family != AF_UNIX) return std::nullopt;
+  if (there < used) return given_name_of_part(session, name, there, used);
   auto shown = session.socket_names.find(std::string(name.sun_path, strnlen(name.sun_path, used - kPathAt)));
   if (shown == session.socket_names.end()) return std::nullopt;
   return pack(shown->second);
@@ -201,7 +223,7 @@ std::optional<std::string> ask_name(Session& session, const Task& task, int fd, 
   sockaddr_un name{};
   socklen_t used = sizeof name;
   if (ask(same->get(), reinterpret_cast<sockaddr*>(&name), &used) < 0) return std::nullopt;
-  return given_name(session, name, used);
+  return given_name(session, name, used, used);
 }
 
 int ask_own(int fd, sockaddr* name, socklen_t* size) { return getsockname(fd, name, size); }
@@ -258,7 +280,7 @@ Outcome sys_recvfrom(Call& call, Fd, Addr<char>, size_t, Flags, Addr<char> addre
     sockaddr_un name{};
     size_t there = used.ok() ? std::min<size_t>({*used, room, sizeof name}) : 0;
     if (there == 0 || !memory.read(address.value, &name, there).ok()) return result;
-    std::optional<std::string> given = given_name(*session, name, *used);
+    std::optional<std::string> given = given_name(*session, name, there, *used);
     if (given && memory.put(length.value, room).ok()) {
       (void)put_name(memory, address.value, length.value, *given).ok();
     }

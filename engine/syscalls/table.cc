@@ -1,6 +1,8 @@
 #include "syscalls/table.h"
 
 #include <linux/fs.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
 
 #include "syscalls/handlers.h"
 #include "tracee/event.h"
@@ -30,19 +32,24 @@ const Row* row_of(long nr) {
 }
 
 FilterPlan filter_plan(unsigned traps) {
+  constexpr int kIoctl = 16;
   FilterPlan plan;
   plan.actions.assign(kLastNumber + 1, FilterAction::kEnosys);
   for (const Row& row : kRows) {
     FilterAction action = FilterAction::kAllow;
-    if (row.trap == Trap::kEnosys) {
+    // A request to a device of the view is the device's to answer.
+    bool for_devices = row.nr == kIoctl && (traps & static_cast<unsigned>(Trap::kDevices)) != 0;
+    if (for_devices) {
+      action = FilterAction::kTrace;
+    } else if (row.trap == Trap::kEnosys) {
       action = FilterAction::kEnosys;
     } else if ((static_cast<unsigned>(row.trap) & traps) != 0) {
       action = FilterAction::kTrace;
     }
     plan.actions[static_cast<size_t>(row.nr)] = action;
   }
-  constexpr int kIoctl = 16;
-  if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0) {
+  bool devices = (traps & static_cast<unsigned>(Trap::kDevices)) != 0;
+  if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0 && !devices) {
     // Requests that change an inode although the descriptor is open for reading only.
     plan.tests.push_back({kIoctl, 1,
                           {static_cast<uint32_t>(FS_IOC_SETFLAGS), static_cast<uint32_t>(FS_IOC_SETVERSION),
@@ -52,11 +59,12 @@ FilterPlan filter_plan(unsigned traps) {
     // BPF_OBJ_PIN and BPF_OBJ_GET name files; the other commands don't.
     constexpr int kBpf = 321;
     plan.tests.push_back({kBpf, 0, {6, 7}});
-    // PR_GET_DUMPABLE, PR_SET_DUMPABLE and PR_SET_SECCOMP.
-    constexpr int kPrctl = 157;
-    plan.tests.push_back({kPrctl, 0, {3, 4, 22}});
     constexpr int kPtrace = 101;
     plan.tests.push_back({kPtrace, 0, {static_cast<uint32_t>(kAskForView)}});
+    constexpr int kPrctl = 157;
+    plan.tests.push_back({kPrctl, 0, {PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_SET_SECCOMP}});
+    constexpr int kClone = 56;
+    plan.tests.push_back({kClone, 0, {}, CLONE_UNTRACED});
     // send(2) names nobody.
     constexpr int kSendto = 44;
     plan.tests.push_back({kSendto, 4, {}});

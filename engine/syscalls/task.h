@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "viewsh/unique_fd.h"
+#include "tracee/own_filter.h"
 #include "tracee/stopped.h"
 #include "tracee/stub.h"
 
@@ -36,16 +37,22 @@ struct AddressSpace {
   std::vector<StubArena> arenas;
   std::vector<Scratch> scratch;  ///< mappings for texts too large for a slot
   int lost_arenas = 0;   ///< in a row, found unwritable
-  bool no_more = false;  ///< a filter of the program's own forbids to map more
   UniqueFd mem;     ///< /proc/PID/mem, opened when first needed
   std::string exe;  ///< view path of the program, as /proc/self/exe shows it
   bool dumpable = true;  ///< as the program believes. prctl(2), PR_SET_DUMPABLE
+  bool refused_memory = false;  ///< the kernel gave no more: texts go to the stack
+  /// The program may be run but not read, so its memory is closed to the engine until the task has
+  /// opened it. What is to be put into it then: AT_EXECFN, and where its stack began.
+  bool closed = false;
+  std::string late_name;
+  uint64_t late_stack = 0;
 };
 
 /// The exec that a task is about to do.
 struct PendingExec {
   std::string exe;       ///< view path of the program
   std::string name;      ///< what AT_EXECFN has to say; empty: the kernel's is right
+  bool unreadable = false;  ///< by its mode
   std::string comm;      ///< what the task's name has to be; empty: the kernel's is right
   std::string interpreter;  ///< started by our loader: view path of the ELF interpreter
   std::string program;      ///< and of the program
@@ -80,6 +87,9 @@ struct Task {
   std::shared_ptr<AddressSpace> mm;
   std::optional<PendingCall> pending;
   std::optional<PendingExec> exec;
+  OwnFilters filters;  ///< that the program installed itself
+  /// A new task whose clone(2) was changed: its argument registers, for its first stop.
+  std::optional<Registers> born_with;
   bool known = false;    ///< its creator told of it
   bool stopped = false;  ///< its first stop came before that; waits for it
   bool apart = false;    ///< the engine's descriptors are out of its reach: a user namespace of its own

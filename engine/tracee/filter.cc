@@ -42,7 +42,10 @@ void append_leaf(const Range& range, Program* out) {
   if (range.test != nullptr) {
     uint32_t offset = static_cast<uint32_t>(offsetof(seccomp_data, args)) + 8 * range.test->argument;
     out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset));
-    if (range.test->values.empty()) {
+    if (range.test->bits != 0) {
+      out->push_back(jump(BPF_JMP | BPF_JSET | BPF_K, range.test->bits, 0, 1));
+      out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
+    } else if (range.test->values.empty()) {
       out->push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
       out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
       out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset + 4));

@@ -16,12 +16,13 @@ enum class FilterAction : uint8_t {
   kEnosys,  ///< fails with ENOSYS without a stop
 };
 
-/// Traced only if an argument's low 32 bits have one of these values; without values, if the argument
-/// (a pointer) is not null. Allowed otherwise.
+/// Traced only if an argument's low 32 bits have one of these values, or one of these bits; without
+/// either, if the argument (a pointer) is not null. Allowed otherwise.
 struct ArgumentTest {
   int nr = 0;
   unsigned argument = 0;
   std::vector<uint32_t> values;
+  uint32_t bits = 0;
 };
 
 /// A filter: one action per number from 0; every number beyond is ENOSYS, and so is every call that

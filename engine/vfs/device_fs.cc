@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 namespace viewsh {
 
 namespace {
@@ -35,8 +37,42 @@ Result<Attr> DeviceFs::getattr(const std::string&) {
   return attr;
 }
 
+DeviceFs::Object DeviceFs::object_of(const Attr& attr) {
+  return {attr.stx_dev_major,
+          attr.stx_dev_minor,
+          attr.stx_ino,
+          static_cast<uint16_t>(attr.stx_mode & S_IFMT),
+          attr.stx_btime.tv_sec,
+          attr.stx_btime.tv_nsec};
+}
+
+void DeviceFs::remember(const std::string& host) {
+  Attr attr{};
+  if (statx(AT_FDCWD, host.c_str(), 0, STATX_BASIC_STATS | STATX_BTIME, &attr) < 0) return;
+  // A device of the host answers for itself.
+  if (S_ISCHR(attr.stx_mode) || S_ISBLK(attr.stx_mode)) return;
+  Object object = object_of(attr);
+  if (std::find(objects_.begin(), objects_.end(), object) != objects_.end()) return;
+  if (objects_.size() >= kMaxObjects) objects_.pop_front();
+  objects_.push_back(object);
+}
+
+bool DeviceFs::stands_for_device(const Attr& object) const {
+  return !objects_.empty() &&
+         std::find(objects_.begin(), objects_.end(), object_of(object)) != objects_.end();
+}
+
+bool DeviceFs::fix_attr(Attr* attr) {
+  if (!stands_for_device(*attr)) return false;
+  Result<Attr> node = getattr("");
+  if (!node.ok()) return false;
+  *attr = *node;
+  return true;
+}
+
 Result<OpenPlan> DeviceFs::plan_open(const std::string&, const OpenHow& how, const Caller&) {
   TRY_ASSIGN(std::string host, device_->open(how.flags));
+  remember(host);
   return OpenPlan{std::move(host), how.flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_TRUNC), how.mode, false};
 }
 

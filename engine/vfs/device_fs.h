@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -19,8 +20,11 @@ class DeviceFs : public FileSystem {
   Result<Attr> getattr(const std::string&) override;
   Result<std::vector<DirEntry>> list(const std::string&) override { return Errno(ENOTDIR); }
   std::optional<std::string> reverse(const std::string&) override { return std::nullopt; }
-  bool fix_attr(Attr*) override { return false; }
-  bool fixes_attr() const override { return false; }
+  /// An open object that stands for the device: what fstat(2) shows is the node.
+  bool fix_attr(Attr* attr) override;
+  bool fixes_attr() const override { return !objects_.empty(); }
+  /// Is this (of STATX_BASIC_STATS and STATX_BTIME) an object that an open of the device gave?
+  bool stands_for_device(const Attr& object) const;
   Result<OpenPlan> plan_open(const std::string&, const OpenHow& how, const Caller&) override;
   void opened(const std::string&, const OpenPlan&, bool) override {}
   Result<void> mkdir(const std::string&, mode_t, const Caller&) override { return Errno(EEXIST); }
@@ -52,8 +56,23 @@ class DeviceFs : public FileSystem {
   Result<std::string> watch(const std::string&, const Caller&) override { return Errno(ENOENT); }
 
  private:
+  /// What tells one host object from every other, also from one that gets its inode number later.
+  struct Object {
+    uint32_t major = 0;
+    uint32_t minor = 0;
+    uint64_t inode = 0;
+    uint16_t type = 0;
+    int64_t born_seconds = 0;
+    uint32_t born_nanoseconds = 0;
+    bool operator==(const Object&) const = default;
+  };
+  static Object object_of(const Attr& attr);
+  void remember(const std::string& host);
+
+  static constexpr size_t kMaxObjects = 4096;
   std::unique_ptr<Device> device_;
   uint64_t inode_;
+  std::deque<Object> objects_;  ///< oldest first; a device of the host itself needs none
 };
 
 }  // namespace viewsh

@@ -178,9 +178,18 @@ Result<Found> HostFs::resolve(const std::string& base, std::string_view rest, Re
   }
   size_t slash = rest.rfind('/');
   std::string full = host_path(join_path(base, rest));
-  // With one component the directory is `base` itself, which the caller has resolved.
+  std::string parent = parent_path(full);
+  // With one component the directory is `base` itself, which the caller has resolved: only whether
+  // it is one has to be known.
+  if (slash == std::string_view::npos && !cache_->is_plain_dir(parent)) {
+    Result<UniqueFd> fd = open_without_links(parent, O_DIRECTORY);
+    if (fd.ok()) {
+      cache_->put_plain_dir(parent);
+    } else if (fd.error() == ENOTDIR) {
+      return Errno(ENOTDIR);
+    }
+  }
   if (slash != std::string_view::npos) {
-    std::string parent = parent_path(full);
     if (!cache_->is_plain_dir(parent)) {
       Found found;
       if (cached_link_on_way(base, rest, &found)) return found;

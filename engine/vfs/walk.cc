@@ -162,7 +162,7 @@ Result<void> Walker::arrive(Found found, const Location& base, std::string_view 
   if (found.kind == Found::Kind::kMissing && (at_ < pending_.size() || result_.ends_in_dot)) {
     return Errno(ENOENT);
   }
-  if (at_ < pending_.size() || result_.must_be_dir) {
+  if (at_ < pending_.size() || (result_.must_be_dir && !result_.proc_magic)) {
     if (found.type != NodeType::kUnknown && found.type != NodeType::kDirectory) {
       return Errno(ENOTDIR);
     }
@@ -178,7 +178,7 @@ Result<void> Walker::arrive(Found found, const Location& base, std::string_view 
 Result<void> Walker::step_into(const Location& base, std::string_view run, bool last,
                                bool to_mount) {
   ResolveFlags how;
-  how.follow_last = !last || flags_.follow || result_.must_be_dir;
+  how.follow_last = !result_.proc_magic && (!last || flags_.follow || result_.must_be_dir);
   // Before ".." the run has to be an existing directory.
   how.want_exists = last ? flags_.want_exists || result_.must_be_dir : !to_mount;
   Result<Found> found = base.mount->fs->resolve(base.path, run, how, caller_);
@@ -240,9 +240,12 @@ Result<bool> Walker::step_proc(std::string_view run, bool last) {
       target = inside == "self" ? proc_->self() : proc_->thread_self();
     } else if (is_magic_name(inside) && !final) {
       if ((flags_.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)) != 0) return Errno(ELOOP);
+      // fs/namei.c, nd_jump_link: not safe for scoped look-ups.
+      if ((flags_.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0) return Errno(EXDEV);
       std::optional<std::string> seen = proc_->magic_target(inside);
       if (!seen) {
         if (!(last && i + 1 == parts.size())) return Errno(ENOTDIR);
+        if (result_.must_be_dir && !proc_->leads_to_directory(inside)) return Errno(ENOTDIR);
         result_.proc_magic = true;
         return false;
       }

@@ -22,6 +22,8 @@ class ProcView {
   /// kernel follow it (a pipe, a deleted file, a process of no view).
   /// `inside` is the path below /proc, e.g. "1234/fd/5".
   virtual std::optional<std::string> magic_target(std::string_view inside) const = 0;
+  /// Does a magic link that the kernel is to follow lead to a directory?
+  virtual bool leads_to_directory(std::string_view inside) const = 0;
 };
 
 /// What a path led to.

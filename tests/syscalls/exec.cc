@@ -1,5 +1,6 @@
 // execve and execveat: programs, scripts, links, descriptors; from any thread.
 
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -156,6 +157,67 @@ TEST_F(Exec, FailuresLeaveTheProcessAsItWas) {
   EXPECT_EQ(failure("./directory_interp"), EACCES);
   EXPECT_EQ(failure("./loop"), ELOOP);
   EXPECT_EQ(failure(""), ENOENT);
+}
+
+TEST_F(Exec, ProgramsThatMayBeRunButNotRead) {
+  install("program");
+  write_file("seven", "seven b");
+  ASSERT_EQ(::chmod("program", 0111), 0);
+  Captured result = run("./program", {"x", "--helper", "identity"}, {"HELPER_VALUE=v"});
+  EXPECT_TRUE(exited_with(result.status, 0)) << result.status << result.output;
+  EXPECT_TRUE(has_line(result, "exe=" + at("program"))) << result.output;
+  EXPECT_TRUE(has_line(result, "execfn=./program")) << result.output;
+  EXPECT_TRUE(has_line(result, "comm=program")) << result.output;
+  EXPECT_TRUE(has_line(result, "env=v")) << result.output;
+  EXPECT_TRUE(has_line(result, "cwd=" + dir())) << result.output;
+  result = run("./program", {"x", "--helper", "files", "d", at("seven")});
+  EXPECT_EQ(result.output, "work=0\n");
+  if (::geteuid() != 0) {
+    result = run("./program", {"x", "--helper", "dumpable"});
+    EXPECT_EQ(result.output, "dumpable=" + read_file("/proc/sys/fs/suid_dumpable"));
+  }
+  script("s.sh", "#!/bin/sh\necho ran\n");
+  ASSERT_EQ(::chmod("s.sh", 0111), 0);
+  if (::geteuid() != 0) {
+    // The kernel starts the shell, and the shell can't read it.
+    result = run("./s.sh", {"x"});
+    EXPECT_TRUE(WIFEXITED(result.status) && WEXITSTATUS(result.status) != 0) << result.status;
+    EXPECT_EQ(result.output.find("ran"), std::string::npos) << result.output;
+    EXPECT_NE(result.output.find("s.sh"), std::string::npos) << result.output;
+  }
+  ASSERT_EQ(::chmod("program", 0444), 0);
+  EXPECT_EQ(failure("./program"), EACCES);
+}
+
+/// Texts too large for the usual place, in an address space that two tasks share.
+TEST_F(Exec, ManyArgumentsFromTwoThreadsAtOnce) {
+  script("s.sh", "#!/bin/sh\necho $# ${3000}\n");
+  std::atomic<int> good{0};
+  auto body = [&](const std::string& last) {
+    std::vector<std::string> args(3001, "a");
+    args.back() = last;
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    for (int i = 0; i < 10; ++i) {
+      std::string name = "out" + last;
+      posix_spawn_file_actions_t actions;
+      ::posix_spawn_file_actions_init(&actions);
+      ::posix_spawn_file_actions_addopen(&actions, 1, name.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      pid_t pid = 0;
+      int status = -1;
+      bool fine = ::posix_spawn(&pid, "./s.sh", &actions, nullptr, argv.data(), ::environ) == 0 &&
+                  ::waitpid(pid, &status, 0) == pid && exited_with(status, 0) &&
+                  read_file(name) == "3000 " + last + "\n";
+      ::posix_spawn_file_actions_destroy(&actions);
+      if (fine) ++good;
+    }
+  };
+  std::thread one(body, "x");
+  std::thread other(body, "y");
+  one.join();
+  other.join();
+  EXPECT_EQ(good, 20);
 }
 
 TEST_F(Exec, ClosedOnExecutionWhenAskedFor) {

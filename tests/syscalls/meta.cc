@@ -263,6 +263,37 @@ TEST_F(XattrTest, NewCallsSeeTheSame) {
   EXPECT_EQ(result, 2);
   EXPECT_EQ(sys(kSetxattrat, AT_FDCWD, "f", 0, "user.newer", &args, sizeof(args)), 0);
   EXPECT_EQ(sys(SYS_getxattr, "f", "user.newer", nullptr, 0), 8);
+  Fd fd = open_fd("f", O_RDONLY);
+  EXPECT_EQ(sys(kSetxattrat, fd.get(), "", AT_EMPTY_PATH, "user.fd", &args, sizeof(args)), 0);
+  EXPECT_EQ(sys(kGetxattrat, fd.get(), "", AT_EMPTY_PATH, "user.fd", &args, sizeof(args)), 8);
+  EXPECT_EQ(sys(SYS_getxattr, "f", "user.fd", nullptr, 0), 8);
+  constexpr long kListxattrat = 465;
+  constexpr long kRemovexattrat = 466;
+  EXPECT_EQ(sys(kListxattrat, AT_FDCWD, "f", 0, nullptr, 0), sys(SYS_listxattr, "f", nullptr, 0));
+  EXPECT_EQ(sys(kRemovexattrat, AT_FDCWD, "f", 0, "user.newer"), 0);
+  EXPECT_EQ(sys(kRemovexattrat, fd.get(), "", AT_EMPTY_PATH, "user.fd"), 0);
+  EXPECT_EQ(sys(kRemovexattrat, AT_FDCWD, "f", 0, "user.fd"), -ENODATA);
+  ASSERT_EQ(::symlink("f", "link_to_f"), 0);
+  EXPECT_EQ(sys(kGetxattrat, AT_FDCWD, "link_to_f", 0, "user.new", &args, sizeof(args)), 2);
+  EXPECT_EQ(sys(kGetxattrat, AT_FDCWD, "link_to_f", AT_SYMLINK_NOFOLLOW, "user.new", &args, sizeof(args)),
+            -ENODATA);
+  EXPECT_EQ(sys(kGetxattrat, AT_FDCWD, "none", 0, "user.new", &args, sizeof(args)), -ENOENT);
+  EXPECT_EQ(sys(kSetxattrat, AT_FDCWD, "f", 0x1, "user.new", &args, sizeof(args)), -EINVAL);
+  EXPECT_EQ(sys(kSetxattrat, AT_FDCWD, "f", 0, "user.new", &args, 8), -EINVAL);
+  EXPECT_EQ(sys(kSetxattrat, AT_FDCWD, "f", 0, "user.new", &args, 5000), -E2BIG);
+}
+
+TEST_F(XattrTest, FileAttributesByPath) {
+  constexpr long kFileGetattr = 468;
+  std::array<uint64_t, 3> by_path = {};
+  std::array<uint64_t, 3> by_fd = {};
+  long result = sys(kFileGetattr, AT_FDCWD, "f", by_path.data(), 24, 0);
+  if (result == -ENOSYS) GTEST_SKIP() << "this kernel has no file_getattr";
+  Fd fd = open_fd("f", O_RDONLY);
+  EXPECT_EQ(sys(kFileGetattr, fd.get(), "", by_fd.data(), 24, AT_EMPTY_PATH), result);
+  EXPECT_EQ(by_path, by_fd);
+  EXPECT_EQ(sys(kFileGetattr, AT_FDCWD, "none", by_path.data(), 24, 0), -ENOENT);
+  EXPECT_EQ(sys(kFileGetattr, AT_FDCWD, "f", by_path.data(), 24, 0x1), -EINVAL);
 }
 
 }  // namespace

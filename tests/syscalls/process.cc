@@ -40,6 +40,57 @@ TEST_F(Process, RawForkVariants) {
   }
 }
 
+/// clone(2) as it is, and what stands in its argument register afterwards.
+long raw_clone(uint64_t flags, uint64_t* flags_after) {
+  long result = 0;
+  register uint64_t r10 asm("r10") = 0;
+  register uint64_t r8 asm("r8") = 0;
+  asm volatile("syscall"
+               : "=a"(result), "+D"(flags)
+               : "a"(SYS_clone), "S"(0), "d"(0), "r"(r10), "r"(r8)
+               : "rcx", "r11", "memory");
+  *flags_after = flags;
+  return result;
+}
+
+/// CLONE_UNTRACED tells a tracer to stay away. Nobody traces here, as far as a program can see.
+TEST_F(Process, UntracedChildrenAreInTheViewToo) {
+  write_file("seven", "seven b");
+  std::string absolute = at("seven");
+  uint64_t flags = SIGCHLD | CLONE_UNTRACED;
+  uint64_t after = 0;
+  long pid = raw_clone(flags, &after);
+  if (pid == 0) ::_exit(after == flags ? file_work("d", absolute.c_str()) : 99);
+  ASSERT_GT(pid, 0);
+  EXPECT_EQ(after, flags);
+  int status = -1;
+  EXPECT_EQ(::waitpid(static_cast<pid_t>(pid), &status, 0), pid);
+  EXPECT_TRUE(exited_with(status, 0)) << status;
+  clone_args args = {};
+  EXPECT_EQ(sys(SYS_clone3, nullptr, sizeof(args)), -EFAULT);
+  EXPECT_EQ(sys(SYS_clone3, &args, 8), -EINVAL);
+}
+
+/// A forked copy of a task that makes many calls may run where its maker may.
+TEST_F(Process, AffinityIsInherited) {
+  cpu_set_t own;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(own), &own), 0);
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 200; ++i) exists("none");
+    int status = run_child([&] {
+      cpu_set_t mask;
+      if (::sched_getaffinity(0, sizeof(mask), &mask) != 0 || !CPU_EQUAL(&own, &mask)) return 1;
+      for (int i = 0; i < 200; ++i) exists("none");
+      return run_child([&] {
+               return ::sched_getaffinity(0, sizeof(mask), &mask) == 0 && CPU_EQUAL(&own, &mask) ? 0 : 1;
+             }) == 0
+                 ? 0
+                 : 2;
+    });
+    EXPECT_TRUE(exited_with(status, 0)) << status;
+  }
+}
+
 TEST_F(Process, Clone3GivesAPidfd) {
   int pidfd = -1;
   clone_args args = {};

@@ -118,6 +118,19 @@ TEST_F(ProcFs, TextsAreNoDirectories) {
   }
 }
 
+TEST_F(ProcFs, StatusTellsTheTasksOwnProcessors) {
+  std::string before = read_file("/proc/self/status");
+  auto allowed = [](const std::string& status) {
+    size_t from = status.find("\nCpus_allowed:");
+    return from == std::string::npos ? "" : status.substr(from, status.find('\n', from + 1) - from);
+  };
+  ASSERT_NE(allowed(before), "");
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 300; ++i) exists("none");
+    EXPECT_EQ(allowed(read_file("/proc/self/status")), allowed(before));
+  }
+}
+
 TEST_F(ProcFs, DescriptorsHaveInfo) {
   write_file("f", "0123456789");
   Fd fd = open_fd("f", O_RDONLY | O_CLOEXEC);

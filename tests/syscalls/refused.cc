@@ -1,6 +1,7 @@
 // What would go round the view is refused in it; numbers that no kernel knows are ENOSYS
 // everywhere.
 
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "support.h"
@@ -75,6 +76,25 @@ TEST_F(Refused, HandlesNeverLeadOut) {
     Fd closes(fd);
   }
   EXPECT_EQ(sys(SYS_name_to_handle_at, AT_FDCWD, "none", &handle, &mount_id, 0) < 0, true);
+}
+
+/// In a user namespace of one's own chroot(2) is allowed.
+TEST_F(Refused, AnotherRootNeedsTheCapability) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  write_file("d/f", "inside");
+  write_file("f", "outside");
+  int status = run_child([] {
+    if (sys(SYS_unshare, CLONE_NEWUSER) != 0) return 77;
+    if (sys(SYS_chroot, "none") != -ENOENT || sys(SYS_chroot, "f") != -ENOTDIR) return 1;
+    if (sys(SYS_chroot, "d") != 0) return 2;
+    if (read_file("/f") != "inside" || read_file("f") != "outside") return 3;
+    if (sys(SYS_chdir, "/") != 0 || read_file("f") != "inside") return 4;
+    if (read_file("../../f") != "inside") return 5;
+    std::array<char, 64> cwd = {};
+    return sys(SYS_getcwd, cwd.data(), 64) == 2 && cwd[0] == '/' ? 0 : 6;
+  });
+  if (exited_with(status, 77)) GTEST_SKIP() << "no user namespaces here";
+  EXPECT_TRUE(exited_with(status, 0)) << status;
 }
 
 TEST_F(Refused, PrivilegedCallsOfAnOrdinaryUser) {

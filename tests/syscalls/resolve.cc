@@ -97,6 +97,48 @@ TEST_F(Resolve, NoMagicLinks) {
   EXPECT_EQ(content(below_cwd, RESOLVE_NO_MAGICLINKS), "!ELOOP");
 }
 
+TEST_F(Resolve, MagicLinksHaveNoPlaceInAScope) {
+  write_file("target", "magic");
+  Fd target = open_fd("target", O_RDONLY);
+  Fd top = open_fd("/", O_RDONLY | O_DIRECTORY);
+  std::string link = "proc/self/fd/" + std::to_string(target.get());
+  for (uint64_t scope : {uint64_t{RESOLVE_IN_ROOT}, uint64_t{RESOLVE_BENEATH}}) {
+    for (const std::string& path : {link, std::string("proc/self/cwd"), std::string("proc/self/cwd/target")}) {
+      open_how how = {};
+      how.resolve = scope;
+      EXPECT_EQ(sys(SYS_openat2, top.get(), path.c_str(), &how, sizeof(how)), -EXDEV) << path;
+      how.resolve |= RESOLVE_NO_MAGICLINKS;
+      EXPECT_EQ(sys(SYS_openat2, top.get(), path.c_str(), &how, sizeof(how)), -ELOOP) << path;
+    }
+  }
+}
+
+/// What the structure says is looked at before the path is.
+TEST_F(Resolve, OrderOfTheChecks) {
+  const char* bad = reinterpret_cast<const char*>(uintptr_t{8});
+  auto open_bad = [&](const char* path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    open_how how = {};
+    how.flags = flags;
+    how.mode = mode;
+    how.resolve = resolve;
+    return sys(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+  };
+  for (const char* path : {bad, "none", "f"}) {
+    EXPECT_EQ(open_bad(path, O_RDONLY, 0, uint64_t{1} << 40), -EINVAL);
+    EXPECT_EQ(open_bad(path, O_RDONLY, 0644, 0), -EINVAL);
+    EXPECT_EQ(open_bad(path, O_PATH | O_RDWR, 0, 0), -EINVAL);
+    EXPECT_EQ(open_bad(path, uint64_t{1} << 30, 0, 0), -EINVAL);
+    EXPECT_EQ(open_bad(path, O_TMPFILE, 0600, 0), -EINVAL);
+    EXPECT_EQ(open_bad(path, O_RDWR | O_CREAT, 010000, 0), -EINVAL);
+    EXPECT_EQ(open_bad(path, O_RDWR | O_CREAT, 0600, RESOLVE_CACHED), -EAGAIN);
+    EXPECT_EQ(open_bad(path, O_RDWR | O_TRUNC, 0, RESOLVE_CACHED), -EAGAIN);
+    EXPECT_EQ(open_bad(path, O_RDWR | O_CREAT, 010000, RESOLVE_CACHED), -EINVAL);
+  }
+  EXPECT_EQ(open_bad(bad, O_RDONLY, 0, RESOLVE_CACHED), -EFAULT);
+  EXPECT_EQ(open_bad("", O_RDONLY, 0, RESOLVE_CACHED), -ENOENT);
+  EXPECT_EQ(open_bad(bad, O_RDONLY, 0, 0), -EFAULT);
+}
+
 TEST_F(Resolve, NoCrossingOfMounts) {
   EXPECT_EQ(content("sub/g", RESOLVE_NO_XDEV), "deep");
   EXPECT_EQ(content("../f", RESOLVE_NO_XDEV), "outside");

@@ -134,6 +134,10 @@ Captured capture(const std::function<int()>& body);
 bool wait_until(const std::function<bool()>& condition,
                 std::chrono::milliseconds deadline = std::chrono::seconds(20));
 
+/// File calls of all shapes; 0, or the number of the one that failed. `absolute` is a file of seven
+/// bytes.
+int file_work(const char* dir, const char* absolute);
+
 /// Each test starts in an empty directory of its own below $TMPDIR.
 class SyscallTest : public testing::Test {
  protected:

@@ -33,6 +33,9 @@ inline uint32_t run_bpf(const std::vector<sock_filter>& program, const seccomp_d
       case BPF_JMP | BPF_JGT | BPF_K:
         pc += accumulator > one.k ? one.jt : one.jf;
         break;
+      case BPF_JMP | BPF_JSET | BPF_K:
+        pc += (accumulator & one.k) != 0 ? one.jt : one.jf;
+        break;
       case BPF_JMP | BPF_JA:
         pc += one.k;
         break;

@@ -246,12 +246,38 @@ TEST_F(HandlerTest, UnshareOfTheFileSystemContext) {
 }
 
 TEST_F(HandlerTest, RefusedCalls) {
-  for (long nr : {SYS_mount, SYS_umount2, SYS_chroot, SYS_pivot_root, SYS_swapon, SYS_acct}) {
+  for (long nr : {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_swapon, SYS_acct}) {
     EXPECT_EQ(error_of(fake_.run(nr, {0, 0, 0, 0, 0})), -EPERM) << nr;
   }
   EXPECT_EQ(error_of(fake_.run(SYS_setns, {3, 0})), -EPERM);
   EXPECT_EQ(error_of(fake_.run(SYS_setns, {3, CLONE_NEWNS})), -EPERM);
   EXPECT_EQ(fake_.run(SYS_setns, {3, CLONE_NEWUTS}).kind, Outcome::Kind::kRunAsIs);
+}
+
+TEST_F(HandlerTest, ChrootLooksAtThePathFirstAndAsksForTheCapability) {
+  EXPECT_EQ(error_of(fake_.run(SYS_chroot, {8})), -EFAULT);
+  EXPECT_EQ(error_of(fake_.run(SYS_chroot, {text("/none")})), -ENOENT);
+  EXPECT_EQ(error_of(fake_.run(SYS_chroot, {text("/d/f")})), -ENOTDIR);
+  // What this process may do is what the task may: they are the same one here.
+  const bool may = geteuid() == 0;
+  Outcome out = fake_.run(SYS_chroot, {text("/d")});
+  EXPECT_EQ(out.kind, Outcome::Kind::kReturn);
+  EXPECT_EQ(out.value, may ? 0 : -EPERM);
+  EXPECT_EQ(fake_.task.fs->root, may ? "/d" : "/");
+  EXPECT_EQ(fake_.task.fs->cwd, "/d") << "the working directory stays";
+}
+
+TEST_F(HandlerTest, ATaskWithAnotherRootStaysInIt) {
+  fake_.task.fs->root = "/d";
+  fake_.memory.place(kBuffer, std::string(64, '#'));
+  Outcome out = fake_.run(SYS_open, {text("/f"), O_RDONLY, 0});
+  EXPECT_EQ(path_of(out), tree_.host("d/f"));
+  EXPECT_EQ(error_of(fake_.run(SYS_open, {text("/../l"), O_RDONLY, 0})), -ENOENT);
+  EXPECT_EQ(fake_.run(SYS_getcwd, {kBuffer, 64}).value, 2);
+  EXPECT_EQ(fake_.memory.regions[kBuffer].substr(0, 3), std::string("/\0#", 3));
+  fake_.task.fs->cwd = "/";
+  EXPECT_EQ(fake_.run(SYS_getcwd, {kBuffer, 64}).value, 15);
+  EXPECT_STREQ(fake_.memory.regions[kBuffer].c_str(), "(unreachable)/");
 }
 
 TEST_F(HandlerTest, Openat2ChecksItsStructure) {

@@ -5,6 +5,8 @@
 #include <linux/bpf.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
 
 #include <cstring>
@@ -128,6 +130,19 @@ TEST(CompileFilter, TestsOfValuesLookAtTheLowHalf) {
   }
 }
 
+TEST(CompileFilter, TestsOfBits) {
+  FilterPlan plan;
+  plan.actions.assign(60, FilterAction::kAllow);
+  plan.tests = {{56, 0, {}, 0x00800000}};
+  const std::vector<sock_filter> program = compile_filter(plan);
+  EXPECT_EQ(run_bpf(program, call(56)), kAllow);
+  EXPECT_EQ(run_bpf(program, call(56, {0x00800000})), kTrace);
+  EXPECT_EQ(run_bpf(program, call(56, {0xffffffff})), kTrace);
+  EXPECT_EQ(run_bpf(program, call(56, {0xff7fffff})), kAllow);
+  EXPECT_EQ(run_bpf(program, call(56, {0, 0x00800000})), kAllow);
+  EXPECT_EQ(run_bpf(program, call(57, {0x00800000})), kAllow);
+}
+
 TEST(CompileFilter, TestsOfPointersLookAtBothHalves) {
   FilterPlan plan;
   plan.actions.assign(30, FilterAction::kTrace);
@@ -143,7 +158,7 @@ TEST(CompileFilter, TestsOfPointersLookAtBothHalves) {
 
 /// The program of the real table does what its plan says, for every need that a view can have.
 TEST(TableFilter, ProgramAndPlanAgree) {
-  for (unsigned traps = 0; traps < 8; ++traps) {
+  for (unsigned traps = 0; traps < 16; ++traps) {
     const FilterPlan plan = filter_plan(traps);
     const std::vector<sock_filter> program = compile_filter(plan);
     ASSERT_LE(program.size(), size_t{BPF_MAXINSNS});
@@ -163,6 +178,7 @@ TEST(TableFilter, ProgramAndPlanAgree) {
       const uint32_t none = test->values.empty() || test->values[0] != 0 ? kAllow : kTrace;
       ASSERT_EQ(run_bpf(program, data), none) << nr;
       data.args[test->argument] = test->values.empty() ? 0x7fff00000000 : test->values[0];
+      if (test->bits != 0) data.args[test->argument] = test->bits;
       ASSERT_EQ(run_bpf(program, data), kTrace) << nr;
     }
     for (long nr : kStrangers) ASSERT_EQ(run_bpf(program, call(nr)), kEnosys) << nr;
@@ -188,6 +204,12 @@ TEST(TableFilter, WhatNamesNobodyIsNotStopped) {
   EXPECT_EQ(run_bpf(objects, call(SYS_ioctl, {3, FS_IOC_FSSETXATTR})), kTrace);
   EXPECT_EQ(run_bpf(objects, call(SYS_ioctl, {3, FS_IOC_GETFLAGS})), kAllow);
   EXPECT_EQ(run_bpf(objects, call(SYS_ioctl, {3, 0x5401})), kAllow);
+  EXPECT_EQ(run_bpf(paths, call(SYS_clone, {SIGCHLD})), kAllow);
+  EXPECT_EQ(run_bpf(paths, call(SYS_clone, {SIGCHLD | CLONE_UNTRACED})), kTrace);
+  // A view with devices of its own asks each request whose it is.
+  const std::vector<sock_filter> devices = compile_filter(filter_plan(
+      static_cast<unsigned>(Trap::kObjects) | static_cast<unsigned>(Trap::kDevices)));
+  EXPECT_EQ(run_bpf(devices, call(SYS_ioctl, {3, 0x5401})), kTrace);
 }
 
 TEST(TableFilter, AnEmptyViewStopsNothing) {

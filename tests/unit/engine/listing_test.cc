@@ -202,7 +202,7 @@ TEST_F(ListingOf, InodesAreThoseOfTheView) {
 
 /// One file system at two places of a view, a mount below one of them: a reader in the middle of
 /// one listing must not get on with that of the other.
-TEST_F(ListingOf, DISABLED_TwoPlacesOfOneFileSystemAreTwoListings) {
+TEST_F(ListingOf, TwoPlacesOfOneFileSystemAreTwoListings) {
   std::shared_ptr<FileSystem> shared = host_fs(tree_.host("d"));
   std::shared_ptr<const View> view = view_->with(mount_of("/p", shared), std::nullopt);
   view = view->with(mount_of("/q", shared), std::nullopt);

@@ -13,7 +13,8 @@ namespace {
 
 constexpr unsigned kAllTraps = static_cast<unsigned>(Trap::kPaths) |
                                static_cast<unsigned>(Trap::kObjects) |
-                               static_cast<unsigned>(Trap::kQuota);
+                               static_cast<unsigned>(Trap::kQuota) |
+                               static_cast<unsigned>(Trap::kDevices);
 
 const Row* row_named(std::string_view name) {
   for (const Row& row : table()) {
@@ -73,6 +74,22 @@ TEST(Table, NumbersThatItDoesNotKnow) {
     EXPECT_EQ(plan.actions[nr], FilterAction::kEnosys) << nr;
   }
   EXPECT_GT(unknown, 0U);  // the hole before 424, where the numbers of all architectures begin
+}
+
+/// Numbers that are newer than the headers that this may be built with, up to Linux 6.18.
+TEST(Table, KnowsTheNewestCalls) {
+  const std::map<int, std::string_view> newest = {
+      {335, "uretprobe"},         {336, "uprobe"},          {451, "cachestat"},
+      {452, "fchmodat2"},         {453, "map_shadow_stack"}, {454, "futex_wake"},
+      {455, "futex_wait"},        {456, "futex_requeue"},   {457, "statmount"},
+      {458, "listmount"},         {459, "lsm_get_self_attr"}, {460, "lsm_set_self_attr"},
+      {461, "lsm_list_modules"},  {462, "mseal"},           {463, "setxattrat"},
+      {464, "getxattrat"},        {465, "listxattrat"},     {466, "removexattrat"},
+      {467, "open_tree_attr"},    {468, "file_getattr"},    {469, "file_setattr"}};
+  for (const auto& [nr, name] : newest) {
+    ASSERT_NE(row_of(nr), nullptr) << nr;
+    EXPECT_EQ(row_of(nr)->name, name);
+  }
 }
 
 /// Calls that name a file, kept by hand from the manual's section 2.
@@ -161,7 +178,7 @@ constexpr std::string_view kTakePaths[] = {"open",
 
 /// Calls that answer with a path, or with names of files.
 constexpr std::string_view kGivePaths[] = {"getcwd",    "getdents",    "getdents64",  "accept",
-                                           "accept4",   "getsockname", "getpeername", "recvfrom",
+                                           "accept4",   "getsockname", "getpeername", "recvfrom", "recvmsg", "recvmmsg",
                                            "statmount", "listmount"};
 
 TEST(Table, NoCallWithAPathIsSafe) {
@@ -200,7 +217,8 @@ TEST(Table, ARowWithAHandlerIsTrappedWhenItsGroupIsOn) {
       }
       continue;
     }
-    const auto group = static_cast<unsigned>(row.trap);
+    const auto group = static_cast<unsigned>(row.trap) |
+                       (row.name == "ioctl" ? static_cast<unsigned>(Trap::kDevices) : 0U);
     EXPECT_NE(group & kAllTraps, 0U) << row.name;
     for (unsigned traps = 0; traps <= kAllTraps; ++traps) {
       EXPECT_EQ(filter_plan(traps).actions[index] == FilterAction::kTrace, (traps & group) != 0)

@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "temp_tree.h"
@@ -26,6 +27,8 @@ class FakeProc : public ProcView {
     auto it = targets.find(inside);
     return it == targets.end() ? std::nullopt : std::optional(it->second);
   }
+  bool leads_to_directory(std::string_view inside) const override { return directories.contains(inside); }
+  std::set<std::string, std::less<>> directories;
 };
 
 /// A view whose root is the host directory "root"; "side" lies outside of it and is mounted at /m,
@@ -341,7 +344,7 @@ TEST_F(ProcWalkTest, SelfIsTheProcessThatWalks) {
   EXPECT_EQ(to("self", {.want_exists = true, .resolve = RESOLVE_NO_SYMLINKS}), e(ELOOP));
 }
 
-TEST_F(ProcWalkTest, DISABLED_SelfIsAnOrdinaryRelativeLink) {
+TEST_F(ProcWalkTest, SelfIsAnOrdinaryRelativeLink) {
   start_.view_dir = "/proc";
   EXPECT_EQ(to("self/status", {.want_exists = true, .resolve = RESOLVE_BENEATH}),
             "/proc/10/status");
@@ -352,7 +355,7 @@ TEST_F(ProcWalkTest, DISABLED_SelfIsAnOrdinaryRelativeLink) {
 }
 
 /// With another root, "proc/self" from the working directory is another procfs for the kernel.
-TEST_F(ProcWalkTest, DISABLED_SelfIsNotIdenticalOnAForeignRoot) {
+TEST_F(ProcWalkTest, SelfIsNotIdenticalOnAForeignRoot) {
   tree_.dir("other/proc");
   auto view = std::make_shared<View>(mount_of("/", host_fs(tree_.host("other"))));
   view_ = view->with(mount_of("/proc", host_fs("/proc")), std::nullopt);
@@ -400,6 +403,24 @@ TEST_F(ProcWalkTest, WhatTheViewDoesNotShowIsLeftToTheKernel) {
   EXPECT_EQ(to("/proc/self/fd/1/x"), e(ENOTDIR));
   for (uint64_t resolve : {uint64_t{RESOLVE_NO_MAGICLINKS}, uint64_t{RESOLVE_NO_SYMLINKS}}) {
     EXPECT_EQ(to("/proc/10/fd/1", {.resolve = resolve}), e(ELOOP));
+  }
+  EXPECT_EQ(to("/proc/self/fd/1/"), e(ENOTDIR)) << "a pipe is no directory";
+  EXPECT_EQ(to("/proc/self/fd/1/."), e(ENOTDIR));
+  fake_.directories.insert("10/fd/1");
+  walked = go("/proc/self/fd/1/", {});
+  ASSERT_TRUE(walked.ok());
+  EXPECT_TRUE(walked->proc_magic);
+  EXPECT_TRUE(walked->must_be_dir);
+}
+
+/// fs/namei.c, nd_jump_link: a magic link is EXDEV where the look-up has a border.
+TEST_F(ProcWalkTest, ScopedLookUpsFollowNoMagicLink) {
+  for (uint64_t resolve : {uint64_t{RESOLVE_IN_ROOT}, uint64_t{RESOLVE_BENEATH}}) {
+    EXPECT_EQ(to("proc/10/cwd", {.resolve = resolve}), e(EXDEV));
+    EXPECT_EQ(to("proc/10/cwd/file", {.resolve = resolve}), e(EXDEV));
+    EXPECT_EQ(to("proc/10/fd/1", {.resolve = resolve}), e(EXDEV));
+    EXPECT_EQ(to("proc/10/cwd", {.resolve = resolve | RESOLVE_NO_MAGICLINKS}), e(ELOOP));
+    EXPECT_EQ(to("proc/10/cwd", {.follow = false, .resolve = resolve}), "/proc/10/cwd");
   }
 }
 

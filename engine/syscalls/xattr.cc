@@ -1,0 +1,262 @@
+#include <linux/limits.h>
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "syscalls/handlers.h"
+
+namespace viewsh {
+
+namespace {
+
+Result<std::string> read_name(Call& call, uint64_t address) {
+  Result<std::string> name = call.memory().read_string(address, XATTR_NAME_MAX + 1);
+  if (!name.ok() && name.error() == ENAMETOOLONG) return Errno(ERANGE);
+  if (name.ok() && name->empty()) return Errno(ERANGE);
+  return name;
+}
+
+struct NewXattr {
+  std::string name;
+  std::string value;
+};
+
+/// setxattr_copy() of fs/xattr.c.
+Result<NewXattr> read_xattr(Call& call, Addr<char> name, Addr<char> value, size_t size, int flags) {
+  if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) return Errno(EINVAL);
+  NewXattr out;
+  TRY_ASSIGN(out.name, read_name(call, name.value));
+  if (size > XATTR_SIZE_MAX) return Errno(E2BIG);
+  out.value.resize(size);
+  TRY(call.memory().read(value.value, out.value.data(), size));
+  return out;
+}
+
+/// Since Linux 6.13 an xattr call looks at its other arguments before its path. fs/xattr.c
+bool path_comes_last() {
+  static const bool kLast = ::setxattr("", "", "", 0, 0) < 0 && errno == ERANGE;
+  return kLast;
+}
+
+/// What is wrong with the name, where the kernel sees that before it looks for the file.
+Result<void> early_name(Call& call, Addr<char> name) {
+  if (!path_comes_last()) return {};
+  TRY_ASSIGN(const std::string text, read_name(call, name.value));
+  (void)text;
+  return {};
+}
+
+Result<void> early_xattr(Call& call, Addr<char> name, Addr<char> value, size_t size, int flags) {
+  if (!path_comes_last()) return {};
+  TRY_ASSIGN(const NewXattr read, read_xattr(call, name, value, size, flags));
+  (void)read;
+  return {};
+}
+
+Outcome set_xattr_on(Call& call, const Walked& walked, Addr<char> name, Addr<char> value, size_t size,
+                     int flags) {
+  if (walked.fs().read_only()) return Outcome::error(EROFS);
+  Result<NewXattr> set = read_xattr(call, name, value, size, flags);
+  if (!set.ok()) return Outcome::error(set.error());
+  return Outcome::of(
+      walked.fs_mutable().setxattr(walked.path, set->name, set->value, flags, call.caller()));
+}
+
+Outcome remove_xattr_on(Call& call, const Walked& walked, Addr<char> name) {
+  if (walked.fs().read_only()) return Outcome::error(EROFS);
+  Result<std::string> text = read_name(call, name.value);
+  if (!text.ok()) return Outcome::error(text.error());
+  return Outcome::of(walked.fs_mutable().removexattr(walked.path, *text, call.caller()));
+}
+
+/// Walks for an xattr call and hands over to `change` where the call can't run natively.
+template <typename Change>
+Outcome xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, Change change) {
+  WalkFlags flags;
+  flags.follow = follow;
+  Result<Walked> walked = call.walk(dir, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
+  if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
+  return change(*walked);
+}
+
+template <typename Change>
+Outcome xattr_fd(Call& call, int fd, Change change) {
+  if (call.is_path_only(fd)) return Outcome::as_is();
+  Result<Walked> walked = call.walk_fd(fd, true);
+  if (!Call::shown(walked)) return call.unshown(fd);
+  if (walked->native() || (walked->found.in_place && walked->found.meta_host.empty())) {
+    return Outcome::as_is();
+  }
+  return change(*walked);
+}
+
+Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow) {
+  WalkFlags flags;
+  flags.follow = follow;
+  Result<Walked> walked = call.walk(dir, path, flags);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->found.meta_host.empty()) return call.run_on(*walked, path);
+  return Outcome::rewritten().path(path.argument, walked->found.meta_host);
+}
+
+}  // namespace
+
+Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
+                     Flags flags) {
+  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
+  return xattr_path(call, {AT_FDCWD}, path, true, [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, value, size, flags);
+  });
+}
+
+Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
+                      Flags flags) {
+  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
+  return xattr_path(call, {AT_FDCWD}, path, false, [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, value, size, flags);
+  });
+}
+
+Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, Flags flags) {
+  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
+  return xattr_fd(call, fd.value, [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, value, size, flags);
+  });
+}
+
+Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return xattr_path(call, {AT_FDCWD}, path, true,
+                    [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
+}
+
+Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return xattr_path(call, {AT_FDCWD}, path, false,
+                    [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
+}
+
+Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return xattr_fd(call, fd.value,
+                  [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
+}
+
+Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return get_xattr_path(call, {AT_FDCWD}, path, true);
+}
+
+Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return get_xattr_path(call, {AT_FDCWD}, path, false);
+}
+
+Outcome sys_listxattr(Call& call, UserPath path) {
+  return get_xattr_path(call, {AT_FDCWD}, path, true);
+}
+
+Outcome sys_llistxattr(Call& call, UserPath path) {
+  return get_xattr_path(call, {AT_FDCWD}, path, false);
+}
+
+namespace {
+
+/// What the *at calls of this family name: a path, or a descriptor itself.
+struct Target {
+  bool descriptor = false;
+  bool follow = true;
+  UserPath path;
+};
+
+Result<Target> target_of(DirFd dir, OptionalPath given, int flags) {
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Errno(EINVAL);
+  bool may_be_empty = (flags & AT_EMPTY_PATH) != 0;
+  if (given.null && !may_be_empty) return Errno(EFAULT);
+  Target target;
+  target.follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
+  target.path = std::move(given.path);
+  bool empty = may_be_empty && target.path.text.empty();
+  target.descriptor = empty && dir.value != AT_FDCWD;
+  if (empty && !target.descriptor) target.path.text = ".";
+  return target;
+}
+
+/// struct xattr_args of <linux/xattr.h>, Linux 6.13.
+struct XattrArgs {
+  uint64_t value;
+  uint32_t size;
+  uint32_t flags;
+};
+
+/// copy_struct_from_user() of include/linux/uaccess.h.
+Result<XattrArgs> read_args(Call& call, uint64_t address, size_t size) {
+  if (size < sizeof(XattrArgs)) return Errno(EINVAL);
+  if (size > 4096) return Errno(E2BIG);
+  std::string bytes(size, '\0');
+  TRY(call.memory().read(address, bytes.data(), size));
+  if (bytes.find_first_not_of('\0', sizeof(XattrArgs)) != std::string::npos) return Errno(E2BIG);
+  XattrArgs args{};
+  memcpy(&args, bytes.data(), sizeof args);
+  return args;
+}
+
+}  // namespace
+
+Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name,
+                       Addr<char> uargs, size_t size) {
+  Result<XattrArgs> args = read_args(call, uargs.value, size);
+  if (!args.ok()) return Outcome::error(args.error());
+  auto early = early_xattr(call, name, {args->value}, args->size, static_cast<int>(args->flags));
+  if (!early) return Outcome::error(early.error());
+  Result<Target> target = target_of(dir, std::move(path), flags);
+  if (!target.ok()) return Outcome::error(target.error());
+  auto change = [&](const Walked& walked) {
+    return set_xattr_on(call, walked, name, {args->value}, args->size, static_cast<int>(args->flags));
+  };
+  if (target->descriptor) return xattr_fd(call, dir.value, change);
+  return xattr_path(call, dir, target->path, target->follow, change);
+}
+
+Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return sys_listxattrat(call, dir, std::move(path), flags);
+}
+
+Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags) {
+  Result<Target> target = target_of(dir, std::move(path), flags);
+  if (!target.ok()) return Outcome::error(target.error());
+  if (target->descriptor) return Outcome::as_is();
+  return get_xattr_path(call, dir, target->path, target->follow);
+}
+
+Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  Result<Target> target = target_of(dir, std::move(path), flags);
+  if (!target.ok()) return Outcome::error(target.error());
+  auto change = [&](const Walked& walked) { return remove_xattr_on(call, walked, name); };
+  if (target->descriptor) return xattr_fd(call, dir.value, change);
+  return xattr_path(call, dir, target->path, target->follow, change);
+}
+
+Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags) {
+  return sys_listxattrat(call, dir, std::move(path), flags);
+}
+
+/// As FS_IOC_FSSETXATTR, by path: only where the host's own node is the view's.
+Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags) {
+  Result<Target> target = target_of(dir, std::move(path), flags);
+  if (!target.ok()) return Outcome::error(target.error());
+  auto change = [](const Walked& walked) {
+    return Outcome::error(walked.fs().read_only() ? EROFS : EOPNOTSUPP);
+  };
+  if (target->descriptor) return xattr_fd(call, dir.value, change);
+  return xattr_path(call, dir, target->path, target->follow, change);
+}
+
+}  // namespace viewsh
