@@ -178,7 +178,7 @@ TEST_F(Socket, SendersOfMessagesAreNamedAsTheyAreBound) {
   ASSERT_EQ(bind(sender, "./from"), 0);
   ASSERT_EQ(connect(sender, "to"), 0);
   constexpr auto kLength = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 7);
-  for (int i = 0; i < 4; ++i) ASSERT_EQ(::write(sender.get(), "text", 4), 4);
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(::write(sender.get(), "text", 4), 4);
   std::array<char, 8> text = {};
   iovec data = {text.data(), 7};
   Guarded<sockaddr_un> name;
@@ -192,12 +192,6 @@ TEST_F(Socket, SendersOfMessagesAreNamedAsTheyAreBound) {
   EXPECT_STREQ(name->sun_path, "./from");
   EXPECT_EQ(message.msg_namelen, kLength);
   EXPECT_TRUE(name.intact());
-  // Little room: the name is cut, its length is not.
-  std::memset(&name, 'z', sizeof(sockaddr_un));
-  message.msg_namelen = 5;
-  ASSERT_EQ(sys(SYS_recvmsg, receiver.get(), &message, 0), 4);
-  EXPECT_EQ(message.msg_namelen, kLength);
-  EXPECT_EQ(std::string(name->sun_path, 4), "./fz");
   std::array<mmsghdr, 2> several = {};
   std::array<sockaddr_un, 2> names = {};
   for (size_t i = 0; i < 2; ++i) {
