@@ -77,8 +77,9 @@ bool write_to_stack(pid_t tid, int mem_fd, uint64_t at, const std::string& bytes
 
 }  // namespace
 
-/// Runs a rewritten call of a task that must not map memory (its own filter says so) or got none. The
-/// texts lie below the red zone of its stack while the call runs; what was there comes back after it.
+/// Runs a rewritten call of a task that must not map memory (its own filter says so) or got none.
+/// The texts lie below the red zone of its stack while the call runs; what was there comes back
+/// after it.
 void Tracer::apply_on_stack(Task& task, Stopped stopped, Outcome outcome) {
   Registers original = stopped.regs();
   Registers& regs = stopped.regs();
@@ -89,7 +90,8 @@ void Tracer::apply_on_stack(Task& task, Stopped stopped, Outcome outcome) {
   std::string bytes = place_texts(at, outcome, &regs);
   if (!bytes.empty()) {
     std::string before(bytes.size(), '\0');
-    bool had = mapped == nullptr && ProcessMemory(task.tid).read(at, before.data(), before.size()).ok();
+    bool had =
+        mapped == nullptr && ProcessMemory(task.tid).read(at, before.data(), before.size()).ok();
     if (!write_to_stack(task.tid, memory_of(task), at, bytes)) {
       regs = original;
       return apply(task, std::move(stopped), Outcome::error(ENOMEM));
@@ -118,8 +120,8 @@ void Tracer::set_arguments(const Outcome& outcome, Registers* regs) {
   if (outcome.nr >= 0) regs->orig_rax = static_cast<unsigned long long>(outcome.nr);
 }
 
-/// A program without read permission is closed to its tracer too. Its first trapped call is preceded
-/// by one that opens it: prctl(2), PR_SET_DUMPABLE.
+/// A program without read permission is closed to its tracer too. Its first trapped call is
+/// preceded by one that opens it: prctl(2), PR_SET_DUMPABLE.
 void Tracer::open_program(Task& task, Stopped stopped) {
   task.pending.emplace();
   task.pending->original = stopped.regs();

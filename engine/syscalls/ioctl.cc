@@ -12,10 +12,12 @@ namespace {
 /// The view's device that a descriptor is open on; null: none.
 Device* device_of(Call& call, int fd) {
   const auto& devices = call.session().devices;
-  bool opened = std::any_of(devices.begin(), devices.end(), [](const auto& one) { return one->fixes_attr(); });
+  bool opened = std::any_of(devices.begin(), devices.end(),
+                            [](const auto& one) { return one->fixes_attr(); });
   if (!opened) return nullptr;
   Attr object{};
-  if (statx(AT_FDCWD, call.fd_path(fd).c_str(), 0, STATX_BASIC_STATS | STATX_BTIME, &object) < 0) return nullptr;
+  if (statx(AT_FDCWD, call.fd_path(fd).c_str(), 0, STATX_BASIC_STATS | STATX_BTIME, &object) < 0)
+    return nullptr;
   auto it = std::find_if(devices.begin(), devices.end(),
                          [&](const auto& one) { return one->stands_for_device(object); });
   return it == devices.end() ? nullptr : &(*it)->device();
@@ -56,7 +58,8 @@ Outcome ask_device(Call& call, Device& device, unsigned request, uint64_t argume
 
 Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
   if (is_of_descriptor(request) || call.is_path_only(fd.value)) return Outcome::as_is();
-  if (Device* device = device_of(call, fd.value)) return ask_device(call, *device, request, argument);
+  if (Device* device = device_of(call, fd.value))
+    return ask_device(call, *device, request, argument);
   if (!changes_inode(request)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);

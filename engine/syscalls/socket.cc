@@ -181,27 +181,12 @@ Outcome sys_bind(Call& call, Fd, Addr<char> address, unsigned length) {
 
 namespace {
 
-/// The same where only the first `there` bytes of the kernel's address were to be had: the one name
-/// of ours that begins so and is as long.
-std::optional<std::string> given_name_of_part(Session& session, const sockaddr_un& name, size_t there,
-                                              size_t used) {
-  if (there < kPathAt) return std::nullopt;
-  std::string_view begin(name.sun_path, there - kPathAt);
-  std::optional<std::string> found;
-  for (const auto& [host, given] : session.socket_names) {
-    if (host.size() + kPathAt + 1 != used || !host.starts_with(begin)) continue;
-    if (found && *found != given) return std::nullopt;
-    found = given;
-  }
-  return found ? std::optional(pack(*found)) : std::nullopt;
-}
-
 /// A socket's name as the program gave it, where the kernel has another one from us. `there`: how much
-/// of the kernel's address stands in `name`.
+/// of the kernel's address stands in `name`; a cut one tells nothing.
 std::optional<std::string> given_name(Session& session, const sockaddr_un& name, size_t there,
                                       socklen_t used) {
-  if (used <= kPathAt || used > sizeof(sockaddr_un) || name.sun_family != AF_UNIX) return std::nullopt;
-  if (there < used) return given_name_of_part(session, name, there, used);
+  bool whole = used > kPathAt && used <= sizeof(sockaddr_un) && there >= used;
+  if (!whole || name.sun_family != AF_UNIX) return std::nullopt;
   auto shown = session.socket_names.find(std::string(name.sun_path, strnlen(name.sun_path, used - kPathAt)));
   if (shown == session.socket_names.end()) return std::nullopt;
   return pack(shown->second);

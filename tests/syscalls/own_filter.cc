@@ -69,7 +69,8 @@ constexpr sock_filter op(unsigned code, uint32_t k, uint8_t yes = 0, uint8_t no 
 constexpr uint32_t kNumber = offsetof(seccomp_data, nr);
 constexpr uint32_t kProtection = offsetof(seccomp_data, args) + 16;
 constexpr uint32_t kFlags = offsetof(seccomp_data, args) + 24;
-constexpr uint32_t kAnswers[] = {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP, SECCOMP_RET_ERRNO | EPERM};
+constexpr uint32_t kAnswers[] = {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP,
+                                 SECCOMP_RET_ERRNO | EPERM};
 
 long install(const sock_filter* program, size_t size, unsigned flags) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
@@ -79,11 +80,10 @@ long install(const sock_filter* program, size_t size, unsigned flags) {
 
 /// No mapping of memory at all, and no change of its protection.
 long refuse_mappings(uint32_t answer, unsigned flags = 0) {
-  const sock_filter program[] = {op(BPF_LD | BPF_W | BPF_ABS, kNumber),
-                                 op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 2, 0),
-                                 op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 1, 0),
-                                 op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-                                 op(BPF_RET | BPF_K, answer)};
+  const sock_filter program[] = {
+      op(BPF_LD | BPF_W | BPF_ABS, kNumber), op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 2, 0),
+      op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 1, 0), op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      op(BPF_RET | BPF_K, answer)};
   return install(program, std::size(program), flags);
 }
 
@@ -111,10 +111,11 @@ TEST_F(OwnFilter, ThatRefusesMappings) {
     EXPECT_TRUE(exited_with(status, 0)) << std::hex << answer << " " << status;
     // By the older call.
     status = run_child([&] {
-      const sock_filter program[] = {op(BPF_LD | BPF_W | BPF_ABS, kNumber),
-                                     op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
-                                     op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW), op(BPF_RET | BPF_K, answer)};
-      sock_fprog prog = {static_cast<unsigned short>(std::size(program)), const_cast<sock_filter*>(program)};
+      const sock_filter program[] = {
+          op(BPF_LD | BPF_W | BPF_ABS, kNumber), op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
+          op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW), op(BPF_RET | BPF_K, answer)};
+      sock_fprog prog = {static_cast<unsigned short>(std::size(program)),
+                         const_cast<sock_filter*>(program)};
       ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
       if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) != 0) return 99;
       return file_work("d", absolute.c_str());
@@ -150,7 +151,8 @@ TEST_F(OwnFilter, OfManyThreadsAtOnce) {
     ready = failed = over = 0;
     go = false;
     auto body = [&](int id) {
-      std::array<char, 8> name = {'d', static_cast<char>('0' + id / 10), static_cast<char>('0' + id % 10), 0};
+      std::array<char, 8> name = {'d', static_cast<char>('0' + id / 10),
+                                  static_cast<char>('0' + id % 10), 0};
       bool apart = sys(SYS_unshare, CLONE_FS) == 0;
       ++ready;
       while (!go) std::this_thread::yield();
@@ -172,10 +174,9 @@ TEST_F(OwnFilter, OfManyThreadsAtOnce) {
 
 TEST_F(OwnFilter, RefusesWhatItIsForAndNothingElse) {
   int status = run_child([] {
-    const sock_filter program[] = {op(BPF_LD | BPF_W | BPF_ABS, kNumber),
-                                   op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 1),
-                                   op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM),
-                                   op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_filter program[] = {
+        op(BPF_LD | BPF_W | BPF_ABS, kNumber), op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 1),
+        op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM), op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     if (install(program, std::size(program), 0) != 0) return 99;
     if (sys(SYS_mkdir, "d", 0755) != -EDOM) return 1;
     return sys(SYS_mkdirat, AT_FDCWD, "d", 0755) == 0 ? 0 : 2;
@@ -186,15 +187,18 @@ TEST_F(OwnFilter, RefusesWhatItIsForAndNothingElse) {
 
 TEST_F(OwnFilter, ThatLooksAtTheInstruction) {
   auto after = reinterpret_cast<uint64_t>(viewsh_test_mkdir_after);
+  std::string absolute = at("e");  // which a bind view has to rewrite
   int status = run_child([&] {
     const sock_filter program[] = {
-        op(BPF_LD | BPF_W | BPF_ABS, kNumber), op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 2),
+        op(BPF_LD | BPF_W | BPF_ABS, kNumber),
+        op(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 2),
         op(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, instruction_pointer)),
         op(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(after), 0, 1),
-        op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW), op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM)};
+        op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM)};
     if (install(program, std::size(program), 0) != 0) return 99;
     if (sys(SYS_mkdir, "d", 0755) != -EDOM) return 1;
-    return viewsh_test_mkdir("e") == 0 ? 0 : 2;
+    return viewsh_test_mkdir(absolute.c_str()) == 0 ? 0 : 2;
   });
   EXPECT_TRUE(exited_with(status, 0)) << status;
   EXPECT_TRUE(exists("e"));
@@ -203,7 +207,9 @@ TEST_F(OwnFilter, ThatLooksAtTheInstruction) {
 
 TEST_F(OwnFilter, IsShownAsTheOnlyOne) {
   if (mode() == Mode::kEmpty) GTEST_SKIP() << "an empty view looks at nothing";
-  auto mode_of = [] { return read_file("/proc/self/status").find("\nSeccomp:\t2\n") != std::string::npos; };
+  auto mode_of = [] {
+    return read_file("/proc/self/status").find("\nSeccomp:\t2\n") != std::string::npos;
+  };
   int before = ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
   int status = run_child([&] {
     if (before != 0 || mode_of()) return 1;

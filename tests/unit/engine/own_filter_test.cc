@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstddef>
 
-
 namespace viewsh {
 namespace {
 
@@ -29,10 +28,11 @@ TEST(RunFilter, EveryArithmetic) {
     unsigned operation;
     uint32_t a, k, result;
   };
-  const Case cases[] = {{BPF_ADD, 7, 5, 12},      {BPF_SUB, 7, 5, 2},        {BPF_SUB, 5, 7, 0xfffffffe},
-                        {BPF_MUL, 7, 5, 35},      {BPF_DIV, 35, 5, 7},       {BPF_AND, 0xff, 0x3c, 0x3c},
-                        {BPF_OR, 0xf0, 0x0f, 255}, {BPF_XOR, 0xff, 0x0f, 0xf0}, {BPF_LSH, 1, 4, 16},
-                        {BPF_RSH, 16, 4, 1}};
+  const Case cases[] = {{BPF_ADD, 7, 5, 12},         {BPF_SUB, 7, 5, 2},
+                        {BPF_SUB, 5, 7, 0xfffffffe}, {BPF_MUL, 7, 5, 35},
+                        {BPF_DIV, 35, 5, 7},         {BPF_AND, 0xff, 0x3c, 0x3c},
+                        {BPF_OR, 0xf0, 0x0f, 255},   {BPF_XOR, 0xff, 0x0f, 0xf0},
+                        {BPF_LSH, 1, 4, 16},         {BPF_RSH, 16, 4, 1}};
   for (const Case& one : cases) {
     EXPECT_EQ(run_filter({op(BPF_LD | BPF_IMM, one.a), op(BPF_ALU | one.operation | BPF_K, one.k),
                           op(BPF_RET | BPF_A, 0)},
@@ -60,17 +60,23 @@ TEST(RunFilter, MemoryAndRegisters) {
                         op(BPF_RET | BPF_A, 0)},
                        call(0)),
             56U);
-  EXPECT_EQ(run_filter({op(BPF_LDX | BPF_IMM, 9), op(BPF_MISC | BPF_TXA, 0), op(BPF_RET | BPF_A, 0)},
-                       call(0)),
-            9U);
+  EXPECT_EQ(
+      run_filter({op(BPF_LDX | BPF_IMM, 9), op(BPF_MISC | BPF_TXA, 0), op(BPF_RET | BPF_A, 0)},
+                 call(0)),
+      9U);
   EXPECT_EQ(run_filter({op(BPF_LD | BPF_W | BPF_LEN, 0), op(BPF_RET | BPF_A, 0)}, call(0)),
             sizeof(seccomp_data));
 }
 
 TEST(RunFilter, Jumps) {
-  for (auto [operation, k, taken] : {std::tuple{BPF_JEQ, 5U, true}, {BPF_JEQ, 6U, false},
-                                     {BPF_JGT, 4U, true}, {BPF_JGT, 5U, false}, {BPF_JGE, 5U, true},
-                                     {BPF_JGE, 6U, false}, {BPF_JSET, 4U, true}, {BPF_JSET, 2U, false}}) {
+  for (auto [operation, k, taken] : {std::tuple{BPF_JEQ, 5U, true},
+                                     {BPF_JEQ, 6U, false},
+                                     {BPF_JGT, 4U, true},
+                                     {BPF_JGT, 5U, false},
+                                     {BPF_JGE, 5U, true},
+                                     {BPF_JGE, 6U, false},
+                                     {BPF_JSET, 4U, true},
+                                     {BPF_JSET, 2U, false}}) {
     const uint32_t expected = taken ? 1 : 2;
     EXPECT_EQ(run_filter({op(BPF_LD | BPF_W | BPF_ABS, kFirstLow),
                           op(BPF_JMP | static_cast<unsigned>(operation) | BPF_K, k, 0, 1),
@@ -83,14 +89,15 @@ TEST(RunFilter, Jumps) {
                          call(0, 5)),
               expected);
   }
-  EXPECT_EQ(run_filter({op(BPF_JMP | BPF_JA, 1), op(BPF_RET | BPF_K, 1), op(BPF_RET | BPF_K, 2)}, call(0)),
+  EXPECT_EQ(run_filter({op(BPF_JMP | BPF_JA, 1), op(BPF_RET | BPF_K, 1), op(BPF_RET | BPF_K, 2)},
+                       call(0)),
             2U);
 }
 
 std::vector<sock_filter> refusing(int nr, uint32_t answer) {
   return {op(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-          op(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(nr), 0, 1), op(BPF_RET | BPF_K, answer),
-          op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+          op(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(nr), 0, 1),
+          op(BPF_RET | BPF_K, answer), op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
 }
 
 OwnFilters chain(std::initializer_list<std::vector<sock_filter>> programs) {
