@@ -142,13 +142,21 @@ bool Call::is_path_only(int fd) const {
 Result<Walked> Call::walk_fd(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
-  WalkFlags flags;
-  flags.follow = false;
-  // What is open needs no right to search the way to it.
+  // The path is the view's own, without links and of any length, and what is open needs no right to
+  // search the way to it.
   Caller self = caller_;
   self.uid = 0;
+  Location here = session_.view->locate(*object.view_path);
+  ResolveFlags flags;
+  flags.follow_last = false;
   flags.want_exists = look;
-  return viewsh::walk(*session_.view, {}, *object.view_path, flags, self, nullptr);
+  Walked walked;
+  TRY_ASSIGN(walked.found, here.mount->fs->resolve("", here.path, flags, self));
+  if (walked.found.kind == Found::Kind::kLink) return Errno(ENOENT);  // a link took a place on the way
+  walked.mount = std::move(here.mount);
+  walked.path = std::move(here.path);
+  walked.view_path = std::move(*object.view_path);
+  return walked;
 }
 
 std::string host_text(const Walked& walked) {

@@ -262,11 +262,12 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
   if (descriptor) return link_open_file(call, from_dir, *to, to_path);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
   if (!to->native() || from->mount != to->mount) {
-    // filename_create() of fs/namei.c: the new name comes before what it is to be a name of.
-    if (to->found.kind != Found::Kind::kMissing && is_there(*to)) return Outcome::error(EEXIST);
-    if (to->fs().read_only()) return Outcome::error(EROFS);
+    // do_linkat() of fs/namei.c: the old name, the new one, whether it may be made, and where.
+    int refused = from->mount != to->mount ? EXDEV : 0;
+    if (to->fs().read_only()) refused = EROFS;
+    if (to->found.kind != Found::Kind::kMissing && is_there(*to)) refused = EEXIST;
+    if (refused != 0) return Outcome::error(is_there(*from) ? refused : ENOENT);
   }
-  if (from->mount != to->mount) return Outcome::error(EXDEV);
   if (from->path.empty()) return Outcome::error(EPERM);
   if (from->native()) {
     Outcome out;

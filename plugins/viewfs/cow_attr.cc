@@ -34,6 +34,23 @@ bool covers_lower_dir(const Node& node) {
   return node.merged() && node.meta->redirect.empty();
 }
 
+/// Nodes by a number that several of them may have.
+template <typename Map, typename Key>
+bool remove_one(Map* map, const Key& key, const Node* node) {
+  const auto [begin, end] = map->equal_range(key);
+  for (auto it = begin; it != end; ++it) {
+    if (it->second != node) continue;
+    map->erase(it);
+    return true;
+  }
+  return false;
+}
+template <typename Map, typename Key>
+void add_once(Map* map, const Key& key, Node* node) {
+  remove_one(map, key, node);
+  map->emplace(key, node);
+}
+
 }  // namespace
 
 const Attr* CowFs::lower_attr(Node* node) {
@@ -133,17 +150,14 @@ bool CowFs::fix_attr(Attr* attr) {
     const auto it = dead_.find(attr->stx_ino);
     if (it != dead_.end()) {
       set_identity(attr, it->second.dev, it->second.ino);
-      if (gone_.count(it->second) != 0) attr->stx_nlink = 0;
+      (void)show_gone(it->second, attr);
       return true;
     }
   }
   // What the lower shows of its own object is what is known here.
   const bool changed = lower_->fix_attr(attr);
   const InodeKey key{dev_of(*attr), attr->stx_ino};
-  if (gone_.count(key) != 0) {
-    attr->stx_nlink = 0;
-    return true;
-  }
+  if (show_gone(key, attr)) return true;
   if (S_ISDIR(attr->stx_mode)) {
     const auto it = by_lower_dir_.find(key);
     if (it == by_lower_dir_.end()) return changed;
@@ -170,6 +184,7 @@ bool CowFs::fix_attr(Attr* attr) {
 
 void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
   if (node == nullptr || !node->meta) return;
+  if (node->meta->upper_ino != upper_ino) remove_one(&by_upper_ino_, node->meta->upper_ino, node);
   node->meta->upper_ino = upper_ino;
   node->meta->copied_ctime = ctime;
   dead_.erase(upper_ino);
@@ -179,10 +194,14 @@ void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
 void CowFs::register_node(Node* node) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
-  if (meta->upper_ino != 0) by_upper_ino_[meta->upper_ino] = node;
+  if (meta->upper_ino != 0) add_once(&by_upper_ino_, meta->upper_ino, node);
   if (meta->origin) {
     const InodeKey key{meta->origin->dev, meta->origin->ino};
-    (node->merged() ? by_lower_dir_ : by_lower_file_)[key] = node;
+    if (node->merged()) {
+      by_lower_dir_[key] = node;
+    } else {
+      add_once(&by_lower_file_, key, node);
+    }
     gone_.erase(key);
   }
   if (!meta->redirect.empty()) redirects_[meta->redirect] = node;
@@ -192,15 +211,17 @@ void CowFs::unregister_node(Node* node) {
   std::erase_if(pending_, [&](const Pending& p) { return p.dir == node; });
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
-  const auto by_ino = by_upper_ino_.find(meta->upper_ino);
-  if (by_ino != by_upper_ino_.end() && by_ino->second == node) {
-    if (meta->origin) dead_[meta->upper_ino] = {meta->origin->dev, meta->origin->ino};
-    by_upper_ino_.erase(by_ino);
+  if (remove_one(&by_upper_ino_, meta->upper_ino, node) && meta->origin &&
+      by_upper_ino_.count(meta->upper_ino) == 0) {
+    dead_[meta->upper_ino] = {meta->origin->dev, meta->origin->ino};
   }
   if (meta->origin) {
-    auto& by_lower = node->merged() ? by_lower_dir_ : by_lower_file_;
-    const auto known = by_lower.find({meta->origin->dev, meta->origin->ino});
-    if (known != by_lower.end() && known->second == node) by_lower.erase(known);
+    const InodeKey key{meta->origin->dev, meta->origin->ino};
+    if (node->merged()) {
+      remove_one(&by_lower_dir_, key, node);
+    } else {
+      remove_one(&by_lower_file_, key, node);
+    }
   }
   if (!meta->redirect.empty()) {
     const auto by_path = redirects_.find(meta->redirect);
@@ -208,20 +229,31 @@ void CowFs::unregister_node(Node* node) {
   }
 }
 
-std::optional<InodeKey> CowFs::last_name_of(const Place& place) {
+std::optional<Attr> CowFs::last_name_of(const Place& place) {
   if (!place.exists()) return {};
-  const bool own = place.what == Place::What::kUpper && !(place.node->meta && place.node->meta->origin);
+  const bool own =
+      place.what == Place::What::kUpper && !(place.node->meta && place.node->meta->origin);
   if (own) return {};
   const auto attr = attr_of(place);
   if (!attr || (!place.is_dir() && attr->stx_nlink > 1)) return {};
-  return InodeKey{dev_of(*attr), attr->stx_ino};
+  return *attr;
 }
 
-void CowFs::note_gone(const std::optional<InodeKey>& object) {
+bool CowFs::show_gone(const InodeKey& key, Attr* attr) const {
+  const auto it = gone_.find(key);
+  if (it == gone_.end()) return false;
+  attr->stx_nlink = 0;
+  attr->stx_mode = it->second.mode;
+  attr->stx_uid = it->second.uid;
+  attr->stx_gid = it->second.gid;
+  return true;
+}
+
+void CowFs::note_gone(const std::optional<Attr>& object) {
   constexpr size_t kMaxKept = 65536;  // those that nobody has open are not worth more
   if (!object) return;
   if (gone_.size() >= kMaxKept) gone_.clear();
-  gone_.insert(*object);
+  gone_[{dev_of(*object), object->stx_ino}] = {object->stx_mode, object->stx_uid, object->stx_gid};
 }
 
 void CowFs::forget_dead(std::string_view path) {

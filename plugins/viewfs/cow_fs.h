@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "cow_index.h"
@@ -111,9 +110,10 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   void unregister_node(Node* node);
   void forget_dead(std::string_view path);
   /// The lower's object behind a name that is about to go, if that is its last one.
-  std::optional<InodeKey> last_name_of(const Place& place);
+  std::optional<Attr> last_name_of(const Place& place);
   /// It went: who has it open sees no names. unlink(2)
-  void note_gone(const std::optional<InodeKey>& object);
+  void note_gone(const std::optional<Attr>& object);
+  bool show_gone(const InodeKey& key, Attr* attr) const;
   void apply(const Transaction& transaction);
   void fix_links(Attr* lower_attr) const;
   Result<void> change_attr_ref(const Place& place, const SetAttr& set);
@@ -199,11 +199,18 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Index index_;
   uint64_t upper_dev_ = 0;
   bool closed_ = false;
-  std::unordered_map<uint64_t, Node*> by_upper_ino_;
+  std::unordered_multimap<uint64_t, Node*> by_upper_ino_;
   std::unordered_map<uint64_t, InodeKey> dead_;  ///< unlinked upper inodes that may still be open
   std::unordered_map<InodeKey, Node*, InodeHash> by_lower_dir_;
-  std::unordered_map<InodeKey, Node*, InodeHash> by_lower_file_;  ///< copied up, or shown otherwise
-  std::unordered_set<InodeKey, InodeHash> gone_;  ///< lower objects without a name in the view
+  /// Lower files that were copied up, or are shown otherwise: all names.
+  std::unordered_multimap<InodeKey, Node*, InodeHash> by_lower_file_;
+  struct Gone {
+    uint16_t mode;
+    uint32_t uid;
+    uint32_t gid;
+  };
+  std::unordered_map<InodeKey, Gone, InodeHash>
+      gone_;                                          ///< lower objects without a name in the view
   std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
   std::vector<Pending> pending_;
 };
