@@ -212,9 +212,12 @@ bool is_kernel_type(const std::string& type) {
 
 /// The type of a file system that is the kernel's own words, where `host` lies on one.
 std::string kernel_type_at(const std::string& host) {
-  std::string type;  // mountinfo lists parents first
+  std::string type;
+  size_t deepest = 0;  // of two at one place, the later one covers the other
   for (const HostMount& mount : read_host_mounts()) {
-    if (is_at_or_below(host, mount.at)) type = mount.type;
+    if (mount.at.size() < deepest || !is_at_or_below(host, mount.at)) continue;
+    deepest = mount.at.size();
+    type = mount.type;
   }
   return is_kernel_type(type) ? type : "";
 }
