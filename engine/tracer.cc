@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "job_control.h"
 #include "syscalls/table.h"
 
 namespace viewsh {
@@ -421,6 +422,7 @@ void Tracer::on_exited(const Event& event) {
   if (event.tid == leader_) {
     leader_gone_ = true;
     leader_status_ = event.status;
+    take_terminal_back(leader_);
   }
   if (it == session_.tasks.end()) return;
   abandon(*it->second);

@@ -226,7 +226,8 @@ std::string kernel_type_at(const std::string& host) {
 UserError Builder::check_target(const MountSpec& spec, const Target& target) {
   bool needed = spec.type == "cow" || (spec.type == "hide" && spec.must_exist);
   if (needed && !target.exists) return wrong(spec.place, spec.at, Errno(ENOENT).message());
-  if (spec.type != "cow" || target.host.empty()) return {};
+  if (spec.type != "cow") return {};
+  if (!target.directory) return wrong(spec.place, spec.at, Errno(ENOTDIR).message());
   std::string type = kernel_type_at(target.host);
   if (type.empty()) return {};
   return wrong(spec.place, spec.at,

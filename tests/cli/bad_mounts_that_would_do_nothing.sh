@@ -8,6 +8,7 @@ cd "$W" || exit 1
 refused 125 '--cow /proc: .*proc.*own' "$VIEWSH" run --cow /proc -- true
 refused 125 '--cow /sys: .*own' "$VIEWSH" run --cow /sys -- true
 refused 125 '--cow .*none.*no such file' "$VIEWSH" run --cow "$W/none" -- true
+refused 125 '--cow .*file: not a directory$' "$VIEWSH" run --cow "$W/file" -- true
 refused 125 '--bind .*not a directory' "$VIEWSH" run --bind "$W/dir:$W/file" -- true
 refused 125 '--bind .*not a directory' "$VIEWSH" run --bind "$W/file:$W/dir" -- true
 refused 125 '--tmpfs .*not a directory' "$VIEWSH" run --tmpfs "$W/file" -- true
