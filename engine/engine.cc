@@ -47,6 +47,7 @@ int run_plain(const LaunchPlan& plan, Report& report) {
     if (!WIFSTOPPED(status)) break;
     stop_with(pid, WSTOPSIG(status));
   }
+  take_terminal_back(pid);
   report.print_stats();
   return exit_status_of(status);
 }

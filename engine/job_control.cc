@@ -13,6 +13,9 @@ namespace viewsh {
 
 namespace {
 
+/// The controlling terminal, if there is one.
+UniqueFd open_terminal() { return UniqueFd(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
+
 /// Our parent is a shell with job control: it has put us into a process group of our own (or of the
 /// pipeline), and waits for that to stop or to end. A script, make(1) or timeout(1) leaves us in its
 /// own group and would never continue us.
@@ -51,8 +54,15 @@ void continue_command(pid_t command) {
 
 }  // namespace
 
+void take_terminal_back(pid_t command) {
+  UniqueFd terminal = open_terminal();
+  if (command == getpgrp() || !terminal || tcgetpgrp(terminal.get()) != command) return;
+  // Failing, it is somebody else's by now.
+  (void)tcsetpgrp(terminal.get(), getpgrp());
+}
+
 void stop_with(pid_t command, int signal) {
-  UniqueFd terminal(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+  UniqueFd terminal = open_terminal();
   if (!should_stop(command, signal, terminal.get())) return;
   kill(getpid(), SIGSTOP);
   // `fg` gives the terminal to our group. A shell as COMMAND lives in another one, which natively

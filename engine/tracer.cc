@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "job_control.h"
 #include "syscalls/mapping.h"
 #include "syscalls/table.h"
 
@@ -402,6 +403,7 @@ void Tracer::on_exited(const Event& event) {
   if (event.tid == leader_) {
     leader_gone_ = true;
     leader_status_ = event.status;
+    take_terminal_back(leader_);
   }
   if (it == session_.tasks.end()) return;
   abandon(*it->second);

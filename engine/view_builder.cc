@@ -212,9 +212,12 @@ bool is_kernel_type(const std::string& type) {
 
 /// The type of a file system that is the kernel's own words, where `host` lies on one.
 std::string kernel_type_at(const std::string& host) {
-  std::string type;  // mountinfo lists parents first
+  std::string type;
+  size_t deepest = 0;  // of two at one place, the later one covers the other
   for (const HostMount& mount : read_host_mounts()) {
-    if (is_at_or_below(host, mount.at)) type = mount.type;
+    if (mount.at.size() < deepest || !is_at_or_below(host, mount.at)) continue;
+    deepest = mount.at.size();
+    type = mount.type;
   }
   return is_kernel_type(type) ? type : "";
 }
@@ -223,7 +226,8 @@ std::string kernel_type_at(const std::string& host) {
 UserError Builder::check_target(const MountSpec& spec, const Target& target) {
   bool needed = spec.type == "cow" || (spec.type == "hide" && spec.must_exist);
   if (needed && !target.exists) return wrong(spec.place, spec.at, Errno(ENOENT).message());
-  if (spec.type != "cow" || target.host.empty()) return {};
+  if (spec.type != "cow") return {};
+  if (!target.directory) return wrong(spec.place, spec.at, Errno(ENOTDIR).message());
   std::string type = kernel_type_at(target.host);
   if (type.empty()) return {};
   return wrong(spec.place, spec.at,

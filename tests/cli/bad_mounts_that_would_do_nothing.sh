@@ -8,12 +8,13 @@ cd "$W" || exit 1
 refused 125 '--cow /proc: .*proc.*own' "$VIEWSH" run --cow /proc -- true
 refused 125 '--cow /sys: .*own' "$VIEWSH" run --cow /sys -- true
 refused 125 '--cow .*none.*no such file' "$VIEWSH" run --cow "$W/none" -- true
+refused 125 '--cow .*file: not a directory$' "$VIEWSH" run --cow "$W/file" -- true
 refused 125 '--bind .*not a directory' "$VIEWSH" run --bind "$W/dir:$W/file" -- true
 refused 125 '--bind .*not a directory' "$VIEWSH" run --bind "$W/file:$W/dir" -- true
 refused 125 '--tmpfs .*not a directory' "$VIEWSH" run --tmpfs "$W/file" -- true
 refused 125 '--merge .*not a directory' "$VIEWSH" run --merge "$W/dir:/etc:$W/file" -- true
 refused 125 '--hide .*none.*no such file' "$VIEWSH" run --hide "$W/none" -- true
-refused 125 '--hide .*none.*no such file' "$VIEWSH" show --hide "$W/none"
+refused 125 "--hide .*none.*no such file" sh -c "'$VIEWSH' show --hide '$W/none' >/dev/null"
 # A profile is for many machines: what isn't there is hidden already, and can't be made.
 printf 'viewsh: 1\nmounts:\n  - {type: hide, at: none}\n' >p.yaml
 "$VIEWSH" run -p p.yaml -- sh -c 'mkdir none 2>err; test ! -e none' || die "a hide of nothing in a profile"

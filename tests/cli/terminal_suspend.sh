@@ -6,6 +6,15 @@
 for name in outer inner; do
   printf 'PS1="%s> "\nPROMPT_COMMAND=\nbind "set enable-bracketed-paste off" 2>/dev/null\n' "$name" >"$T/$name.rc"
 done
+cat >"$T/own_group.pl" <<'PERL'
+use POSIX;
+setpgrp(0, 0);
+$SIG{TTOU} = "IGNORE";
+POSIX::tcsetpgrp(0, $$);
+kill STOP => $$;
+$_ = <STDIN>;
+print "got $_";
+PERL
 inner="bash --noprofile --rcfile $T/inner.rc -i"
 term_start env -C "$W" TERM=screen bash --noprofile --rcfile "$T/outer.rc" -i
 term_wait '^outer>'
@@ -29,26 +38,28 @@ for view in "${views[@]}"; do
     term_wait '^1$'
     term_line fg
     # The shell inside reads from the terminal and has its foreground: its jobs can be interrupted.
-    term_line 'clear; sleep 300 || echo "sleep: $?"'
-    term_line ''
-    sleep 0.3
+    term_line 'clear; sh -c "echo sleeps; exec sleep 300"'
+    term_wait '^sleeps$'
     term_send C-c
     last_line inner
     term_line 'echo "sum $((50 + 3))"'
     term_wait '^sum 53$'
   done
-  # Continued in the background it stops again, since it wants the terminal; fg is enough then.
-  term_line 'clear; suspend'
-  last_line outer
-  term_line 'bg; until jobs | grep -q Stopped; do sleep 0.05; done; echo "stopped again"'
-  term_wait '^stopped again$'
-  last_line outer
-  term_line 'fg'
-  term_line 'clear; echo "back with $((60 + 4))"'
-  term_wait '^back with 64$'
-  last_line inner
   term_line 'clear; exit 7'
   last_line outer
-  term_line 'clear; echo "status $?"'
-  term_wait '^status 7$'
+  term_line 'echo "status $?"'
+  term_wait 'status 7$'
+  # Continued in the background, a COMMAND with a process group of its own stops again as soon as it
+  # reads from the terminal, and viewsh with it; fg then gives it the terminal.
+  term_line "clear; $view perl $T/own_group.pl"
+  term_wait 'Stopped'
+  last_line outer
+  term_line 'clear; bg; until jobs | grep -q Stopped; do sleep 0.05; done; echo "stopped again"'
+  term_wait '^stopped again$'
+  last_line outer
+  term_line 'clear; fg'
+  term_wait 'own_group.pl$'
+  term_line 'typed'
+  term_wait '^got typed$'
+  last_line outer
 done
