@@ -7,7 +7,7 @@
 #include <csignal>
 #include <ctime>
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 

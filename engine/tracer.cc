@@ -154,7 +154,7 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   long value = kind == Outcome::Kind::kReturn ? outcome.value : -EFAULT;
   if (begin != 0) report_->add_time(nr, monotonic_ns() - begin);
   apply(task, std::move(stopped), std::move(outcome));
-  if (task.pending && task.pending->redo) return;  // memory is mapped first; the call comes again
+  if (task.pending && task.pending->own) return;  // memory is mapped first; the call comes again
   report_->count(nr, kind);
   report_->begin(task.tid, std::move(line));
   // A call that wasn't let run has its result already.
@@ -294,7 +294,8 @@ void Tracer::on_call_exit(Task& task, Stopped stopped) {
     long shown = pending.at_exit(restart ? -EINTR : result);
     if (!restart) result = shown;
   }
-  if (!pending.redo) report_->end(task.tid, restart ? std::nullopt : std::optional(result));
+  bool ended = !restart && result != Outcome::kAgain;
+  if (!pending.own) report_->end(task.tid, ended ? std::optional(result) : std::nullopt);
   Registers back = pending.original;
   back.rax = static_cast<unsigned long long>(result);
   back.rcx = regs.rcx;

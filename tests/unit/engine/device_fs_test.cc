@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 namespace {
