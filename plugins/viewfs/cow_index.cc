@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "deep_path.h"
+
 namespace viewsh::viewfs {
 
 std::string join(std::string_view dir, std::string_view name) {
@@ -291,8 +293,7 @@ Transaction Index::snapshot() const {
 
 Result<void> Index::load(Node* dir, const std::string& path, int upper_fd) {
   if (dir->loaded) return {};
-  UniqueFd fd(openat(upper_fd, path.empty() ? "." : path.c_str(),
-                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd = open_deep(upper_fd, path);
   if (!fd) return Errno::last();
   DIR* stream = fdopendir(fd.get());
   if (stream == nullptr) return Errno::last();
@@ -326,11 +327,9 @@ bool Index::verify(int upper_fd) {
   std::vector<Node*> dangling;
   each([&](Node* node) {
     if (node->state != Node::State::kUpper || !node->meta || node->parent == nullptr) return;
-    struct stat st {};
-    const std::string path = path_of(node);
-    if (fstatat(upper_fd, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        type_of_mode(st.st_mode) == node->meta->type) {
-      node->meta->upper_ino = st.st_ino;
+    const auto attr = lstat_deep(upper_fd, path_of(node));
+    if (attr && type_of_mode(attr->stx_mode) == node->meta->type) {
+      node->meta->upper_ino = attr->stx_ino;
     } else {
       dangling.push_back(node);
     }

@@ -8,7 +8,9 @@
 #include <algorithm>
 
 #include "cow_host.h"
+#include "host_ops.h"
 #include "layer_view.h"
+#include "transfer_store.h"
 
 namespace viewsh {
 namespace {
@@ -115,6 +117,25 @@ class Store final : public LayerStore {
     return out;
   }
 
+  Answer<TransferReport> export_to(const std::string& layer, const std::string& file,
+                                   const TransferOptions& options) override {
+    Answer<TransferReport> out;
+    // Locked, so that it is one state of the layer.
+    auto view = open(layer, true, &out.error);
+    if (!view) return out;
+    out = viewfs::export_layer(view.get(), file, options);
+    if (!out.ok()) out.error = "layer " + layer + ": " + out.error;
+    return out;
+  }
+
+  Answer<TransferReport> import_from(const std::string& file, const std::string& layer,
+                                     const TransferOptions& options) override {
+    Answer<TransferReport> out;
+    out.error = viewfs::check_layer_name(layer);
+    if (out.ok()) out = viewfs::import_layer(file, layers_dir(), layer, options);
+    return out;
+  }
+
  private:
   std::string layers_dir() const { return host_.state_dir() + "/layers"; }
 
@@ -210,8 +231,7 @@ class Store final : public LayerStore {
     if (renameat(AT_FDCWD, (dir + "/" + name).c_str(), AT_FDCWD, (dir + "/" + gone).c_str()) < 0) {
       return dir + "/" + name + ": " + strerror(errno);
     }
-    viewfs::UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const bool removed = fd && viewfs::remove_tree(fd.get(), gone);
+    const bool removed = host_ops::remove_tree(dir + "/" + gone).ok();
     view.reset();
     return removed ? std::string() : dir + "/" + gone + ": can't be removed completely";
   }
