@@ -1,7 +1,6 @@
+#include <CLI/CLI.hpp>
 #include <climits>
 #include <cstdlib>
-
-#include <CLI/CLI.hpp>
 
 #include "cli/change_text.h"
 #include "cli/command.h"

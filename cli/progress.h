@@ -30,7 +30,7 @@ class Progress {
   bool wanted_;
   bool shown_ = false;
   timespec next_{};
-  struct sigaction old_[3] {};
+  struct sigaction old_[3]{};
 };
 
 /// "12%  3456 files, 1.2G": the part that can be said.

@@ -15,10 +15,10 @@ namespace viewsh::viewfs {
 
 /// A node on its way into a layer or out of one.
 struct TransferNode {
-  std::string path;  ///< from the layer's mount point, without a leading slash; "": that itself
-  Attr attr{};       ///< type, mode, owner, times, size, device number
-  std::string target;                         ///< a symbolic link's text
-  std::string link;                           ///< a further name of what came before as this path
+  std::string path;    ///< from the layer's mount point, without a leading slash; "": that itself
+  Attr attr{};         ///< type, mode, owner, times, size, device number
+  std::string target;  ///< a symbolic link's text
+  std::string link;    ///< a further name of what came before as this path
   std::map<std::string, std::string> xattrs;  ///< by name
 };
 
@@ -60,8 +60,8 @@ class FileContent final : public Content {
   std::vector<char> buffer_;
 };
 
-/// A file opened for reading. `loosen`: also where its mode keeps its owner from that, for which the
-/// mode is changed for a moment; never to be asked for the lower's.
+/// A file opened for reading. `loosen`: also where its mode keeps its owner from that, for which
+/// the mode is changed for a moment; never to be asked for the lower's.
 UniqueFd open_content(int dir_fd, const std::string& name, const Attr& attr, bool loosen);
 
 /// Counts what went through, tells of it, and knows when to stop.
@@ -103,8 +103,8 @@ class LayerSink {
   virtual std::string finish() = 0;
 };
 
-/// The part that knows archives. It is an object of its own, loaded when it is needed: its libraries
-/// would cost every start of a view.
+/// The part that knows archives. It is an object of its own, loaded when it is needed: its
+/// libraries would cost every start of a view.
 class ArchiveModule {
  public:
   virtual ~ArchiveModule() = default;

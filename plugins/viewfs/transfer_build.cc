@@ -95,9 +95,9 @@ LayerBuilder::Item* LayerBuilder::dir_for(std::string_view path, std::string* er
     item = make_child(item, next_component(&rest));
     if (item->is_dir()) continue;
     const std::string here(path.substr(0, path.size() - rest.size() - (rest.empty() ? 0 : 1)));
-    *error = item->present ? told(path) + ": goes through " + told(here) + ", which is " +
-                                 kind_of(item->type)
-                           : imply_dir(item, here);
+    *error = item->present
+                 ? told(path) + ": goes through " + told(here) + ", which is " + kind_of(item->type)
+                 : imply_dir(item, here);
     if (!error->empty()) return nullptr;
   }
   return item;
@@ -111,7 +111,8 @@ std::string LayerBuilder::add_dir(const TransferNode& node) {
     if (dir == nullptr) return error;
     item = make_child(dir, name_of(node.path));
   }
-  if (item->present && !item->is_dir()) return told(node.path) + ": comes twice, as different things";
+  if (item->present && !item->is_dir())
+    return told(node.path) + ": comes twice, as different things";
   if (!item->present) {
     if (error = tree_.make(node, nullptr, &item->kept); !error.empty()) return error;
   }

@@ -1,6 +1,6 @@
-// Hard links stay linked in a view: when a file of several names is copied, its other names show the
-// copy, too, though the layer has nothing at their paths. An archive has to name them, so they are
-// looked for, in the lower directories that the view shows.
+// Hard links stay linked in a view: when a file of several names is copied, its other names show
+// the copy, too, though the layer has nothing at their paths. An archive has to name them, so they
+// are looked for, in the lower directories that the view shows.
 #include <fcntl.h>
 #include <sys/stat.h>
 

@@ -224,7 +224,8 @@ class OverlayReader {
   std::string file(int dir_fd, const std::string& name, TransferNode* node) {
     const Attr& attr = node->attr;
     if (attr.stx_nlink > 1) {
-      const auto [known, fresh] = first_names_.try_emplace({dev_of(attr), attr.stx_ino}, node->path);
+      const auto [known, fresh] =
+          first_names_.try_emplace({dev_of(attr), attr.stx_ino}, node->path);
       if (!fresh) {
         node->link = known->second;
         return sink_.node(*node, nullptr);
@@ -250,8 +251,6 @@ class OverlayReader {
 
 }  // namespace
 
-std::string read_overlay(int root, LayerSink* sink) {
-  return OverlayReader(root, sink).run();
-}
+std::string read_overlay(int root, LayerSink* sink) { return OverlayReader(root, sink).run(); }
 
 }  // namespace viewsh::viewfs

@@ -117,8 +117,8 @@ std::string lower_of(const TransferOptions& options) {
 Answer export_layer(LayerView* view, const std::string& file, const TransferOptions& options) {
   Answer out;
   TransferMeter meter(options);
-  out.error = options.overlayfs ? export_dir(view, file, &meter)
-                                : export_file(view, file, options, &meter);
+  out.error =
+      options.overlayfs ? export_dir(view, file, &meter) : export_file(view, file, options, &meter);
   out.value = meter.take_report();
   return out;
 }

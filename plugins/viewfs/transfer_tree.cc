@@ -30,7 +30,8 @@ std::string write_piece(int fd, const Content::Piece& piece) {
 }  // namespace
 
 std::string write_content(int fd, const Attr& attr, Content* content, TransferMeter* meter) {
-  constexpr uint64_t kCopiedAtOnce = 64 << 20;  // larger ones go in steps that can be told and ended
+  constexpr uint64_t kCopiedAtOnce = 64
+                                     << 20;  // larger ones go in steps that can be told and ended
   if (content->fd() >= 0 && attr.stx_size <= kCopiedAtOnce) {
     const auto done = copy_data(content->fd(), fd, attr);
     return done ? meter->step(0, attr.stx_size) : done.error().message();
@@ -68,7 +69,8 @@ std::string TreeMaker::make(const TransferNode& node, Content* content, Kept* ke
   std::string error;
   if (!node.link.empty()) {
     const UniqueFd from = open_deep(root_, parent_of(node.link));
-    rc = from ? linkat(from.get(), std::string(name_of(node.link)).c_str(), at, name.c_str(), 0) : -1;
+    rc = from ? linkat(from.get(), std::string(name_of(node.link)).c_str(), at, name.c_str(), 0)
+              : -1;
   } else if (type == S_IFREG) {
     error = make_file(at, name, node, content);
   } else if (type == S_IFDIR) {

@@ -21,7 +21,8 @@ class TreeMaker {
   std::string remove(const std::string& path);
   /// `extra`: mode bits that it gets beside its own.
   std::string finish_dir(const TransferNode& node, mode_t extra, Kept* kept);
-  /// The open directory at `path`; it belongs to this and lasts until the next call. Below 0: errno.
+  /// The open directory at `path`; it belongs to this and lasts until the next call. Below 0:
+  /// errno.
   int dir(std::string_view path);
 
  private:

@@ -162,8 +162,8 @@ LayerWalk::Dir LayerWalk::child_dir(const Dir& dir, const std::string& name,
                                    : dir.node->child(name);
   out.path = join(dir.path, name);
   const std::string position = dir.has_lower ? join(dir.lower, name) : std::string();
-  const bool moved = child.node != nullptr && child.node->merged() &&
-                     !child.node->meta->redirect.empty();
+  const bool moved =
+      child.node != nullptr && child.node->merged() && !child.node->meta->redirect.empty();
   const bool own = child.node != nullptr && !child.node->merged();
   out.has_lower = !own && (moved || dir.has_lower);
   out.lower = moved ? child.node->meta->redirect : own ? std::string() : position;
@@ -228,8 +228,8 @@ std::string LayerWalk::emit_from(int dir_fd, const std::string& name, const Meta
     if (!target) return at(out->path, target.error().value());
     out->target = *target;
   }
-  error = S_ISREG(attr->stx_mode) ? emit_content(dir_fd, name, ours, *out)
-                                  : sink_.node(*out, nullptr);
+  error =
+      S_ISREG(attr->stx_mode) ? emit_content(dir_fd, name, ours, *out) : sink_.node(*out, nullptr);
   return error.empty() ? meter_.step(1, 0) : error;
 }
 

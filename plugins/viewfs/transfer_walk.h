@@ -37,7 +37,7 @@ class LayerWalk {
     std::string path;
     bool has_lower = false;
     std::string lower;
-    bool whole = false;  ///< all that the view has there goes, not just changes
+    bool whole = false;   ///< all that the view has there goes, not just changes
     bool covers = false;  ///< and nothing of what the lower has by that name
   };
   struct Child {
@@ -55,7 +55,8 @@ class LayerWalk {
   std::string emit_file(const Dir& dir, const std::string& name, const Child& child);
   std::string emit_from(int dir_fd, const std::string& name, const Meta* meta, bool ours,
                         TransferNode* out);
-  std::string emit_content(int dir_fd, const std::string& name, bool ours, const TransferNode& node);
+  std::string emit_content(int dir_fd, const std::string& name, bool ours,
+                           const TransferNode& node);
   bool is_layer(const Attr& attr) const;
   std::string need_lower() const;
 

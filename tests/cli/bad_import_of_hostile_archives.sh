@@ -4,7 +4,7 @@
 needs_view
 need tar
 cd "$T" || exit
-layers=$HOME/.local/state/viewsh/layers
+layers=${XDG_STATE_HOME:-$HOME/.local/state}/viewsh/layers
 mkdir in && echo x >in/f && ln -s /etc in/link
 tar -cPf abs.tar "$T/in/f" && refused 125 'absolute path' "$VIEWSH" import abs.tar x
 tar -cPf up.tar in/../in/f && refused 125 "with '\.\.'" "$VIEWSH" import up.tar x
@@ -19,4 +19,4 @@ refused 125 'No such file' "$VIEWSH" import nothing x
 refused 125 'needs FILE LAYER' "$VIEWSH" import whole.tar
 refused 125 'one file name' "$VIEWSH" import whole.tar ../x
 refused 125 'no such layer' "$VIEWSH" export x x.tar
-[ -z "$(ls -A "$layers" 2>/dev/null)" ] || die "something is left: $(ls -A "$layers")"
+[ -z "$(ls -A "$layers")" ] || die "something is left: $(ls -A "$layers")"

@@ -57,7 +57,8 @@ struct TransferProgress {
 struct TransferOptions {
   /// A directory that overlayfs takes as an upper instead of an archive.
   bool overlayfs = false;
-  Compression compression = Compression::kNone;  ///< export to an archive
+  /// Of an archive that is written.
+  Compression compression = Compression::kNone;
   std::string at = "/";    ///< import: the mount point that the layer is for
   std::string root = "/";  ///< import: host path of the root of the views that it is for
   /// Called every now and then; false: to stop, and to leave nothing behind.

@@ -1,4 +1,4 @@
-#include "archive.h"
+#include "parts.h"
 
 namespace viewsh::viewfs {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "archive.h"
+#include "parts.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -148,8 +148,8 @@ class Reader {
 
   void take_attr(archive_entry* entry, TransferNode* node) {
     Attr& attr = node->attr;
-    attr.stx_mode = static_cast<uint16_t>(archive_entry_filetype(entry) |
-                                          (archive_entry_perm(entry) & 07777));
+    attr.stx_mode =
+        static_cast<uint16_t>(archive_entry_filetype(entry) | (archive_entry_perm(entry) & 07777));
     attr.stx_uid = static_cast<uint32_t>(archive_entry_uid(entry));
     attr.stx_gid = static_cast<uint32_t>(archive_entry_gid(entry));
     attr.stx_mtime.tv_sec = archive_entry_mtime(entry);

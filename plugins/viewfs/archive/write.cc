@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "archive.h"
+#include "parts.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -34,7 +34,8 @@ class Writer final : public LayerSink {
       // The same layer gives the same bytes.
       if (rc == ARCHIVE_OK) rc = archive_write_set_filter_option(a, "gzip", "timestamp", nullptr);
     }
-    if (rc == ARCHIVE_OK && compression == Compression::kZstd) rc = archive_write_add_filter_zstd(a);
+    if (rc == ARCHIVE_OK && compression == Compression::kZstd)
+      rc = archive_write_add_filter_zstd(a);
     if (rc == ARCHIVE_OK) rc = archive_write_set_bytes_in_last_block(a, 1);
     if (rc == ARCHIVE_OK) rc = archive_write_open_fd(a, fd);
     return rc == ARCHIVE_OK ? std::string() : why(a);
@@ -42,7 +43,8 @@ class Writer final : public LayerSink {
 
   std::string node(const TransferNode& node, Content* content) override {
     if (last_name(node.path).substr(0, sizeof kMark - 1) == kMark) {
-      return told(node.path) + ": a name that begins with .wh. means a deletion in an OCI layer, "
+      return told(node.path) +
+             ": a name that begins with .wh. means a deletion in an OCI layer, "
              "which can't hold it as a file";
     }
     if (S_ISSOCK(node.attr.stx_mode)) {
@@ -76,7 +78,8 @@ class Writer final : public LayerSink {
     const std::string dir = slash == std::string::npos ? "" : path.substr(0, slash);
     const std::string name(last_name(path));
     if (name.rfind(kMark, 0) == 0) {
-      return told(path) + ": is deleted, which an OCI layer can't say of a name that begins with "
+      return told(path) +
+             ": is deleted, which an OCI layer can't say of a name that begins with "
              ".wh.";
     }
     return mark(in_dir(dir, kMark + name), path);
@@ -96,7 +99,8 @@ class Writer final : public LayerSink {
     archive_entry_set_mode(entry, attr.stx_mode);
     archive_entry_set_uid(entry, attr.stx_uid);
     archive_entry_set_gid(entry, attr.stx_gid);
-    archive_entry_set_mtime(entry, attr.stx_mtime.tv_sec, static_cast<long>(attr.stx_mtime.tv_nsec));
+    archive_entry_set_mtime(entry, attr.stx_mtime.tv_sec,
+                            static_cast<long>(attr.stx_mtime.tv_nsec));
     archive_entry_set_size(entry, S_ISREG(attr.stx_mode) ? static_cast<int64_t>(attr.stx_size) : 0);
     if (S_ISLNK(attr.stx_mode)) archive_entry_set_symlink(entry, node.target.c_str());
     if (S_ISCHR(attr.stx_mode) || S_ISBLK(attr.stx_mode)) {

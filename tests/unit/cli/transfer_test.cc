@@ -19,9 +19,9 @@ class TransferTest : public CliTest {
 
 TEST_F(TransferTest, TheNameOrTheOptionSaysTheCompression) {
   const std::vector<std::pair<const char*, Compression>> names = {
-      {"a.tar", Compression::kNone},     {"a.tar.gz", Compression::kGzip},
-      {"a.tgz", Compression::kGzip},     {"a.tar.zst", Compression::kZstd},
-      {"a.tzst", Compression::kZstd},    {".gz", Compression::kNone},
+      {"a.tar", Compression::kNone},  {"a.tar.gz", Compression::kGzip},
+      {"a.tgz", Compression::kGzip},  {"a.tar.zst", Compression::kZstd},
+      {"a.tzst", Compression::kZstd}, {".gz", Compression::kNone},
       {"zst", Compression::kNone},
   };
   for (const auto& [name, expected] : names) {

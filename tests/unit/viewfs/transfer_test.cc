@@ -265,7 +265,8 @@ TEST_F(TransferTest, WhiteoutsThatAreFilesWithAnAttribute) {
 
 TEST_F(TransferTest, PathsLongerThanACallTakes) {
   // Made in pieces, since no path of it can be said in one.
-  sh("cd " + lower_ + " && n=$(printf %0200d 0) && for i in $(seq 30); do mkdir $n && cd -P $n || "
+  sh("cd " + lower_ +
+     " && n=$(printf %0200d 0) && for i in $(seq 30); do mkdir $n && cd -P $n || "
      "exit; done; echo deep >file; ln file other; ln -s file link");
   CowCalls& cow = open();
   const std::string name(200, '0');

@@ -2,8 +2,8 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <clocale>
 
+#include <clocale>
 #include <memory>
 #include <string>
 
