@@ -15,7 +15,8 @@ _viewsh() {
     cur=${COMP_WORDS[COMP_CWORD]}
     prev=${COMP_WORDS[COMP_CWORD - 1]}
   fi
-  local commands="run try check show resolve profiles plugins doctor layers diff commit discard"
+  local commands="run try check show resolve profiles plugins doctor layers diff commit discard
+    export import"
   local view="--profile --bind --hide --tmpfs --cow --layer --merge --mount --root --disk --env
     --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
@@ -59,7 +60,11 @@ _viewsh() {
       mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names layers)" -- "$cur")
       return
       ;;
-    --root | --cwd | --cow | --tmpfs)
+    --compress)
+      mapfile -t COMPREPLY < <(compgen -W "zstd gzip none" -- "$cur")
+      return
+      ;;
+    --root | --cwd | --cow | --tmpfs | --overlayfs | --at)
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return
       ;;
@@ -81,6 +86,8 @@ _viewsh() {
     resolve) options="$view --json" ;;
     diff) options="--patch --stat --json" ;;
     commit) options="--dry-run --force --json" ;;
+    export) options="--compress --overlayfs --json" ;;
+    import) options="--at --root --overlayfs --json" ;;
     check | profiles | plugins | doctor | layers | discard) options="--json" ;;
   esac
   if [[ $cur == -* ]]; then
@@ -92,7 +99,8 @@ _viewsh() {
     check) mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names profiles)" -- "$cur"
       compgen -f -X '!*.yaml' -- "$cur") ;;
     resolve) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    diff | commit | discard)
+    import) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    diff | commit | discard | export)
       if ((cword == 2)) || [[ $prev == --* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names layers)" -- "$cur")
       else

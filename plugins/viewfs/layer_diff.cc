@@ -7,6 +7,7 @@
 
 #include "cow_host.h"
 #include "host_ops.h"
+#include "deep_path.h"
 #include "layer_view.h"
 
 namespace viewsh::viewfs {
@@ -78,7 +79,7 @@ class Differ {
       return;
     }
     const auto a = lstat_at(AT_FDCWD, old);
-    const auto b = lstat_at(view_->layer->upper_fd(), c->path);
+    const auto b = lstat_deep(view_->layer->upper_fd(), c->path);
     if (!a || !b) return;
     const Meta* meta = c->node->meta.get();
     const uint32_t mode = meta != nullptr && meta->mode ? *meta->mode : b->stx_mode & 07777u;

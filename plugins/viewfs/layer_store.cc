@@ -10,6 +10,7 @@
 #include "cow_host.h"
 #include "host_ops.h"
 #include "layer_view.h"
+#include "transfer_store.h"
 
 namespace viewsh {
 namespace {
@@ -98,6 +99,25 @@ class Store final : public LayerStore {
       if (out.ok()) out.error = drop_changes(view.get(), changes);
     }
     out.value = out.ok();
+    return out;
+  }
+
+  Answer<TransferReport> export_to(const std::string& layer, const std::string& file,
+                                   const TransferOptions& options) override {
+    Answer<TransferReport> out;
+    // Locked, so that it is one state of the layer.
+    auto view = open(layer, true, &out.error);
+    if (!view) return out;
+    out = viewfs::export_layer(view.get(), file, options);
+    if (!out.ok()) out.error = "layer " + layer + ": " + out.error;
+    return out;
+  }
+
+  Answer<TransferReport> import_from(const std::string& file, const std::string& layer,
+                                     const TransferOptions& options) override {
+    Answer<TransferReport> out;
+    out.error = viewfs::check_layer_name(layer);
+    if (out.ok()) out = viewfs::import_layer(file, layers_dir(), layer, options);
     return out;
   }
 

@@ -43,7 +43,37 @@ struct CommitReport {
   std::vector<std::string> conflicts;  ///< a line each: path and what changed underneath
 };
 
-/// Layers outside a running view: what the commands layers, diff, commit and discard do. Failures
+/// How a tar is, or is to be, compressed.
+enum class Compression : uint8_t { kNone, kGzip, kZstd };
+
+/// How far an export or import is.
+struct TransferProgress {
+  uint64_t nodes = 0;
+  uint64_t bytes = 0;  ///< content of files
+  uint64_t done = 0;   ///< bytes of the archive that were read, of `total`; 0 of 0 if not known
+  uint64_t total = 0;
+};
+
+struct TransferOptions {
+  /// A directory that overlayfs takes as an upper instead of an archive.
+  bool overlayfs = false;
+  /// Of an archive that is written.
+  Compression compression = Compression::kNone;
+  std::string at = "/";    ///< import: the mount point that the layer is for
+  std::string root = "/";  ///< import: host path of the root of the views that it is for
+  /// Called every now and then; false: to stop, and to leave nothing behind.
+  std::function<bool(const TransferProgress&)> progress;
+};
+
+struct TransferReport {
+  uint64_t nodes = 0;
+  uint64_t whiteouts = 0;
+  uint64_t bytes = 0;
+  std::vector<std::string> notes;  ///< a line each: what the other side can't hold
+};
+
+/// Layers outside a running view: what the commands layers, diff, commit, discard, export and
+/// import do. Failures
 /// come back as the text after `viewsh: `. Paths select what is at or below them; none: everything.
 class LayerStore {
  public:
@@ -61,6 +91,14 @@ class LayerStore {
                                       const std::vector<std::string>& paths,
                                       const CommitOptions& options) = 0;
   virtual Answer<bool> discard(const std::string& layer, const std::vector<std::string>& paths) = 0;
+  /// Writes a layer as an OCI layer archive ("-": to standard output) or as a directory for
+  /// overlayfs. `file` is there when all is in it, and not at all after a failure.
+  virtual Answer<TransferReport> export_to(const std::string& layer, const std::string& file,
+                                           const TransferOptions& options) = 0;
+  /// Makes a new layer of what export_to() or others wrote ("-": from standard input). There is no
+  /// layer after a failure.
+  virtual Answer<TransferReport> import_from(const std::string& file, const std::string& layer,
+                                             const TransferOptions& options) = 0;
 };
 
 }  // namespace viewsh

@@ -36,6 +36,25 @@ class FakeStore : public LayerStore {
     std::erase_if(engine.layers, [&](const LayerInfo& info) { return info.name == layer; });
     return {true, ""};
   }
+  Answer<TransferReport> export_to(const std::string&, const std::string& file,
+                                   const TransferOptions& options) override {
+    return transfer(file, options);
+  }
+  Answer<TransferReport> import_from(const std::string& file, const std::string&,
+                                     const TransferOptions& options) override {
+    return transfer(file, options);
+  }
+
+ private:
+  static Answer<TransferReport> transfer(const std::string& file, const TransferOptions& options) {
+    FakeEngine& engine = fake_engine();
+    ++engine.transfers;
+    engine.file = file;
+    engine.transfer = options;
+    engine.transfer.progress = nullptr;
+    if (!options.progress({1, 2, 3, 4})) return {{}, "interrupted"};
+    return {{.nodes = 2, .whiteouts = 1, .bytes = 2048, .notes = engine.notes}, engine.fault};
+  }
 };
 
 }  // namespace

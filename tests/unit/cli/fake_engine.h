@@ -26,6 +26,11 @@ struct FakeEngine {
   CommitOptions commit;
   int commits = 0;
   std::vector<std::string> discarded;
+  int transfers = 0;  ///< exports and imports
+  std::string file;
+  TransferOptions transfer;
+  std::vector<std::string> notes;
+  std::string fault;
   bool makes_layer = true;  ///< run_view leaves the layers of its mounts behind
   bool has_store = true;
 };
