@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
 

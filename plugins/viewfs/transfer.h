@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/layer.h"
 

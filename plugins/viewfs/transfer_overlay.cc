@@ -9,6 +9,7 @@
 #include "cow_host.h"
 #include "cow_index.h"
 #include "deep_path.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -106,7 +107,7 @@ std::string OverlayWriter::finish() {
     // Without its mark a directory would show again what was deleted in it.
     const UniqueFd fd = open_deep(root_, parent_of(it->path));
     const std::string name(it->path.empty() ? "." : name_of(it->path));
-    if (!fd || !has_xattr(at_path(fd.get(), name), kOpaque)) {
+    if (!fd || !has_xattr(LongPath(fd.get(), name).text(), kOpaque)) {
       return told(it->path) + ": can't be marked opaque: no user attributes here";
     }
   }
@@ -146,7 +147,7 @@ class OverlayReader {
     const auto attr = fd ? lstat_at(fd.get(), "") : Result<Attr>(Errno::last());
     const auto names = attr ? list_sorted(fd.get()) : Result<std::vector<DeepEntry>>(attr.error());
     if (!names) return told(path) + ": " + names.error().message();
-    const std::string self = at_path(fd.get(), ".");
+    const std::string self = LongPath(fd.get(), ".").text();
     TransferNode node;
     node.path = path;
     node.attr = *attr;
@@ -184,7 +185,7 @@ class OverlayReader {
                "); mount without redirect_dir and metacopy";
       }
     }
-    for (auto& [key, value] : read_xattrs(at)) {
+    for (auto& [key, value] : read_xattrs(LongPath(at))) {
       const std::string escaped = std::string(kOwn) + "overlay.";
       if (key.rfind(escaped, 0) == 0) {
         node->xattrs[std::string(kOwn) + key.substr(escaped.size())] = value;
@@ -200,7 +201,7 @@ class OverlayReader {
                    std::vector<std::string>* below) {
     const auto attr = lstat_at(dir_fd, name);
     if (!attr) return told(path) + ": " + attr.error().message();
-    const std::string at = at_path(dir_fd, name);
+    const std::string at = LongPath(dir_fd, name).text();
     const bool whiteout = is_whiteout(*attr, at);
     if (marks != whiteout) return {};
     if (whiteout) return sink_.whiteout(path);
