@@ -63,10 +63,10 @@ const std::vector<Config>& configs() {
       {"root", "a copy-on-write root", false, true, true, false},
       {"scratch", "a copy-on-write root that ends with the view", false, false, false, false},
       {"memory", "copy-on-write over a directory of the host's tmpfs", false, true, true, true},
-      {"over-merge", "copy-on-write over a merge", false, true, false, false},
+      {"over-merge", "copy-on-write over a merge", false, true, false, false, true},
       {"over-tmpfs", "copy-on-write over a tmpfs mount", true, false, false, true},
       {"over-cow", "copy-on-write over copy-on-write", false, true, false, false},
-      {"merge", "a merge that may be written to", false, false, false, false},
+      {"merge", "a merge that may be written to", false, false, false, false, true},
       {"tmpfs", "a tmpfs mount", true, false, false, true},
       {"bind", "a bind mount", false, false, false, false},
   };
@@ -80,12 +80,19 @@ const Config& config_named(const std::string& name) {
   die("there is no configuration " + name);
 }
 
-Layout::Layout(bool memory) {
+Layout::Layout(const Config& config) {
   const char* parent = getenv("TMPDIR");
   base_ = make_temp(parent != nullptr ? parent : "/tmp");
-  if (memory) memory_ = make_temp("/dev/shm");
-  work_ = (memory ? memory_ : base_) + "/w";
+  if (config.memory) memory_ = make_temp("/dev/shm");
+  work_ = (config.memory ? memory_ : base_) + "/w";
   setenv("XDG_STATE_HOME", at("state").c_str(), 1);
+  // Read by describe() here, in the native worker and in that of the view. The kind of file system
+  // under a tree decides what takes blocks; in memory it may be another than the view's.
+  const auto set = [](const char* name, bool value) {
+    if (value ? setenv(name, "1", 1) != 0 : unsetenv(name) != 0) die(std::string("setenv ") + name);
+  };
+  set("MODEL_NO_DIR_LINKS", config.merged);
+  set("MODEL_NO_BLOCKS", config.memory);
 }
 
 Layout::~Layout() {
@@ -107,36 +114,35 @@ std::vector<std::string> view_command(const Config& config, const Layout& layout
     add({"--merge", layout.at("a") + ":" + layout.at("b") + ":" + w, "--cow", w, "--layer",
          "work"});
   }
-  if (name == "over-tmpfs") add({"--tmpfs", w, "--cow", w});
+  if (name == "over-tmpfs") add({"--tmpfs", w + ":mode=755", "--cow", w});
   if (name == "over-cow") {
     add({"--cow", w, "--layer", "below"});
     if (phase > 0) add({"--cow", w, "--layer", "work"});
   }
   if (name == "merge") add({"--merge", layout.at("a") + ":" + layout.at("b") + ":" + w + ":rw"});
-  if (name == "tmpfs") add({"--tmpfs", w});
+  if (name == "tmpfs") add({"--tmpfs", w + ":mode=755"});
   if (name == "bind") add({"--bind", layout.at("a") + ":" + w});
   add({"--"});
   return out;
 }
 
 void prepare(const Config& config, Layout& layout, uint32_t seed) {
-  const std::string a = layout.at("a");
-  const std::string b = layout.at("b");
-  make_dir(layout.work());
-  if (config.name == "merge" || config.name == "bind") {
-    make_dir(a);
-    make_tree(layout, a, seed);
-    if (config.name == "merge") make_dir(b);
-  } else if (config.name == "over-merge") {
-    for (const std::string& source : {a, b}) {
-      make_dir(source);
-      make_tree(layout, source, seed);
-      thin_out(source, source == a ? 0 : 1, 0);
-      set_times_again(layout, source, seed);
-    }
-  } else if (!config.empty) {
+  std::vector<std::string> sources;
+  if (config.name == "over-merge") sources = {layout.at("a"), layout.at("b")};
+  if (config.name == "merge" || config.name == "bind") sources = {layout.at("a")};
+  for (const std::string& source : sources) {
+    // Made where the view shows it: absolute links in it have to lead there.
+    make_dir(layout.work());
     make_tree(layout, layout.work(), seed);
+    if (config.name == "over-merge") {
+      thin_out(layout.work(), source == sources[0] ? 0 : 1, 0);
+      set_times_again(layout, layout.work(), seed);
+    }
+    if (rename(layout.work().c_str(), source.c_str()) != 0) die("rename to " + source);
   }
+  make_dir(layout.work());
+  if (config.name == "merge") make_dir(layout.at("b"));
+  if (sources.empty() && !config.empty) make_tree(layout, layout.work(), seed);
 }
 
 void clear(const Config&, const Layout& layout) {

@@ -17,6 +17,7 @@ struct Config {
   bool commit =
       false;  ///< that layer can be committed, and the working tree then is the native one
   bool memory = false;  ///< the working tree is on the host's tmpfs
+  bool merged = false;  ///< link counts of directories say nothing, as in other unions
 };
 
 const std::vector<Config>& configs();
@@ -25,7 +26,7 @@ const Config& config_named(const std::string& name);
 /// The directories of a run, all below one that is removed at the end.
 class Layout {
  public:
-  explicit Layout(bool memory);
+  explicit Layout(const Config& config);
   ~Layout();
   Layout(const Layout&) = delete;
   Layout& operator=(const Layout&) = delete;

@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -102,6 +104,10 @@ std::string exact_part(const struct stat& st) {
          " ctime=" + std::to_string(st.st_ctim.tv_sec) + "." + std::to_string(st.st_ctim.tv_nsec);
 }
 
+bool is_result(const std::string& line) {
+  return line.find(" = ") != std::string::npos && !line.starts_with("/") && !line.starts_with("%");
+}
+
 void open_up(const std::string& root) {
   visit(AT_FDCWD, root, "",
         [](int dir, const std::string& name, const std::string&, const struct stat& st) {
@@ -172,15 +178,30 @@ std::string difference(const std::string& native, const std::string& view) {
   if (native == view) return "";
   const auto a = lines_of(native);
   const auto b = lines_of(view);
+  // What operations printed is in order; of trees, which come last, lines may be missing.
   std::string out;
-  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    const std::string left = i < a.size() ? a[i] : "(nothing)";
-    const std::string right = i < b.size() ? b[i] : "(nothing)";
-    if (left == right) continue;
-    out += "  native: " + left + "\n  view:   " + right + "\n";
-    if (out.size() > 1500) return out + "  ...\n";
+  size_t shown = 0;
+  const auto add = [&](const std::string& left, const std::string& right) {
+    if (++shown <= 4) out += "  native: " + left + "\n  view:   " + right + "\n";
+  };
+  size_t same = 0;
+  while (same < a.size() && same < b.size() && is_result(a[same]) && is_result(b[same])) {
+    if (a[same] != b[same]) add(a[same], b[same]);
+    ++same;
   }
-  return out;
+  const auto tail = [&](const std::vector<std::string>& lines) {
+    return std::multiset<std::string>(lines.begin() + static_cast<std::ptrdiff_t>(same),
+                                      lines.end());
+  };
+  const std::multiset<std::string> only_a = tail(a);
+  const std::multiset<std::string> only_b = tail(b);
+  for (const std::string& line : only_a) {
+    if (only_a.count(line) != only_b.count(line)) add(line, "(not so)");
+  }
+  for (const std::string& line : only_b) {
+    if (only_a.count(line) != only_b.count(line)) add("(not so)", line);
+  }
+  return shown > 4 ? out + "  and " + std::to_string(shown - 4) + " more\n" : out;
 }
 
 }  // namespace viewsh_model

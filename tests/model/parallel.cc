@@ -139,7 +139,7 @@ int run_workers(const std::vector<std::string>& args) {
 }
 
 std::string compare_many(const Round& round, size_t workers, bool shared) {
-  Layout layout(round.config->memory);
+  Layout layout(*round.config);
   if (round.config->empty || round.config->name == "merge" || round.config->name == "bind" ||
       round.config->name == "over-merge") {
     return "several workers: not for this configuration\n";

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "dump.h"
@@ -124,7 +125,7 @@ void make_work(const Round& round, Layout& layout) {
 }  // namespace
 
 Script draw_script(const Round& round) {
-  Layout layout(round.config->memory);
+  Layout layout(*round.config);
   if (mkdir(layout.work().c_str(), 0755) != 0) die("mkdir " + layout.work());
   make_tree(layout, layout.work(), round.seed);
   const std::string out = layout.at("drawn");
@@ -138,11 +139,16 @@ Script draw_script(const Round& round) {
   argv.insert(argv.end(), round.without.begin(), round.without.end());
   const Finished done = run_program(argv, out, err, 600);
   if (!done.ok()) die("drawing: " + done.text() + ": " + read_text(err));
-  return parse_script(read_text(out));
+  Script script = parse_script(read_text(out));
+  // The layer on top is a later view's.
+  if (round.config->name == "over-cow") {
+    script.insert(script.begin() + static_cast<std::ptrdiff_t>(script.size() / 2), {"restart", {}});
+  }
+  return script;
 }
 
 std::string compare(const Round& round, const Script& drawn) {
-  Layout layout(round.config->memory);
+  Layout layout(*round.config);
   const Script script = whole_script(round, drawn);
   make_work(round, layout);
   const std::string log = run_natively(layout, layout.work(), script);

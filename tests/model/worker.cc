@@ -75,13 +75,16 @@ std::string describe(const struct stat& st, bool content) {
                                        "reg", "9",    "link", "11", "sock", "13", "14",  "15"};
   char mode[8];
   std::snprintf(mode, sizeof(mode), "%04o", st.st_mode & 07777);
-  std::string out = std::string(kTypes[(st.st_mode & S_IFMT) >> 12]) + " " + mode +
-                    " nlink=" + std::to_string(st.st_nlink);
+  std::string out = std::string(kTypes[(st.st_mode & S_IFMT) >> 12]) + " " + mode;
+  const bool dir_links = getenv("MODEL_NO_DIR_LINKS") == nullptr;
+  if (dir_links || !S_ISDIR(st.st_mode)) out += " nlink=" + std::to_string(st.st_nlink);
   out += st.st_uid == getuid() ? "" : " uid=" + std::to_string(st.st_uid);
   out += st.st_gid == getgid() ? "" : " gid=" + std::to_string(st.st_gid);
   if (content) {
     if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)) out += " size=" + std::to_string(st.st_size);
-    if (S_ISREG(st.st_mode)) out += st.st_blocks > 0 ? " blocks" : " no-blocks";
+    const bool blocks = getenv("MODEL_NO_BLOCKS") == nullptr;
+    if (blocks && S_ISREG(st.st_mode) && st.st_size > 0)
+      out += st.st_blocks > 0 ? " blocks" : " no-blocks";
     out += " mtime=" + time_text(st);
   }
   return out;
