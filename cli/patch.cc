@@ -15,9 +15,10 @@
 #include <set>
 
 #include "base/path.h"
-#include "base/unique_fd.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
+#include "viewsh/long_path.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 namespace {
@@ -36,7 +37,7 @@ struct Side {
 Side side_of(const std::string& host) {
   Side side;
   side.host = host;
-  side.exists = !host.empty() && lstat(host.c_str(), &side.attr) == 0;
+  side.exists = !host.empty() && lstat(LongPath(host).c_str(), &side.attr) == 0;
   return side;
 }
 
@@ -50,14 +51,14 @@ std::string mode_text(const Side& side) {
 
 std::string link_target(const Side& side) {
   std::array<char, PATH_MAX> buffer{};
-  ssize_t length = readlink(side.host.c_str(), buffer.data(), buffer.size());
+  ssize_t length = readlink(LongPath(side.host).c_str(), buffer.data(), buffer.size());
   return length < 0 ? "" : std::string(buffer.data(), static_cast<size_t>(length));
 }
 
 /// A file with a NUL byte at its start, as diff(1) and git(1) see it.
 bool is_binary(const Side& side) {
   if (!side.is(S_IFREG)) return false;
-  UniqueFd fd(open(side.host.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd fd(open(LongPath(side.host).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   std::array<char, 65536> head{};
   ssize_t length = read(fd.get(), head.data(), head.size());
   return length > 0 && std::string_view(head.data(), static_cast<size_t>(length)).find('\0') !=
@@ -77,6 +78,8 @@ bool write_text(int fd, std::string_view text) {
 /// Runs diff(1) with its standard output on `out`. Trouble it reports itself on standard error.
 UserError run_diff(const Side& from, const Side& to, const std::string& from_name,
                    const std::string& to_name, bool colour, int out) {
+  const LongPath old_file(from.is(S_IFREG) ? from.host : kNothing);
+  const LongPath new_file(to.is(S_IFREG) ? to.host : kNothing);
   std::vector<std::string> words = {kDiff,
                                     "-u",
                                     colour ? "--color=always" : "--color=never",
@@ -85,8 +88,8 @@ UserError run_diff(const Side& from, const Side& to, const std::string& from_nam
                                     "--label",
                                     to_name,
                                     "--",
-                                    from.is(S_IFREG) ? from.host : kNothing,
-                                    to.is(S_IFREG) ? to.host : kNothing};
+                                    old_file.text(),
+                                    new_file.text()};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -135,7 +138,7 @@ class PatchWriter {
       case Change::Kind::kAdded:
         return write_file(change.path, change.path, {}, to);
       case Change::Kind::kDeleted:
-        return write_tree(old_path, "", change.lower);
+        return write_tree(change.old_path.empty() ? old_path : change.old_path, "", change.lower);
       case Change::Kind::kTypeChanged: {
         UserError error = write_tree(old_path, "", change.lower);
         return error ? error : write_file(change.path, change.path, {}, to);
@@ -167,7 +170,7 @@ class PatchWriter {
     bool moved = !path.empty();
     if (!side.is(S_IFDIR))
       return write_file(old_path, moved ? path : old_path, side, moved ? side : Side{});
-    std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(host.c_str()), closedir);
+    std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(LongPath(host).c_str()), closedir);
     if (!dir) return {};
     std::set<std::string> names;
     while (const dirent* entry = readdir(dir.get())) names.insert(entry->d_name);

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "tracee/event.h"
 
 extern char** environ;

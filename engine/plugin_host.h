@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "engine.h"
 #include "viewsh/plugin.h"
 

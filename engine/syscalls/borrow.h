@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "syscalls/task.h"
 #include "viewsh/result.h"
 

@@ -7,9 +7,10 @@
 #include <climits>
 #include <memory>
 
-#include "base/long_path.h"
+#include "base/deep_path.h"
 #include "base/path.h"
 #include "syscalls/proc_view.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh {
 
@@ -59,11 +60,10 @@ std::string Call::fd_path(int fd) const {
 }
 
 Result<OpenObject> Call::object(int fd) const {
-  char text[PATH_MAX + 32];
-  ssize_t n = readlink(fd_path(fd).c_str(), text, sizeof text);
-  if (n < 0) return Errno(errno == ENOENT ? EBADF : errno);
+  Result<std::string> host = path_of_directory(fd_path(fd));
+  if (!host.ok()) return Errno(host.error() == ENOENT ? EBADF : host.error().value());
   OpenObject out;
-  out.host.assign(text, static_cast<size_t>(n));
+  out.host = std::move(*host);
   if (out.host[0] == '/') out.view_path = session_.view_path_of(out.host);
   return out;
 }
@@ -138,15 +138,38 @@ bool Call::is_path_only(int fd) const {
 Result<Walked> Call::walk_fd(int fd) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
-  WalkFlags flags;
-  flags.follow = false;
-  return viewsh::walk(*session_.view, {}, *object.view_path, flags, caller_, nullptr);
+  // The path is the view's own, without links and of any length, and what is open needs no right to
+  // search the way to it.
+  Caller self = caller_;
+  self.uid = 0;
+  Location here = session_.view->locate(*object.view_path);
+  ResolveFlags flags;
+  flags.follow_last = false;
+  Walked walked;
+  TRY_ASSIGN(walked.found, here.mount->fs->resolve("", here.path, flags, self));
+  if (walked.found.kind == Found::Kind::kLink) return Errno(ENOENT);  // a link took a place on the way
+  walked.mount = std::move(here.mount);
+  walked.path = std::move(here.path);
+  walked.view_path = std::move(*object.view_path);
+  return walked;
 }
 
 std::string host_text(const Walked& walked) {
   std::string text = walked.found.host;
   if (walked.must_be_dir && text != "/") text.push_back('/');
   return text;
+}
+
+Result<void> Call::may_search(const Walked& walked) {
+  if (!walked.found.attr_virtual) return {};
+  TRY_ASSIGN(Attr attr, walked.fs_mutable().getattr(walked.path));
+  if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
+  // The search for a name asks for the right to search: what name it is doesn't matter.
+  ResolveFlags flags;
+  flags.follow_last = false;
+  Result<Found> found = walked.fs_mutable().resolve(walked.path, "x", flags, caller_);
+  if (!found.ok() && found.error() == EACCES) return Errno(EACCES);
+  return {};
 }
 
 Outcome Call::run_on(const Walked& walked, const UserPath& path) {

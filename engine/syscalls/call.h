@@ -128,6 +128,10 @@ class Call {
   }
   void keep_paths() { keep_paths_ = true; }
 
+  /// The caller may search a directory whose attributes are the view's; of others the kernel decides.
+  /// EACCES, ENOTDIR.
+  Result<void> may_search(const Walked& walked);
+
   /// The call as it is where the kernel arrives at the same place, with the host path else.
   Outcome run_on(const Walked& walked, const UserPath& path);
   /// The same, for a call that makes, removes or changes names of the host.

@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "base/path.h"
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
 #include "vfs/listing.h"
@@ -114,7 +114,14 @@ Outcome list_proc(Call& call, int fd, uint64_t buffer, unsigned size, bool old_f
 
 Outcome getdents_common(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {
   Result<OpenObject> object = call.object(fd);
-  if (!object.ok() || !object->view_path) return Outcome::as_is();
+  if (!object.ok()) return Outcome::as_is();
+  if (!object->view_path) {
+    // Removed in the view. fs/readdir.c, iterate_dir(): such a directory has no names.
+    struct stat st {};
+    bool removed = object->host[0] == '/' && stat(call.fd_path(fd).c_str(), &st) == 0 &&
+                   S_ISDIR(st.st_mode);
+    return removed ? Outcome::error(ENOENT) : Outcome::as_is();
+  }
   Result<Walked> walked = call.walk_fd(fd);
   if (!walked.ok()) return Outcome::as_is();
   const View::Node* node = call.view().node_at(walked->view_path);
@@ -138,6 +145,7 @@ Outcome sys_chdir(Call& call, UserPath path) {
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   // A directory behind a magic link that the view doesn't show.
   if (walked->proc_magic) return Outcome::error(ENOENT);
+  if (Result<void> may = call.may_search(*walked); !may.ok()) return Outcome::error(may.error());
   return change_directory(call, call.run_on(*walked, path), walked->view_path, walked->found.host);
 }
 
@@ -162,6 +170,10 @@ Outcome sys_fchdir(Call& call, Fd fd) {
   Result<OpenObject> object = call.object(fd.value);
   if (!object.ok()) return Outcome::as_is();
   if (!object->view_path) return Outcome::error(object->host[0] == '/' ? ENOENT : ENOTDIR);
+  Result<Walked> walked = call.walk_fd(fd.value);
+  if (walked.ok()) {
+    if (Result<void> may = call.may_search(*walked); !may.ok()) return Outcome::error(may.error());
+  }
   return change_directory(call, Outcome::as_is(), *object->view_path, object->host);
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/path.h"
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "base/loader_config.h"
 #include "syscalls/handlers.h"
 

@@ -69,8 +69,10 @@ Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size
 Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name);
-Outcome sys_getxattr(Call& call, UserPath path);
-Outcome sys_lgetxattr(Call& call, UserPath path);
+Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name);
+Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name);
+Outcome sys_listxattr(Call& call, UserPath path);
+Outcome sys_llistxattr(Call& call, UserPath path);
 Outcome sys_fgetxattr(Call& call, Fd fd);
 Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument);
 

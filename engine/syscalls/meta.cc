@@ -9,7 +9,13 @@ namespace viewsh {
 namespace {
 
 Outcome set_on(Call& call, const Walked& walked, const SetAttr& set) {
-  if (walked.fs().read_only()) return Outcome::error(EROFS);
+  if (walked.fs().read_only()) {
+    // vfs_truncate() of fs/open.c: the type first.
+    Result<Attr> attr = set.size ? walked.fs_mutable().getattr(walked.path) : Errno(EROFS);
+    if (attr.ok() && S_ISDIR(attr->stx_mode)) return Outcome::error(EISDIR);
+    if (attr.ok() && !S_ISREG(attr->stx_mode)) return Outcome::error(EINVAL);
+    return Outcome::error(EROFS);
+  }
   return Outcome::of(walked.fs_mutable().setattr(walked.path, set, call.caller()));
 }
 
@@ -106,17 +112,50 @@ Result<std::string> read_name(Call& call, uint64_t address) {
   return name;
 }
 
+struct NewXattr {
+  std::string name;
+  std::string value;
+};
+
+/// setxattr_copy() of fs/xattr.c.
+Result<NewXattr> read_xattr(Call& call, Addr<char> name, Addr<char> value, size_t size, int flags) {
+  if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) return Errno(EINVAL);
+  NewXattr out;
+  TRY_ASSIGN(out.name, read_name(call, name.value));
+  if (size > XATTR_SIZE_MAX) return Errno(E2BIG);
+  out.value.resize(size);
+  TRY(call.memory().read(value.value, out.value.data(), size));
+  return out;
+}
+
+/// Since Linux 6.13 an xattr call looks at its other arguments before its path. fs/xattr.c
+bool path_comes_last() {
+  static const bool kLast = ::setxattr("", "", "", 0, 0) < 0 && errno == ERANGE;
+  return kLast;
+}
+
+/// What is wrong with the name, where the kernel sees that before it looks for the file.
+Result<void> early_name(Call& call, Addr<char> name) {
+  if (!path_comes_last()) return {};
+  TRY_ASSIGN(const std::string text, read_name(call, name.value));
+  (void)text;
+  return {};
+}
+
+Result<void> early_xattr(Call& call, Addr<char> name, Addr<char> value, size_t size, int flags) {
+  if (!path_comes_last()) return {};
+  TRY_ASSIGN(const NewXattr read, read_xattr(call, name, value, size, flags));
+  (void)read;
+  return {};
+}
+
 Outcome set_xattr_on(Call& call, const Walked& walked, Addr<char> name, Addr<char> value, size_t size,
                      int flags) {
   if (walked.fs().read_only()) return Outcome::error(EROFS);
-  Result<std::string> text = read_name(call, name.value);
-  if (!text.ok()) return Outcome::error(text.error());
-  if (size > XATTR_SIZE_MAX) return Outcome::error(E2BIG);
-  std::string bytes(size, '\0');
-  Result<void> read = call.memory().read(value.value, bytes.data(), size);
-  if (!read.ok()) return Outcome::error(read.error());
+  Result<NewXattr> set = read_xattr(call, name, value, size, flags);
+  if (!set.ok()) return Outcome::error(set.error());
   return Outcome::of(
-      walked.fs_mutable().setxattr(walked.path, *text, bytes, flags, call.caller()));
+      walked.fs_mutable().setxattr(walked.path, set->name, set->value, flags, call.caller()));
 }
 
 Outcome remove_xattr_on(Call& call, const Walked& walked, Addr<char> name) {
@@ -257,6 +296,7 @@ Outcome sys_truncate(Call& call, UserPath path, int64_t size) {
 
 Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
                      int flags) {
+  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_path(call, path, true, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
   });
@@ -264,34 +304,49 @@ Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> valu
 
 Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
                       int flags) {
+  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_path(call, path, false, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
   });
 }
 
 Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, int flags) {
+  if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_fd(call, fd.value, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
   });
 }
 
 Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
   return xattr_path(call, path, true,
                     [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
 }
 
 Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
   return xattr_path(call, path, false,
                     [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
 }
 
 Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
   return xattr_fd(call, fd.value,
                   [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
 }
 
-Outcome sys_getxattr(Call& call, UserPath path) { return get_xattr_path(call, path, true); }
-Outcome sys_lgetxattr(Call& call, UserPath path) { return get_xattr_path(call, path, false); }
+Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return get_xattr_path(call, path, true);
+}
+
+Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return get_xattr_path(call, path, false);
+}
+
+Outcome sys_listxattr(Call& call, UserPath path) { return get_xattr_path(call, path, true); }
+Outcome sys_llistxattr(Call& call, UserPath path) { return get_xattr_path(call, path, false); }
 
 Outcome sys_fgetxattr(Call& call, Fd fd) {
   (void)call;

@@ -18,6 +18,10 @@ Result<Walked> walk_name(Call& call, DirFd dir, const UserPath& path) {
   return call.walk(dir, path, flags);
 }
 
+bool is_there(const Walked& walked) {
+  return walked.found.exists || walked.ends_in_dot || walked.fs_mutable().getattr(walked.path).ok();
+}
+
 bool is_directory(const Walked& walked) {
   Result<Attr> attr = walked.fs_mutable().getattr(walked.path);
   return attr.ok() && S_ISDIR(attr->stx_mode);
@@ -141,9 +145,13 @@ UserPath without_slashes(const UserPath& path, bool* had) {
 Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const UserPath& from_path,
                        const UserPath& to_path, unsigned flags) {
   bool from_dir = is_directory(from);
-  bool to_dir = (flags & 2U) != 0 && is_directory(to);
+  bool exchange = (flags & 2U) != 0;
+  bool to_dir = (exchange || from_dir) && is_directory(to);
+  bool replaces = to_dir && !exchange && from.view_path != to.view_path;
+  if (!exchange) to_dir = false;
   Session& session = call.session();
-  auto moved = [&session, from_dir, to_dir, a = from.view_path, b = to.view_path] {
+  auto moved = [&session, from_dir, to_dir, replaces, a = from.view_path, b = to.view_path] {
+    if (replaces) session.directory_removed(b);
     if (to_dir) session.directory_moved(b, "/\x01");
     if (from_dir) session.directory_moved(a, b);
     if (to_dir) session.directory_moved("/\x01", a);
@@ -226,7 +234,13 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
   if (!from.ok()) return Outcome::error(from.error());
   if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
-  if (from->mount != to->mount) return Outcome::error(EXDEV);
+  if (!to->native() || from->mount != to->mount) {
+    // do_linkat() of fs/namei.c: the old name, the new one, whether it may be made, and where.
+    int refused = from->mount != to->mount ? EXDEV : 0;
+    if (to->fs().read_only()) refused = EROFS;
+    if (to->found.kind != Found::Kind::kMissing && is_there(*to)) refused = EEXIST;
+    if (refused != 0) return Outcome::error(is_there(*from) ? refused : ENOENT);
+  }
   if (from->path.empty()) return Outcome::error(EPERM);
   if (from->native()) {
     Outcome out;
@@ -236,8 +250,6 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
     out.changes_host = true;
     return out;
   }
-  if (from->fs().read_only()) return Outcome::error(EROFS);
-  if (to->found.kind != Found::Kind::kMissing && to->ends_in_dot) return Outcome::error(EEXIST);
   return Outcome::of(from->fs_mutable().link(from->path, to->path, call.caller()));
 }
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
 
@@ -114,8 +114,21 @@ bool crossed_host_mount(Call& call, const OpenCall& open, const Walked& walked) 
   return begin != 0 && end != 0 && begin != end;
 }
 
+/// build_open_flags() of fs/open.c refuses O_CREAT with O_DIRECTORY since Linux 6.4; before that a
+/// directory that is there was EISDIR.
+bool refuses_to_create_directories() {
+  static const bool kRefuses = [] {
+    UniqueFd none(open("/", O_RDONLY | O_CREAT | O_DIRECTORY | O_CLOEXEC, 0));
+    return !none && errno == EINVAL;
+  }();
+  return kRefuses;
+}
+
 Outcome open_in_view(Call& call, const OpenCall& open) {
   bool creates = (open.flags & O_CREAT) != 0 && (open.flags & O_PATH) == 0;
+  if (creates && (open.flags & O_DIRECTORY) != 0 && refuses_to_create_directories()) {
+    return Outcome::error(EINVAL);
+  }
   WalkFlags flags;
   flags.resolve = open.resolve;
   flags.follow = (open.flags & O_NOFOLLOW) == 0 && !(creates && (open.flags & O_EXCL) != 0);
@@ -130,7 +143,8 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
     return Outcome::error(EROFS);
   }
   bool native = walked->native();
-  bool as_host = only_reads(open.flags) && !missing && !walked->found.host.empty();
+  bool as_host = only_reads(open.flags) && !missing && !walked->found.host.empty() &&
+                 (!walked->found.attr_virtual || (open.flags & O_PATH) != 0);
   if (native || as_host || walked->proc_magic) {
     if (!missing) {
       if (std::optional<Outcome> text = open_proc_text(call, open, *walked)) return std::move(*text);

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "tracee/stopped.h"
 #include "tracee/stub.h"
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "tracee/stopped.h"
 
 namespace viewsh {

@@ -9,9 +9,9 @@
 #include <climits>
 #include <ctime>
 
-#include "base/long_path.h"
+#include "viewsh/long_path.h"
 #include "base/path.h"
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 
@@ -238,7 +238,7 @@ std::optional<std::string> HostFs::reverse(const std::string& host) {
 
 Result<std::shared_ptr<FileSystem>> HostFs::subtree(const std::string& path) {
   std::string host = host_path(path);
-  if (access(host.c_str(), F_OK) < 0) return Errno::last();
+  if (access(LongPath(host).c_str(), F_OK) < 0) return Errno::last();
   return std::shared_ptr<FileSystem>(std::make_shared<HostFs>(std::move(host), cache_));
 }
 

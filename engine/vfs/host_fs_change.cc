@@ -3,7 +3,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "base/long_path.h"
+#include "viewsh/long_path.h"
 #include "vfs/host_fs.h"
 
 namespace viewsh {

@@ -152,7 +152,7 @@ Result<struct statfs> BindFs::statfs(const std::string& path) {
     TRY_ASSIGN(Found found, inner_->resolve("", path, flags, host_ops::own_caller()));
     if (found.kind != Found::Kind::kNode) return Errno(ENOENT);
     struct statfs buffer;
-    TRY(from_libc(::statfs(found.host.c_str(), &buffer)));
+    TRY(from_libc(::statfs(LongPath(found.host).c_str(), &buffer)));
     answer = buffer;
   }
   if (answer) answer->f_flags |= ST_RDONLY;

@@ -36,7 +36,7 @@ std::string CowFs::start() {
     const auto attr = lower_->getattr("");
     if (!attr) return attr.error().message();
     const CopiedAttr copied = copy_attr(layer_->upper_fd(), ".", *attr, S_IRWXU);
-    if (const auto host = host_of_lower("")) copy_xattrs(*host, layer_->upper_path());
+    if (const auto host = host_of_lower("")) copy_xattrs(LongPath(*host), LongPath(layer_->upper_path()));
     root->meta->origin = lower_state(*attr);
     if (!copied.owner || !copied.mode) {
       root->meta->mode = attr->stx_mode & 07777;

@@ -34,6 +34,23 @@ bool covers_lower_dir(const Node& node) {
   return node.merged() && node.meta->redirect.empty();
 }
 
+/// Nodes by a number that several of them may have.
+template <typename Map, typename Key>
+bool remove_one(Map* map, const Key& key, const Node* node) {
+  const auto [begin, end] = map->equal_range(key);
+  for (auto it = begin; it != end; ++it) {
+    if (it->second != node) continue;
+    map->erase(it);
+    return true;
+  }
+  return false;
+}
+template <typename Map, typename Key>
+void add_once(Map* map, const Key& key, Node* node) {
+  remove_one(map, key, node);
+  map->emplace(key, node);
+}
+
 }  // namespace
 
 const Attr* CowFs::lower_attr(Node* node) {
@@ -133,17 +150,31 @@ bool CowFs::fix_attr(Attr* attr) {
     const auto it = dead_.find(attr->stx_ino);
     if (it != dead_.end()) {
       set_identity(attr, it->second.dev, it->second.ino);
+      (void)show_gone(it->second, attr);
       return true;
     }
   }
   // What the lower shows of its own object is what is known here.
   const bool changed = lower_->fix_attr(attr);
+  const InodeKey key{dev_of(*attr), attr->stx_ino};
+  if (show_gone(key, attr)) return true;
   if (S_ISDIR(attr->stx_mode)) {
-    const auto it = by_lower_dir_.find({dev_of(*attr), attr->stx_ino});
+    const auto it = by_lower_dir_.find(key);
     if (it == by_lower_dir_.end()) return changed;
     auto shown = getattr(Index::path_of(it->second));
     if (!shown) return changed;
     *attr = *shown;
+    return true;
+  }
+  if (const auto it = by_lower_file_.find(key); it != by_lower_file_.end()) {
+    // Opened before it was copied: the content stays what it was, the inode is the view's.
+    const auto shown = getattr(Index::path_of(it->second));
+    if (!shown) return changed;
+    attr->stx_mode = shown->stx_mode;
+    attr->stx_uid = shown->stx_uid;
+    attr->stx_gid = shown->stx_gid;
+    attr->stx_nlink = shown->stx_nlink;
+    attr->stx_ctime = shown->stx_ctime;
     return true;
   }
   const uint32_t before = attr->stx_nlink;
@@ -153,6 +184,7 @@ bool CowFs::fix_attr(Attr* attr) {
 
 void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
   if (node == nullptr || !node->meta) return;
+  if (node->meta->upper_ino != upper_ino) remove_one(&by_upper_ino_, node->meta->upper_ino, node);
   node->meta->upper_ino = upper_ino;
   node->meta->copied_ctime = ctime;
   dead_.erase(upper_ino);
@@ -162,8 +194,16 @@ void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
 void CowFs::register_node(Node* node) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
-  if (meta->upper_ino != 0) by_upper_ino_[meta->upper_ino] = node;
-  if (node->merged() && meta->origin) by_lower_dir_[{meta->origin->dev, meta->origin->ino}] = node;
+  if (meta->upper_ino != 0) add_once(&by_upper_ino_, meta->upper_ino, node);
+  if (meta->origin) {
+    const InodeKey key{meta->origin->dev, meta->origin->ino};
+    if (node->merged()) {
+      by_lower_dir_[key] = node;
+    } else {
+      add_once(&by_lower_file_, key, node);
+    }
+    gone_.erase(key);
+  }
   if (!meta->redirect.empty()) redirects_[meta->redirect] = node;
 }
 
@@ -171,19 +211,48 @@ void CowFs::unregister_node(Node* node) {
   std::erase_if(pending_, [&](const Pending& p) { return p.dir == node; });
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
-  const auto by_ino = by_upper_ino_.find(meta->upper_ino);
-  if (by_ino != by_upper_ino_.end() && by_ino->second == node) {
-    if (meta->origin) dead_[meta->upper_ino] = {meta->origin->dev, meta->origin->ino};
-    by_upper_ino_.erase(by_ino);
+  if (remove_one(&by_upper_ino_, meta->upper_ino, node) && meta->origin &&
+      by_upper_ino_.count(meta->upper_ino) == 0) {
+    dead_[meta->upper_ino] = {meta->origin->dev, meta->origin->ino};
   }
   if (meta->origin) {
-    const auto by_dir = by_lower_dir_.find({meta->origin->dev, meta->origin->ino});
-    if (by_dir != by_lower_dir_.end() && by_dir->second == node) by_lower_dir_.erase(by_dir);
+    const InodeKey key{meta->origin->dev, meta->origin->ino};
+    if (node->merged()) {
+      remove_one(&by_lower_dir_, key, node);
+    } else {
+      remove_one(&by_lower_file_, key, node);
+    }
   }
   if (!meta->redirect.empty()) {
     const auto by_path = redirects_.find(meta->redirect);
     if (by_path != redirects_.end() && by_path->second == node) redirects_.erase(by_path);
   }
+}
+
+std::optional<Attr> CowFs::last_name_of(const Place& place) {
+  if (!place.exists()) return {};
+  const bool own = place.what == Place::What::kUpper && !(place.node->meta && place.node->meta->origin);
+  if (own) return {};
+  const auto attr = attr_of(place);
+  if (!attr || (!place.is_dir() && attr->stx_nlink > 1)) return {};
+  return *attr;
+}
+
+bool CowFs::show_gone(const InodeKey& key, Attr* attr) const {
+  const auto it = gone_.find(key);
+  if (it == gone_.end()) return false;
+  attr->stx_nlink = 0;
+  attr->stx_mode = it->second.mode;
+  attr->stx_uid = it->second.uid;
+  attr->stx_gid = it->second.gid;
+  return true;
+}
+
+void CowFs::note_gone(const std::optional<Attr>& object) {
+  constexpr size_t kMaxKept = 65536;  // those that nobody has open are not worth more
+  if (!object) return;
+  if (gone_.size() >= kMaxKept) gone_.clear();
+  gone_[{dev_of(*object), object->stx_ino}] = {object->stx_mode, object->stx_uid, object->stx_gid};
 }
 
 void CowFs::forget_dead(std::string_view path) {

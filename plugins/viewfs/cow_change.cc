@@ -39,8 +39,8 @@ Result<void> CowFs::change(const Transaction& transaction, const std::function<i
 void CowFs::touch(std::string_view dir) {
   const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
                              {.tv_sec = 0, .tv_nsec = UTIME_NOW}};
-  const std::string path(dir.empty() ? "." : dir);
-  utimensat(layer_->upper_fd(), path.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  const PathAt at(layer_->upper_fd(), std::string(dir.empty() ? "." : dir));
+  utimensat(at.dir(), at.name(), times, AT_SYMLINK_NOFOLLOW);
 }
 
 Node* CowFs::made(Node* dir, std::string_view name, NodeType type) {
@@ -71,7 +71,7 @@ Result<std::string> CowFs::make_dir_like_in(std::string_view dir, mode_t mode, m
   TRY_ASSIGN(const Attr above, lstat_at(layer_->upper_fd(), std::string(dir)));
   TRY(from_libc(mkdirat(work, nest.c_str(), 0700)));
   copy_attr(work, nest, above, S_IRWXU);
-  copy_xattrs(at_path(layer_->upper_fd(), parent), at_path(work, nest));
+  copy_xattrs(LongPath(layer_->upper_fd(), parent), LongPath(work, nest));
   const std::string inside = nest + "/" + temp;
   const auto made = [&]() -> Result<void> {
     {
@@ -102,9 +102,9 @@ Result<void> CowFs::make_locked_dir(const std::string& path, mode_t mode, mode_t
   Transaction t;
   t.test = {HostTest::Kind::kIno, path, attr.stx_ino};
   t.records.push_back(Record::node(path, std::move(meta)));
+  const PathAt to(layer_->upper_fd(), path);
   const auto done = change(t, [&] {
-    return renameat2(layer_->work_fd(), temp.c_str(), layer_->upper_fd(), path.c_str(),
-                     RENAME_NOREPLACE);
+    return renameat2(layer_->work_fd(), temp.c_str(), to.dir(), to.name(), RENAME_NOREPLACE);
   });
   if (!done) {
     unlinkat(layer_->work_fd(), temp.c_str(), AT_REMOVEDIR);
@@ -125,7 +125,8 @@ Result<void> CowFs::mkdir(const std::string& path, mode_t mode, const Caller& ca
   }
   TRY(layer_->settle());
   const WithUmask masked(caller.umask);
-  TRY(from_libc(mkdirat(layer_->upper_fd(), path.c_str(), mode & 07777)));
+  const PathAt at(layer_->upper_fd(), path);
+  TRY(from_libc(mkdirat(at.dir(), at.name(), mode & 07777)));
   made(dir, name_of(path), NodeType::kDirectory);
   return {};
 }
@@ -136,7 +137,8 @@ Result<void> CowFs::mknod(const std::string& path, mode_t mode, dev_t dev, const
   TRY(layer_->settle());
   if ((mode & S_IFMT) == 0) mode |= S_IFREG;
   const WithUmask masked(caller.umask);
-  TRY(from_libc(mknodat(layer_->upper_fd(), path.c_str(), mode, dev)));
+  const PathAt at(layer_->upper_fd(), path);
+  TRY(from_libc(mknodat(at.dir(), at.name(), mode, dev)));
   made(node, name_of(path), type_of_mode(mode));
   return {};
 }
@@ -147,7 +149,8 @@ Result<void> CowFs::symlink(const std::string& path, const std::string& target,
   TRY(may_create(path, caller));
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(path)));
   TRY(layer_->settle());
-  TRY(from_libc(symlinkat(target.c_str(), layer_->upper_fd(), path.c_str())));
+  const PathAt at(layer_->upper_fd(), path);
+  TRY(from_libc(symlinkat(target.c_str(), at.dir(), at.name())));
   made(dir, name_of(path), NodeType::kSymlink)->target = target;
   return {};
 }
@@ -168,6 +171,7 @@ Result<void> CowFs::link(const std::string& from, const std::string& to, const C
   TRY_ASSIGN(Place source, look_existing(from));
   TRY_ASSIGN(const Place target, look(to));
   if (target.exists()) return Errno(EEXIST);
+  TRY(same_device(from, to));
   TRY(may_hardlink(source, caller));
   TRY(may_change(parent_of(to), caller));
   if (source.is_dir()) return Errno(EPERM);
@@ -177,8 +181,10 @@ Result<void> CowFs::link(const std::string& from, const std::string& to, const C
     return link_ref(source, to);
   }
   TRY(copy_up(&source, true));
+  const PathAt old_name(layer_->upper_fd(), from);
+  const PathAt new_name(layer_->upper_fd(), to);
   const auto step = [&] {
-    return linkat(layer_->upper_fd(), from.c_str(), layer_->upper_fd(), to.c_str(), 0);
+    return linkat(old_name.dir(), old_name.name(), new_name.dir(), new_name.name(), 0);
   };
   if (!source.node->meta) {
     TRY(layer_->settle());
@@ -210,8 +216,8 @@ Result<void> CowFs::link_host(const std::string& host_fd, const std::string& to,
   TRY(may_create(to, caller));
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(to)));
   TRY(layer_->settle());
-  TRY(from_libc(
-      linkat(AT_FDCWD, host_fd.c_str(), layer_->upper_fd(), to.c_str(), AT_SYMLINK_FOLLOW)));
+  const PathAt at(layer_->upper_fd(), to);
+  TRY(from_libc(linkat(AT_FDCWD, host_fd.c_str(), at.dir(), at.name(), AT_SYMLINK_FOLLOW)));
   made(dir, name_of(to), type_of_mode(st.st_mode));
   return {};
 }
@@ -235,8 +241,9 @@ void CowFs::announce_removal(const std::string& path) {
   const Node* dir = index_.find(parent_of(path));
   if (dir == nullptr || !dir->watched) return;
   // Whoever watches the upper directory sees a file go.
-  UniqueFd fd(openat(layer_->upper_fd(), path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0));
-  if (fd) unlinkat(layer_->upper_fd(), path.c_str(), 0);
+  const PathAt at(layer_->upper_fd(), path);
+  UniqueFd fd(openat(at.dir(), at.name(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0));
+  if (fd) unlinkat(at.dir(), at.name(), 0);
 }
 
 Result<void> CowFs::unlink(const std::string& path, const Caller& caller) {
@@ -244,6 +251,14 @@ Result<void> CowFs::unlink(const std::string& path, const Caller& caller) {
   if (path.empty()) return Errno(EISDIR);
   TRY(may_remove(place, caller));
   if (place.is_dir()) return Errno(EISDIR);
+  const auto last = last_name_of(place);
+  TRY(remove_file(place));
+  note_gone(last);
+  return {};
+}
+
+Result<void> CowFs::remove_file(const Place& place) {
+  const std::string& path = place.path;
   Transaction t;
   TRY(hide_position(place, &t));
   if (place.what != Place::What::kUpper) {
@@ -257,7 +272,8 @@ Result<void> CowFs::unlink(const std::string& path, const Caller& caller) {
     announce_removal(path);
     return {};
   }
-  const auto step = [&] { return unlinkat(layer_->upper_fd(), path.c_str(), 0); };
+  const PathAt at(layer_->upper_fd(), path);
+  const auto step = [&] { return unlinkat(at.dir(), at.name(), 0); };
   if (t.records.empty() && !place.node->meta) {
     TRY(layer_->settle());
     TRY(from_libc(step()));
@@ -295,6 +311,14 @@ Result<void> CowFs::rmdir(const std::string& path, const Caller& caller) {
   if (!place.is_dir()) return Errno(ENOTDIR);
   TRY_ASSIGN(const bool empty, view_empty(place));
   if (!empty) return Errno(ENOTEMPTY);
+  const auto last = last_name_of(place);
+  TRY(remove_dir(place));
+  note_gone(last);
+  return {};
+}
+
+Result<void> CowFs::remove_dir(const Place& place) {
+  const std::string& path = place.path;
   Transaction t;
   TRY(hide_position(place, &t));
   if (place.what == Place::What::kLower) {
@@ -306,7 +330,8 @@ Result<void> CowFs::rmdir(const std::string& path, const Caller& caller) {
   }
   t.test = {HostTest::Kind::kGone, path, 0};
   t.records.push_back(Record::clear(path));
-  return change(t, [&] { return unlinkat(layer_->upper_fd(), path.c_str(), AT_REMOVEDIR); });
+  const PathAt at(layer_->upper_fd(), path);
+  return change(t, [&] { return unlinkat(at.dir(), at.name(), AT_REMOVEDIR); });
 }
 
 Result<std::string> CowFs::watch(const std::string& path, const Caller& caller) {

@@ -22,21 +22,21 @@ void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta) {
 }  // namespace
 
 KeepTimes::KeepTimes(int upper_fd, std::string_view dir)
-    : upper_fd_(upper_fd), dir_(dir.empty() ? "." : dir) {
+    : dir_(upper_fd, std::string(dir.empty() ? "." : dir)) {
   struct stat st {};
-  known_ = fstatat(upper_fd_, dir_.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  known_ = fstatat(dir_.dir(), dir_.name(), &st, AT_SYMLINK_NOFOLLOW) == 0;
   times_[0] = st.st_atim;
   times_[1] = st.st_mtim;
 }
 
 KeepTimes::~KeepTimes() {
-  if (known_) utimensat(upper_fd_, dir_.c_str(), times_, AT_SYMLINK_NOFOLLOW);
+  if (known_) utimensat(dir_.dir(), dir_.name(), times_, AT_SYMLINK_NOFOLLOW);
 }
 
 Result<std::string> CowFs::make_container(const Attr& from, const std::string& host, Meta* meta) {
   const std::string temp = layer_->temp_name();
   TRY(from_libc(mkdirat(layer_->work_fd(), temp.c_str(), 0700)));
-  copy_xattrs(host, at_path(layer_->work_fd(), temp));
+  copy_xattrs(LongPath(host), LongPath(layer_->work_fd(), temp));
   const CopiedAttr copied = copy_attr(layer_->work_fd(), temp, from, S_IRWXU);
   meta->kind = Meta::Kind::kMerged;
   meta->type = NodeType::kDirectory;
@@ -56,9 +56,9 @@ Result<void> CowFs::copy_up_dir(const std::string& path, const std::string& lowe
   Transaction t;
   t.test = {HostTest::Kind::kIno, path, made.stx_ino};
   t.records.push_back(Record::node(path, std::move(meta)));
-  const auto done = change(t, [&] {
-    return renameat(layer_->work_fd(), temp.c_str(), layer_->upper_fd(), path.c_str());
-  });
+  const PathAt to(layer_->upper_fd(), path);
+  const auto done = change(
+      t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); });
   if (!done) {
     unlinkat(layer_->work_fd(), temp.c_str(), AT_REMOVEDIR);
     return done;
@@ -148,9 +148,9 @@ Result<bool> CowFs::materialise(const std::string& path, const Attr& attr) {
   }
   t.records.push_back(Record::node(path, std::move(meta)));
   cover(attr, true, &t);
-  TRY(change(t, [&] {
-    return linkat(layer_->links_fd(), name.c_str(), layer_->upper_fd(), path.c_str(), 0);
-  }));
+  const PathAt to(layer_->upper_fd(), path);
+  TRY(change(
+      t, [&] { return linkat(layer_->links_fd(), name.c_str(), to.dir(), to.name(), 0); }));
   adopt(index_.find(path), anchor.stx_ino, 0);
   drop_anchor(t);
   return true;
@@ -182,9 +182,9 @@ Result<void> CowFs::install_copy(const Place& place, const std::string& temp, co
     }
   }
   const KeepTimes keep(layer_->upper_fd(), parent_of(path));
-  TRY(change(t, [&] {
-    return renameat(layer_->work_fd(), temp.c_str(), layer_->upper_fd(), path.c_str());
-  }));
+  const PathAt to(layer_->upper_fd(), path);
+  TRY(change(
+      t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); }));
   const auto now = lstat_at(layer_->upper_fd(), path);
   adopt(index_.find(path), made.stx_ino, now ? nanoseconds(now->stx_ctime) : 0);
   return {};

@@ -11,6 +11,7 @@
 #include "cow_index.h"
 #include "layer.h"
 #include "viewsh/filesystem.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh::viewfs {
 
@@ -108,6 +109,11 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   void register_node(Node* node);
   void unregister_node(Node* node);
   void forget_dead(std::string_view path);
+  /// The lower's object behind a name that is about to go, if that is its last one.
+  std::optional<Attr> last_name_of(const Place& place);
+  /// It went: who has it open sees no names. unlink(2)
+  void note_gone(const std::optional<Attr>& object);
+  bool show_gone(const InodeKey& key, Attr* attr) const;
   void apply(const Transaction& transaction);
   void fix_links(Attr* lower_attr) const;
   Result<void> change_attr_ref(const Place& place, const SetAttr& set);
@@ -148,6 +154,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<void> make_locked_dir(const std::string& path, mode_t mode, mode_t mask);
   Result<void> link_ref(const Place& from, const std::string& to);
   Result<bool> view_empty(const Place& place);
+  Result<void> remove_file(const Place& place);
+  Result<void> remove_dir(const Place& place);
   /// The intent, the change of upper/, the index: all or nothing.
   Result<void> change(const Transaction& transaction, const std::function<int()>& step);
   void touch(std::string_view dir);
@@ -160,6 +168,11 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   // cow_rename.cc
   struct Move;
   Result<bool> same_node(const Place& from, const Place& to);
+  /// The file system of the host that a directory of the view belongs to: a new one to that of the
+  /// lower directory that it was made in.
+  Result<uint64_t> device_of_dir(std::string_view path);
+  /// rename(2), link(2) between file systems: EXDEV.
+  Result<void> same_device(const std::string& from, const std::string& to);
   Result<Meta> ref_meta(const Place& place);
   std::optional<Meta> moved_meta(const Place& from, const Place& to) const;
   Result<void> replace_target(const Place& to, Transaction* transaction);
@@ -186,9 +199,17 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Index index_;
   uint64_t upper_dev_ = 0;
   bool closed_ = false;
-  std::unordered_map<uint64_t, Node*> by_upper_ino_;
+  std::unordered_multimap<uint64_t, Node*> by_upper_ino_;
   std::unordered_map<uint64_t, InodeKey> dead_;  ///< unlinked upper inodes that may still be open
   std::unordered_map<InodeKey, Node*, InodeHash> by_lower_dir_;
+  /// Lower files that were copied up, or are shown otherwise: all names.
+  std::unordered_multimap<InodeKey, Node*, InodeHash> by_lower_file_;
+  struct Gone {
+    uint16_t mode;
+    uint32_t uid;
+    uint32_t gid;
+  };
+  std::unordered_map<InodeKey, Gone, InodeHash> gone_;  ///< lower objects without a name in the view
   std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
   std::vector<Pending> pending_;
 };
@@ -202,8 +223,7 @@ class KeepTimes {
   KeepTimes& operator=(const KeepTimes&) = delete;
 
  private:
-  int upper_fd_;
-  std::string dir_;
+  PathAt dir_;
   bool known_ = false;
   timespec times_[2] = {};
 };

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "unique_fd.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -54,16 +54,11 @@ Result<void> copy_extent(int from, int to, off_t at, off_t end) {
 
 }  // namespace
 
-std::string at_path(int dir_fd, const std::string& path) {
-  std::string out = "/proc/self/fd/" + std::to_string(dir_fd);
-  if (!path.empty()) out += "/" + path;
-  return out;
-}
-
 Result<Attr> lstat_at(int dir_fd, const std::string& path) {
   Attr attr{};
   const int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT;
-  if (statx(dir_fd, path.c_str(), flags, STATX_BASIC_STATS | STATX_BTIME, &attr) < 0) {
+  const PathAt at(dir_fd, path);
+  if (statx(at.dir(), at.name(), flags, STATX_BASIC_STATS | STATX_BTIME, &attr) < 0) {
     return Errno::last();
   }
   return attr;
@@ -71,8 +66,9 @@ Result<Attr> lstat_at(int dir_fd, const std::string& path) {
 
 Result<std::string> read_link(int dir_fd, const std::string& path) {
   std::string out(256, '\0');
+  const PathAt at(dir_fd, path);
   for (;;) {
-    const ssize_t n = readlinkat(dir_fd, path.c_str(), out.data(), out.size());
+    const ssize_t n = readlinkat(at.dir(), at.name(), out.data(), out.size());
     if (n < 0) return Errno::last();
     if (static_cast<size_t>(n) < out.size()) {
       out.resize(static_cast<size_t>(n));
@@ -84,8 +80,8 @@ Result<std::string> read_link(int dir_fd, const std::string& path) {
 
 std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::string& path) {
   std::unordered_map<std::string, uint64_t> out;
-  UniqueFd fd(openat(dir_fd, path.empty() ? "." : path.c_str(),
-                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const PathAt at(dir_fd, path.empty() ? "." : path);
+  UniqueFd fd(openat(at.dir(), at.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
   if (dir == nullptr) return out;
   fd.release();
@@ -116,7 +112,7 @@ Result<void> copy_data(int from, int to, const Attr& attr) {
   return from_libc(ftruncate(to, end));
 }
 
-std::map<std::string, std::string> read_xattrs(const std::string& path) {
+std::map<std::string, std::string> read_xattrs(const LongPath& path) {
   std::map<std::string, std::string> out;
   const ssize_t size = llistxattr(path.c_str(), nullptr, 0);
   if (size <= 0) return out;
@@ -135,7 +131,7 @@ std::map<std::string, std::string> read_xattrs(const std::string& path) {
   return out;
 }
 
-void copy_xattrs(const std::string& from, const std::string& to) {
+void copy_xattrs(const LongPath& from, const LongPath& to) {
   for (const auto& [name, value] : read_xattrs(from)) {
     // Best effort: a layer's file system without xattrs is told about in the documentation.
     (void)lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0);
@@ -144,25 +140,27 @@ void copy_xattrs(const std::string& from, const std::string& to) {
 
 Result<void> set_times(int dir_fd, const std::string& path, const Attr& from) {
   const timespec times[2] = {to_timespec(from.stx_atime), to_timespec(from.stx_mtime)};
-  return from_libc(
-      utimensat(dir_fd, path.empty() ? "." : path.c_str(), times, AT_SYMLINK_NOFOLLOW));
+  const PathAt at(dir_fd, path.empty() ? "." : path);
+  return from_libc(utimensat(at.dir(), at.name(), times, AT_SYMLINK_NOFOLLOW));
 }
 
 CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode_t extra) {
   CopiedAttr copied;
+  const PathAt at(dir_fd, path);
+  const char* name = at.name();
   struct stat st {};
-  if (fstatat(dir_fd, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+  if (fstatat(at.dir(), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
     copied.owner = st.st_uid == from.stx_uid && st.st_gid == from.stx_gid;
     if (!copied.owner) {
       const uid_t uid = st.st_uid == from.stx_uid ? static_cast<uid_t>(-1) : from.stx_uid;
-      copied.owner = fchownat(dir_fd, path.c_str(), uid, from.stx_gid, AT_SYMLINK_NOFOLLOW) == 0 ||
-                     (fchownat(dir_fd, path.c_str(), static_cast<uid_t>(-1), from.stx_gid,
+      copied.owner = fchownat(at.dir(), name, uid, from.stx_gid, AT_SYMLINK_NOFOLLOW) == 0 ||
+                     (fchownat(at.dir(), name, static_cast<uid_t>(-1), from.stx_gid,
                                AT_SYMLINK_NOFOLLOW) == 0 &&
                       st.st_uid == from.stx_uid);
     }
     const mode_t want = (from.stx_mode & 07777) | extra;
     if (!S_ISLNK(st.st_mode)) {
-      if ((st.st_mode & 07777) != want) fchmodat(dir_fd, path.c_str(), want, 0);
+      if ((st.st_mode & 07777) != want) fchmodat(at.dir(), name, want, 0);
       copied.mode = extra == 0 || want == (from.stx_mode & 07777);
     }
   }
@@ -180,14 +178,14 @@ Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_
   UniqueFd to(openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!to) return Errno::last();
   if (with_data) {
-    UniqueFd from(open(host.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    UniqueFd from(open(LongPath(host).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     Result<void> done = from ? copy_data(from.get(), to.get(), attr) : Errno::last();
     if (!done) {
       unlinkat(dir_fd, temp.c_str(), 0);
       return done.error();
     }
   }
-  copy_xattrs(host, at_path(dir_fd, temp));
+  copy_xattrs(LongPath(host), LongPath(dir_fd, temp));
   return copy_attr(dir_fd, temp, attr, 0);
 }
 

@@ -7,10 +7,12 @@
 #include <unordered_map>
 
 #include "viewsh/filesystem.h"
+#include "viewsh/long_path.h"
 #include "viewsh/result.h"
 
 namespace viewsh::viewfs {
 
+/// What follows takes paths of any length, relative to a directory descriptor or to AT_FDCWD.
 /// lstat of a name below a directory descriptor; "" is the directory itself. statx(2).
 Result<Attr> lstat_at(int dir_fd, const std::string& path);
 /// Text of a symbolic link of any length. readlink(2).
@@ -23,8 +25,8 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 /// file system can, else by copying what is not a hole. ENOSPC, EIO.
 Result<void> copy_data(int from, int to, const Attr& attr);
 /// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
-std::map<std::string, std::string> read_xattrs(const std::string& path);
-void copy_xattrs(const std::string& from, const std::string& to);
+std::map<std::string, std::string> read_xattrs(const LongPath& path);
+void copy_xattrs(const LongPath& from, const LongPath& to);
 
 /// What the copy of a node keeps of its attributes, and whether it took.
 struct CopiedAttr {
@@ -40,8 +42,5 @@ Result<void> set_times(int dir_fd, const std::string& path, const Attr& from);
 /// A copy of `host` (regular file or link) as the new name `temp`, with data, attributes, xattrs.
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
                              const std::string& temp, bool with_data);
-
-/// "/proc/self/fd/N/path", for calls that have no *at form.
-std::string at_path(int dir_fd, const std::string& path);
 
 }  // namespace viewsh::viewfs

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "viewsh/long_path.h"
+
 namespace viewsh::viewfs {
 
 std::string join(std::string_view dir, std::string_view name) {
@@ -291,8 +293,8 @@ Transaction Index::snapshot() const {
 
 Result<void> Index::load(Node* dir, const std::string& path, int upper_fd) {
   if (dir->loaded) return {};
-  UniqueFd fd(openat(upper_fd, path.empty() ? "." : path.c_str(),
-                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const PathAt at(upper_fd, path.empty() ? "." : path);
+  UniqueFd fd(openat(at.dir(), at.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return Errno::last();
   DIR* stream = fdopendir(fd.get());
   if (stream == nullptr) return Errno::last();
@@ -327,8 +329,8 @@ bool Index::verify(int upper_fd) {
   each([&](Node* node) {
     if (node->state != Node::State::kUpper || !node->meta || node->parent == nullptr) return;
     struct stat st {};
-    const std::string path = path_of(node);
-    if (fstatat(upper_fd, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+    const PathAt at(upper_fd, path_of(node));
+    if (fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         type_of_mode(st.st_mode) == node->meta->type) {
       node->meta->upper_ino = st.st_ino;
     } else {

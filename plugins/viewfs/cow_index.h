@@ -76,7 +76,7 @@ struct Linked {
 class Index {
  public:
   Index();
-  Node* root() { return root_.get(); }
+  Node* root() const { return root_.get(); }
 
   /// The node at a path, or null.
   Node* find(std::string_view path) const;

@@ -33,7 +33,8 @@ bool is_self(const Caller& caller) {
 }
 
 Result<void> ask_host(const std::string& host, int want) {
-  return from_libc(faccessat(AT_FDCWD, host.c_str(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
+  const PathAt at(AT_FDCWD, host);
+  return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
 }
 
 }  // namespace
@@ -66,8 +67,8 @@ Result<void> CowFs::may_access(const Place& place, int want, const Caller& calle
   }
   if (caller.uid == 0) return {};
   if (place.what == Place::What::kUpper && !recorded && is_self(caller)) {
-    return from_libc(
-        faccessat(layer_->upper_fd(), place.path.c_str(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
+    const PathAt at(layer_->upper_fd(), place.path);
+    return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
   }
   TRY_ASSIGN(const Attr attr, attr_of(place));
   if (!bits_allow(attr.stx_mode, attr.stx_uid, attr.stx_gid, want, caller)) return Errno(EACCES);

@@ -63,6 +63,7 @@ Result<void> CowFs::check_rename(Move* move, const Caller& caller) {
 Result<void> CowFs::rename(const std::string& from, const std::string& to, unsigned flags,
                            const Caller& caller) {
   if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE) return Errno(EINVAL);
+  TRY(same_device(from, to));
   Move move;
   TRY_ASSIGN(move.from, look_existing(from));
   TRY_ASSIGN(move.to, look(to));
@@ -79,9 +80,39 @@ Result<void> CowFs::rename(const std::string& from, const std::string& to, unsig
     TRY_ASSIGN(move.to, look(to));
   }
   if (move.exchange) return exchange(&move);
-  if (move.from.what == Place::What::kUpper) return rename_upper(move);
-  if (move.from.is_dir()) return rename_lower_dir(move);
-  return rename_ref(move);
+  const auto replaced = last_name_of(move.to);
+  if (move.from.what == Place::What::kUpper) {
+    TRY(rename_upper(move));
+  } else if (move.from.is_dir()) {
+    TRY(rename_lower_dir(move));
+  } else {
+    TRY(rename_ref(move));
+  }
+  note_gone(replaced);
+  return {};
+}
+
+Result<uint64_t> CowFs::device_of_dir(std::string_view path) {
+  TRY_ASSIGN(const Place place, find_place(path));
+  if (place.what == Place::What::kAbsent) return Errno(ENOENT);
+  if (place.what != Place::What::kUpper) {
+    TRY_ASSIGN(const Attr attr, lower_->getattr(place.lower));
+    return dev_of(attr);
+  }
+  Node* node = place.node;
+  while (!node->merged()) node = node->parent;  // the root is
+  const Attr* attr = lower_attr(node);
+  if (attr == nullptr) return Errno(EIO);
+  return dev_of(*attr);
+}
+
+Result<void> CowFs::same_device(const std::string& from, const std::string& to) {
+  const std::string_view from_dir = parent_of(from);
+  const std::string_view to_dir = parent_of(to);
+  if (from_dir == to_dir) return {};
+  TRY_ASSIGN(const uint64_t a, device_of_dir(from_dir));
+  TRY_ASSIGN(const uint64_t b, device_of_dir(to_dir));
+  return a == b ? Errno() : Errno(EXDEV);
 }
 
 /// The record of a node at its new position: where it stands for something of the lower, it has to
@@ -116,8 +147,10 @@ Result<void> CowFs::rename_upper(const Move& move) {
   TRY(replace_target(to, &t));
   auto meta = moved_meta(from, to);
   const bool target_known = to.exists() && to.node != nullptr && to.node->meta != nullptr;
+  const PathAt source(layer_->upper_fd(), from.path);
+  const PathAt target(layer_->upper_fd(), to.path);
   const auto step = [&] {
-    return renameat(layer_->upper_fd(), from.path.c_str(), layer_->upper_fd(), to.path.c_str());
+    return renameat(source.dir(), source.name(), target.dir(), target.name());
   };
   if (t.records.empty() && !meta && !target_known && !from.is_dir()) {
     TRY(layer_->settle());
@@ -150,9 +183,9 @@ Result<void> CowFs::rename_lower_dir(const Move& move) {
   t.records.push_back(Record::clear(to.path));
   t.records.push_back(Record::node(to.path, std::move(meta)));
   t.test = {HostTest::Kind::kIno, to.path, made.stx_ino};
-  const auto done = change(t, [&] {
-    return renameat(layer_->work_fd(), temp.c_str(), layer_->upper_fd(), to.path.c_str());
-  });
+  const PathAt target(layer_->upper_fd(), to.path);
+  const auto done = change(
+      t, [&] { return renameat(layer_->work_fd(), temp.c_str(), target.dir(), target.name()); });
   if (!done) {
     unlinkat(layer_->work_fd(), temp.c_str(), AT_REMOVEDIR);
     return done;
@@ -186,7 +219,8 @@ Result<void> CowFs::rename_ref(const Move& move) {
   }
   if (was_upper) {
     t.test = {HostTest::Kind::kGone, to.path, 0};
-    TRY(change(t, [&] { return unlinkat(layer_->upper_fd(), to.path.c_str(), 0); }));
+    const PathAt target(layer_->upper_fd(), to.path);
+    TRY(change(t, [&] { return unlinkat(target.dir(), target.name(), 0); }));
   } else {
     TRY(change(t, nullptr));
     touch(parent_of(to.path));
@@ -243,13 +277,13 @@ Result<void> CowFs::exchange(Move* move) {
     touch(parent_of(b.path));
     return {};
   }
-  const std::string& source = a_upper ? a.path : b.path;
-  const std::string& target = a_upper ? b.path : a.path;
-  TRY_ASSIGN(const Attr attr, lstat_at(layer_->upper_fd(), source));
-  t.test = {HostTest::Kind::kIno, target, attr.stx_ino};
+  const PathAt source(layer_->upper_fd(), a_upper ? a.path : b.path);
+  const PathAt target(layer_->upper_fd(), a_upper ? b.path : a.path);
+  TRY_ASSIGN(const Attr attr, lstat_at(source.dir(), source.name()));
+  t.test = {HostTest::Kind::kIno, a_upper ? b.path : a.path, attr.stx_ino};
   const unsigned flags = a_upper && b_upper ? RENAME_EXCHANGE : RENAME_NOREPLACE;
   return change(t, [&] {
-    return renameat2(layer_->upper_fd(), source.c_str(), layer_->upper_fd(), target.c_str(), flags);
+    return renameat2(source.dir(), source.name(), target.dir(), target.name(), flags);
   });
 }
 

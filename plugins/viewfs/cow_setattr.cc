@@ -64,7 +64,7 @@ Result<void> CowFs::change_attr_ref(const Place& place, const SetAttr& set) {
 }
 
 Result<void> CowFs::set_dir_mode(const Place& place, mode_t mode) {
-  const std::string path = place.path.empty() ? "." : place.path;
+  const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
   const bool recorded = place.node->meta && place.node->meta->mode;
   if (recorded || (mode & S_IRWXU) != S_IRWXU || place.node->merged()) {
     TRY_ASSIGN(const Attr attr, attr_of(place));
@@ -83,14 +83,13 @@ Result<void> CowFs::set_dir_mode(const Place& place, mode_t mode) {
     TRY(change(t, nullptr));
     place.node->may_change = -1;
   }
-  return from_libc(fchmodat(layer_->upper_fd(), path.c_str(), (mode & 07777) | S_IRWXU, 0));
+  return from_libc(fchmodat(at.dir(), at.name(), (mode & 07777) | S_IRWXU, 0));
 }
 
 Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
-  const int fd = layer_->upper_fd();
-  const std::string path = place.path.empty() ? "." : place.path;
+  const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
   if (set.size) {
-    UniqueFd file(openat(fd, path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    UniqueFd file(openat(at.dir(), at.name(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file) return Errno::last();
     TRY(from_libc(ftruncate(file.get(), static_cast<off_t>(*set.size))));
   }
@@ -99,7 +98,7 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
     const bool recorded = place.node->meta && place.node->meta->uid;
     const uid_t uid = set.uid && !recorded ? *set.uid : static_cast<uid_t>(-1);
     const gid_t gid = set.gid ? *set.gid : static_cast<gid_t>(-1);
-    const int rc = fchownat(fd, path.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW);
+    const int rc = fchownat(at.dir(), at.name(), uid, gid, AT_SYMLINK_NOFOLLOW);
     if (rc < 0 && !recorded) return Errno::last();
     if (recorded && set.gid && *set.gid != static_cast<gid_t>(-1)) {
       Meta meta = *place.node->meta;
@@ -115,7 +114,7 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
       TRY(set_dir_mode(place, *set.mode));
     } else {
       if (place.type == NodeType::kSymlink) return Errno(EOPNOTSUPP);
-      TRY(from_libc(fchmodat(fd, path.c_str(), *set.mode & 07777, 0)));
+      TRY(from_libc(fchmodat(at.dir(), at.name(), *set.mode & 07777, 0)));
       if (place.node->meta && place.node->meta->mode) {
         Meta meta = *place.node->meta;
         meta.mode = *set.mode & 07777;
@@ -129,7 +128,7 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
   if (set.atime || set.mtime) {
     const timespec omit{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
     const timespec times[2] = {set.atime.value_or(omit), set.mtime.value_or(omit)};
-    TRY(from_libc(utimensat(fd, path.c_str(), times, AT_SYMLINK_NOFOLLOW)));
+    TRY(from_libc(utimensat(at.dir(), at.name(), times, AT_SYMLINK_NOFOLLOW)));
   }
   return {};
 }
@@ -183,9 +182,8 @@ Result<void> CowFs::record_dir(const Place& place, bool mode) {
   TRY(change(t, nullptr));
   place.node->may_change = -1;
   if (!locked) return {};
-  const std::string path = place.path.empty() ? "." : place.path;
-  return from_libc(
-      fchmodat(layer_->upper_fd(), path.c_str(), (native.stx_mode & 07777) | S_IRWXU, 0));
+  const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
+  return from_libc(fchmodat(at.dir(), at.name(), (native.stx_mode & 07777) | S_IRWXU, 0));
 }
 
 Result<void> CowFs::setxattr(const std::string& path, const std::string& name,
@@ -193,7 +191,7 @@ Result<void> CowFs::setxattr(const std::string& path, const std::string& name,
   TRY_ASSIGN(Place place, look_existing(path));
   TRY(may_set_xattr(place, name, caller));
   TRY(copy_up(&place, true));
-  const std::string host = at_path(layer_->upper_fd(), path);
+  const LongPath host(layer_->upper_fd(), path);
   // The descriptor in /proc is itself a link.
   const auto set = path.empty() ? ::setxattr : ::lsetxattr;
   TRY(from_libc(set(host.c_str(), name.c_str(), value.data(), value.size(), flags)));
@@ -205,7 +203,7 @@ Result<void> CowFs::removexattr(const std::string& path, const std::string& name
   TRY_ASSIGN(Place place, look_existing(path));
   TRY(may_set_xattr(place, name, caller));
   TRY(copy_up(&place, true));
-  const std::string host = at_path(layer_->upper_fd(), path);
+  const LongPath host(layer_->upper_fd(), path);
   const auto remove = path.empty() ? ::removexattr : ::lremovexattr;
   TRY(from_libc(remove(host.c_str(), name.c_str())));
   return place.is_dir() ? record_dir(place, name == kAclAccess) : Result<void>();

@@ -3,18 +3,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-namespace viewsh::host_ops {
+#include <algorithm>
 
-void UniqueFd::reset(int fd) {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = fd;
-}
+namespace viewsh::host_ops {
 
 std::string join(std::string_view a, std::string_view b) {
   std::string out(a);
@@ -28,6 +26,23 @@ std::string parent_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
 }
 
+UniqueFd open_beneath(int dir, std::string_view path, int flags) {
+  struct open_how how = {};
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+  UniqueFd way;
+  for (;;) {
+    std::string piece(path.empty() ? "." : path);
+    const bool last = piece.size() < PATH_MAX;
+    if (!last) piece.resize(std::min(piece.rfind('/', PATH_MAX - 1), piece.size()));
+    how.flags = static_cast<uint64_t>(last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC;
+    const int at = way ? way.get() : dir;
+    UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, at, piece.c_str(), &how, sizeof how)));
+    if (last || !fd) return fd;
+    way = std::move(fd);
+    path.remove_prefix(piece.size() + 1);
+  }
+}
+
 Caller own_caller() {
   Caller caller;
   caller.uid = ::geteuid();
@@ -37,14 +52,15 @@ Caller own_caller() {
 
 Result<Attr> get_attr(const std::string& host) {
   Attr attr{};
-  int rc = ::statx(AT_FDCWD, host.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+  const PathAt at(AT_FDCWD, host);
+  int rc = ::statx(at.dir(), at.name(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
                    STATX_BASIC_STATS | STATX_BTIME, &attr);
   if (rc < 0) return Errno::last();
   return attr;
 }
 
 Result<std::vector<DirEntry>> list_dir(const std::string& host) {
-  UniqueFd fd(::open(host.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd(::open(LongPath(host).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid()) return Errno::last();
   DIR* dir = ::fdopendir(fd.get());
   if (dir == nullptr) return Errno::last();
@@ -65,41 +81,45 @@ Result<std::vector<DirEntry>> list_dir(const std::string& host) {
 
 Result<void> make_dir(const std::string& host, mode_t mode, mode_t umask) {
   ScopedUmask mask(umask);
-  return from_libc(::mkdir(host.c_str(), mode));
+  return from_libc(::mkdir(LongPath(host).c_str(), mode));
 }
 
 Result<void> make_node(const std::string& host, mode_t mode, dev_t dev, mode_t umask) {
   ScopedUmask mask(umask);
-  return from_libc(::mknod(host.c_str(), mode, dev));
+  return from_libc(::mknod(LongPath(host).c_str(), mode, dev));
 }
 
 Result<void> make_symlink(const std::string& host, const std::string& target) {
-  return from_libc(::symlink(target.c_str(), host.c_str()));
+  return from_libc(::symlink(target.c_str(), LongPath(host).c_str()));
 }
 
 Result<void> make_link(const std::string& from, const std::string& to) {
-  return from_libc(::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0));
+  return from_libc(::link(LongPath(from).c_str(), LongPath(to).c_str()));
 }
 
 Result<void> link_open_file(const std::string& fd_path, const std::string& to) {
-  return from_libc(::linkat(AT_FDCWD, fd_path.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW));
+  return from_libc(::linkat(AT_FDCWD, fd_path.c_str(), AT_FDCWD, LongPath(to).c_str(), AT_SYMLINK_FOLLOW));
 }
 
 Result<void> rename(const std::string& from, const std::string& to, unsigned flags) {
   if ((flags & ~static_cast<unsigned>(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
     return Errno(EINVAL);
-  return from_libc(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags));
+  const PathAt source(AT_FDCWD, from);
+  const PathAt target(AT_FDCWD, to);
+  return from_libc(
+      ::renameat2(source.dir(), source.name(), target.dir(), target.name(), flags));
 }
 
 Result<std::string> read_link(const std::string& host) {
   char buffer[PATH_MAX];
-  ssize_t length = ::readlink(host.c_str(), buffer, sizeof buffer);
+  ssize_t length = ::readlink(LongPath(host).c_str(), buffer, sizeof buffer);
   if (length < 0) return Errno::last();
   return std::string(buffer, static_cast<size_t>(length));
 }
 
 Result<void> set_attr(const std::string& host, const SetAttr& set) {
-  const char* path = host.c_str();
+  const LongPath reachable(host);
+  const char* path = reachable.c_str();
   if (set.size) {
     TRY_ASSIGN(Attr attr, get_attr(host));
     if (type_of(attr) == NodeType::kDirectory) return Errno(EISDIR);
@@ -123,11 +143,11 @@ Result<void> set_attr(const std::string& host, const SetAttr& set) {
 
 Result<void> set_xattr(const std::string& host, const std::string& name, std::string_view value,
                        int flags) {
-  return from_libc(::lsetxattr(host.c_str(), name.c_str(), value.data(), value.size(), flags));
+  return from_libc(::lsetxattr(LongPath(host).c_str(), name.c_str(), value.data(), value.size(), flags));
 }
 
 Result<void> remove_xattr(const std::string& host, const std::string& name) {
-  return from_libc(::lremovexattr(host.c_str(), name.c_str()));
+  return from_libc(::lremovexattr(LongPath(host).c_str(), name.c_str()));
 }
 
 }  // namespace viewsh::host_ops

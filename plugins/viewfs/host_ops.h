@@ -6,35 +6,16 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "viewsh/filesystem.h"
+#include "viewsh/long_path.h"
 #include "viewsh/result.h"
 
 /// Operations on host paths that the simple file systems of viewfs (bind, merge, tmpfs) share.
-/// None of them follows a symbolic link as the last component. Errors are the kernel's.
+/// Paths may be of any length. None of them follows a symbolic link as the last component. Errors are
+/// the kernel's.
 namespace viewsh::host_ops {
-
-/// Owns a file descriptor and closes it.
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    if (this != &other) reset(std::exchange(other.fd_, -1));
-    return *this;
-  }
-  ~UniqueFd() { reset(); }
-  void reset(int fd = -1);
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 /// Gives the engine's process the umask of a caller for the length of one operation, so that the
 /// kernel applies it (and default ACLs instead of it) as in the caller's own call. umask(2),
@@ -49,6 +30,10 @@ class ScopedUmask {
  private:
   mode_t old_;
 };
+
+/// openat2(2) of a path below a directory, of any length: never out of it, never over a link. ""
+/// is the directory itself. Nothing: errno says why (ELOOP: a link).
+UniqueFd open_beneath(int dir, std::string_view path, int flags);
 
 /// "a" and "b" to "a/b"; an empty part adds nothing.
 std::string join(std::string_view a, std::string_view b);
@@ -94,8 +79,12 @@ struct Usage {
 };
 Usage measure_tree(const std::string& host);
 
-/// Removes a directory with everything in it, whatever the modes of its directories are and however
-/// deep it is. The errors of single files do not stop it; the first of them is returned.
+/// Removes a name with everything below it, whatever the modes of its directories are and however deep
+/// it is; `path` is relative to the directory `dir`. One that is absent is removed. The errors of
+/// single files do not stop it; the first of them is returned.
+Result<void> remove_tree(int dir, const std::string& path);
 Result<void> remove_tree(const std::string& host);
+/// The same with what is in a directory.
+Result<void> remove_content(int dir);
 
 }  // namespace viewsh::host_ops

@@ -66,7 +66,8 @@ Result<void> copy_content(int from, int to) {
   return from_libc(::ftruncate(to, st.st_size));
 }
 
-Result<void> copy_xattrs(const std::string& from, const std::string& to) {
+Result<void> copy_xattrs(const std::string& from_path, const std::string& to) {
+  const LongPath from(from_path);
   ssize_t size = ::llistxattr(from.c_str(), nullptr, 0);
   if (size <= 0) return {};
   std::string names(static_cast<size_t>(size), '\0');

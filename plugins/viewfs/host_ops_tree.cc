@@ -36,22 +36,38 @@ class Directory {
   DIR* dir_;
 };
 
-/// Removes the tree below one open directory with a constant number of descriptors: directories
-/// inside directories are first moved up to the top, so that depth costs neither stack nor files.
+/// Removes what is in a directory. One descriptor and no recursion, however deep it is: the way back
+/// is "..", and is taken only if it leads to where it came from.
 class Remover {
  public:
-  explicit Remover(int top) : top_(top) {}
-
-  void run() {
-    // Names may be added while the directory is read: begin again until nothing is left to do.
-    for (bool progress = true; progress;) {
-      progress = false;
-      for (const std::string& name : names(top_)) progress |= remove_at_top(name);
+  void run(UniqueFd top) {
+    if (!enter(std::move(top), "")) return;
+    for (;;) {
+      Level& level = levels_.back();
+      if (!level.dirs.empty()) {
+        std::string name = std::move(level.dirs.back());
+        level.dirs.pop_back();
+        UniqueFd below = open_dir(name);
+        if (!below || !enter(std::move(below), std::move(name))) note();
+        continue;
+      }
+      const std::string name = std::move(level.name);
+      levels_.pop_back();
+      if (levels_.empty()) return;
+      if (!leave()) return;
+      if (::unlinkat(at_.get(), name.c_str(), AT_REMOVEDIR) < 0) note();
     }
   }
   Errno error() const { return error_; }
 
  private:
+  struct Level {
+    std::string name;
+    dev_t dev;
+    ino_t ino;
+    std::vector<std::string> dirs;  ///< still to be removed
+  };
+
   static std::vector<std::string> names(int fd) {
     std::vector<std::string> out;
     Directory dir(fd, ".");
@@ -60,63 +76,82 @@ class Remover {
     return out;
   }
 
-  void note(int rc) {
-    if (rc < 0 && error_ == 0) error_ = Errno::last();
+  void note() {
+    if (error_ == 0) error_ = Errno::last();
   }
 
-  bool remove_at_top(const std::string& name) {
-    if (::unlinkat(top_, name.c_str(), 0) == 0) return true;
-    if (errno != EISDIR) {
-      note(-1);
+  UniqueFd open_dir(const std::string& name) {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    UniqueFd fd(::openat(at_.get(), name.c_str(), kFlags));
+    if (fd || errno != EACCES || ::fchmodat(at_.get(), name.c_str(), 0700, 0) < 0) return fd;
+    return UniqueFd(::openat(at_.get(), name.c_str(), kFlags));
+  }
+
+  /// Goes down into a directory, and removes what is no directory in it.
+  bool enter(UniqueFd fd, std::string name) {
+    struct stat st;
+    if (::fstat(fd.get(), &st) < 0) return false;
+    // Should that be refused, then so will be what needs it.
+    if ((st.st_mode & S_IRWXU) != S_IRWXU) (void)::fchmod(fd.get(), 0700);
+    Level level{std::move(name), st.st_dev, st.st_ino, {}};
+    for (std::string& entry : names(fd.get())) {
+      if (::unlinkat(fd.get(), entry.c_str(), 0) == 0 || errno == ENOENT) continue;
+      if (errno == EISDIR) {
+        level.dirs.push_back(std::move(entry));
+      } else {
+        note();
+      }
+    }
+    levels_.push_back(std::move(level));
+    at_ = std::move(fd);
+    return true;
+  }
+
+  bool leave() {
+    UniqueFd up(::openat(at_.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    struct stat st;
+    if (!up || ::fstat(up.get(), &st) < 0) {
+      note();
       return false;
     }
-    // Reading it and moving it both need its permissions. Not a link: unlink said so.
-    (void)::fchmodat(top_, name.c_str(), 0700, 0);
-    {
-      Directory dir(top_, name.c_str());
-      if (dir.valid()) empty(dir.fd());
-    }
-    int rc = ::unlinkat(top_, name.c_str(), AT_REMOVEDIR);
-    note(rc);
-    return rc == 0;
+    at_ = std::move(up);
+    const Level& level = levels_.back();
+    if (st.st_dev == level.dev && st.st_ino == level.ino) return true;
+    if (error_ == 0) error_ = Errno(EBUSY);  // moved meanwhile
+    return false;
   }
 
-  void empty(int fd) {
-    for (const std::string& name : names(fd)) {
-      if (::unlinkat(fd, name.c_str(), 0) == 0) continue;
-      if (errno != EISDIR) {
-        note(-1);
-        continue;
-      }
-      (void)::fchmodat(fd, name.c_str(), 0700, 0);
-      note(move_up(fd, name));
-    }
-  }
-
-  int move_up(int fd, const std::string& name) {
-    for (;;) {
-      std::string fresh = ".viewsh-removed-" + std::to_string(counter_++);
-      int rc = ::renameat2(fd, name.c_str(), top_, fresh.c_str(), RENAME_NOREPLACE);
-      if (rc == 0 || errno != EEXIST) return rc;
-    }
-  }
-
-  int top_;
-  uint64_t counter_ = 0;
+  UniqueFd at_;
+  std::vector<Level> levels_;  ///< from the top to `at_`
   Errno error_;
 };
 
 }  // namespace
 
-Result<void> remove_tree(const std::string& host) {
-  (void)::chmod(host.c_str(), 0700);
-  UniqueFd top(::open(host.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!top.valid()) return Errno::last();
-  Remover remover(top.get());
-  remover.run();
-  if (::rmdir(host.c_str()) == 0) return {};
+Result<void> remove_content(int dir) {
+  UniqueFd top(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!top) return Errno::last();
+  Remover remover;
+  remover.run(std::move(top));
+  return remover.error() == 0 ? Result<void>() : remover.error();
+}
+
+Result<void> remove_tree(int dir, const std::string& path) {
+  const PathAt at(dir, path);
+  if (::unlinkat(at.dir(), at.name(), 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR) return Errno::last();
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd top(::openat(at.dir(), at.name(), kFlags));
+  if (!top && errno == EACCES && ::fchmodat(at.dir(), at.name(), 0700, 0) == 0)
+    top.reset(::openat(at.dir(), at.name(), kFlags));
+  if (!top) return Errno::last();
+  Remover remover;
+  remover.run(std::move(top));
+  if (::unlinkat(at.dir(), at.name(), AT_REMOVEDIR) == 0) return {};
   return remover.error() == 0 ? Errno::last() : remover.error();
 }
+
+Result<void> remove_tree(const std::string& host) { return remove_tree(AT_FDCWD, host); }
 
 Usage measure_tree(const std::string& host) {
   Usage usage;
@@ -125,7 +160,8 @@ Usage measure_tree(const std::string& host) {
   while (!todo.empty()) {
     std::string path = std::move(todo.back());
     todo.pop_back();
-    Directory dir(AT_FDCWD, path.c_str());
+    const PathAt at(AT_FDCWD, path);
+    Directory dir(at.dir(), at.name());
     if (!dir.valid()) continue;
     while (const char* name = dir.next()) {
       struct stat st;

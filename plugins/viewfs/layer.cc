@@ -5,6 +5,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "host_ops.h"
+
 namespace viewsh::viewfs {
 namespace {
 
@@ -76,36 +78,6 @@ bool make_dirs(const std::string& path) {
   return true;
 }
 
-bool remove_tree(int dir_fd, const std::string& name) {
-  if (unlinkat(dir_fd, name.c_str(), 0) == 0 || errno == ENOENT) return true;
-  UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd && errno == EACCES) {
-    fchmodat(dir_fd, name.c_str(), 0700, 0);
-    fd.reset(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  }
-  if (!fd) return false;
-  bool empty = remove_content(fd.get());
-  if (!empty && fchmod(fd.get(), 0700) == 0) empty = remove_content(fd.get());
-  return unlinkat(dir_fd, name.c_str(), AT_REMOVEDIR) == 0 && empty;
-}
-
-bool remove_content(int dir_fd) {
-  UniqueFd copy(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!copy) return false;
-  DIR* dir = fdopendir(copy.get());
-  if (dir == nullptr) return false;
-  copy.release();
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(dir)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  closedir(dir);
-  bool all = true;
-  for (const std::string& name : names) all = remove_tree(dir_fd, name) && all;
-  return all;
-}
-
 Result<std::string> read_whole(int dir_fd, const char* name) {
   UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return Errno::last();
@@ -137,7 +109,8 @@ std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
     if (spec.write && !layer->lock(error)) return nullptr;
     if (!layer->read_version(error) || !layer->read_log(error)) return nullptr;
   }
-  if (spec.write) remove_content(layer->work_fd());
+  // What can't be removed is never taken for something new: making the same name again is EEXIST.
+  if (spec.write) (void)host_ops::remove_content(layer->work_fd());
   layer->open_ = true;
   return layer;
 }
@@ -279,7 +252,8 @@ bool Layer::recover_last(size_t offset) {
   if (unsettled_) {
     const HostTest& test = history_.back().test;
     struct stat st {};
-    const bool there = fstatat(upper_fd(), test.path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    const PathAt at(upper_fd(), test.path);
+    const bool there = fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0;
     const bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
     if (!done) {
       history_.pop_back();
@@ -347,11 +321,10 @@ Result<void> Layer::compact(const Transaction& state, bool closing) {
 Result<void> Layer::close() {
   if (!open_ || !spec_.write) return {};
   open_ = false;
-  remove_content(work_fd());
+  (void)host_ops::remove_content(work_fd());  // emptied again at the next open
   if (!durable()) {
-    const bool empty = remove_content(dir_fd_.get());
-    if (rmdir(spec_.dir.c_str()) < 0 || !empty) return Errno(EIO);
-    return {};
+    TRY(host_ops::remove_content(dir_fd_.get()));
+    return from_libc(rmdir(spec_.dir.c_str()));
   }
   lock_fd_.reset();
   return {};

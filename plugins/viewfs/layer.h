@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "layer_record.h"
-#include "unique_fd.h"
 #include "viewsh/plugin.h"
 #include "viewsh/result.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh::viewfs {
 
@@ -92,10 +92,6 @@ class Layer {
   uint64_t temp_counter_ = 0;
 };
 
-/// Removes a directory's content, not following links. True: it is empty now.
-bool remove_content(int dir_fd);
-/// Removes a name with everything below it.
-bool remove_tree(int dir_fd, const std::string& name);
 /// A layer's name in a profile or on the command line: one plain file name. Empty, or what is
 /// wrong.
 std::string check_layer_name(const std::string& name);

@@ -3,15 +3,15 @@
 // descriptors of directories. In this order: what was renamed is moved aside, then everything is
 // put in its place from the top down, then what was deleted with something moved out of it goes.
 #include <fcntl.h>
-#include <linux/openat2.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <map>
 
 #include "cow_host.h"
+#include "host_ops.h"
 #include "layer_view.h"
 
 namespace viewsh::viewfs {
@@ -20,12 +20,15 @@ namespace {
 using Fd = std::shared_ptr<UniqueFd>;
 
 Fd open_beneath(int root, const std::string& path) {
-  struct open_how how {};
-  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  const char* name = path.empty() ? "." : path.c_str();
-  const long fd = syscall(SYS_openat2, root, name, &how, sizeof how);
-  return std::make_shared<UniqueFd>(static_cast<int>(fd));
+  return std::make_shared<UniqueFd>(host_ops::open_beneath(root, path, O_RDONLY | O_DIRECTORY));
+}
+
+/// A directory is held open for each level of the tree that is written.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);  // else EMFILE tells
 }
 
 Fd open_child(const Fd& dir, const std::string& name) {
@@ -36,22 +39,22 @@ Fd open_child(const Fd& dir, const std::string& name) {
 /// A file of the layer that its owner can't read gets readable for as long as this lives.
 class Readable {
  public:
-  Readable(int dir_fd, const std::string& path) : dir_fd_(dir_fd), path_(path) {
+  Readable(int dir_fd, const std::string& path) : at_(dir_fd, path) {
     struct stat st {};
-    if (fstatat(dir_fd, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) return;
+    if (fstatat(at_.dir(), at_.name(), &st, AT_SYMLINK_NOFOLLOW) < 0) return;
+    if (!S_ISREG(st.st_mode)) return;
     if ((st.st_mode & S_IRUSR) != 0 || st.st_uid != geteuid()) return;
     mode_ = st.st_mode & 07777;
-    changed_ = fchmodat(dir_fd, path.c_str(), mode_ | S_IRUSR, 0) == 0;
+    changed_ = fchmodat(at_.dir(), at_.name(), mode_ | S_IRUSR, 0) == 0;
   }
   ~Readable() {
-    if (changed_) fchmodat(dir_fd_, path_.c_str(), mode_, 0);
+    if (changed_) fchmodat(at_.dir(), at_.name(), mode_, 0);
   }
   Readable(const Readable&) = delete;
   Readable& operator=(const Readable&) = delete;
 
  private:
-  int dir_fd_;
-  std::string path_;
+  PathAt at_;
   mode_t mode_ = 0;
   bool changed_ = false;
 };
@@ -89,7 +92,10 @@ class Commit {
     }
     if (!error_.empty()) unstage();
     for (const auto& [dir, name] : trash_) {
-      if (error_.empty()) remove_tree(dir->get(), name);
+      if (!error_.empty()) break;
+      if (const auto gone = host_ops::remove_tree(dir->get(), name); !gone) {
+        error_ = name + ": can't be removed: " + gone.error().message();
+      }
     }
     for (const auto& [dir, mode] : loosened_) fchmod(dir->get(), mode);
     // Names are in their places: what the view calls a directory is its path in the lower, too.
@@ -106,6 +112,7 @@ class Commit {
     Fd dir;
     std::string temp;
     std::string name;
+    bool link;  ///< the lower keeps its name: `temp` is another one
   };
 
   bool fail(const std::string& path, int code) {
@@ -117,9 +124,11 @@ class Commit {
   }
 
   /// Moves what has another name now aside, the deepest first; directories stay reachable by fd.
+  /// What only got another name is linked there instead.
   void stage() {
     std::map<std::string, Fd> parents;
-    std::vector<std::string> paths;
+    std::map<std::string, int> names;  // that a source still has to get
+    std::vector<Node*> nodes;
     view_.index.each([&](Node* node) {
       if (!node->present() || !node->meta || node->meta->redirect.empty()) return;
       const std::string& source = node->meta->redirect;
@@ -128,21 +137,31 @@ class Commit {
       Fd& dir = parents[std::string(parent_of(source))];
       if (!dir) dir = open_beneath(root_.get(), std::string(parent_of(source)));
       if (!*dir) fail(source, errno);
-      paths.push_back(source);
+      ++names[source];
+      nodes.push_back(node);
     });
-    std::sort(paths.begin(), paths.end(), [](const std::string& a, const std::string& b) {
-      return std::count(a.begin(), a.end(), '/') > std::count(b.begin(), b.end(), '/');
-    });
-    for (const std::string& source : paths) {
+    const auto depth = [](const Node* node) {
+      const std::string& source = node->meta->redirect;
+      return std::count(source.begin(), source.end(), '/');
+    };
+    std::stable_sort(nodes.begin(), nodes.end(),
+                     [&](const Node* a, const Node* b) { return depth(a) > depth(b); });
+    for (const Node* node : nodes) {
       if (!error_.empty()) return;
-      loosen(parents[std::string(parent_of(source))]);
-      Staged s{parents[std::string(parent_of(source))], temp_name(), std::string(name_of(source))};
-      if (renameat(s.dir->get(), s.name.c_str(), s.dir->get(), s.temp.c_str()) < 0) {
+      const std::string& source = node->meta->redirect;
+      const Fd& dir = parents[std::string(parent_of(source))];
+      loosen(dir);
+      const bool link = --names[source] > 0 || view_.shown_at_home(source);
+      Staged s{dir, temp_name(), std::string(name_of(source)), link};
+      const int rc =
+          link ? linkat(dir->get(), s.name.c_str(), dir->get(), s.temp.c_str(), 0)
+               : renameat(dir->get(), s.name.c_str(), dir->get(), s.temp.c_str());
+      if (rc < 0) {
         fail(source, errno);
         return;
       }
-      staged_[source] = std::move(s);
-      order_.push_back(source);
+      staged_[node] = std::move(s);
+      order_.push_back(node);
     }
   }
 
@@ -175,8 +194,12 @@ class Commit {
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
       const auto s = staged_.find(*it);
       if (s == staged_.end()) continue;
-      renameat2(s->second.dir->get(), s->second.temp.c_str(), s->second.dir->get(),
-                s->second.name.c_str(), RENAME_NOREPLACE);
+      const int dir = s->second.dir->get();
+      if (s->second.link) {
+        unlinkat(dir, s->second.temp.c_str(), 0);
+      } else {
+        renameat2(dir, s->second.temp.c_str(), dir, s->second.name.c_str(), RENAME_NOREPLACE);
+      }
     }
     for (const auto& [dir, name] : trash_) {
       error_ += "; what was replaced is kept as " + name;
@@ -209,12 +232,12 @@ class Commit {
       trash_.emplace_back(dir, trash);
       return true;
     }
-    return remove_tree(dir->get(), name) || fail(path, errno);
+    const auto gone = host_ops::remove_tree(dir->get(), name);
+    return gone || fail(path, gone.error().value());
   }
 
   bool place(const Fd& dir, Node* node, const std::string& path, const std::string& lower) {
-    const std::string& source = node->meta->redirect;
-    const auto s = staged_.find(source);
+    const auto s = staged_.find(node);
     if (s == staged_.end()) return fail(path, ENOENT);
     if (!clear(dir, node->name, path, lower)) return false;
     const Staged& from = s->second;
@@ -243,13 +266,13 @@ class Commit {
   /// New content for a lower file that keeps its inode, since it has other names.
   bool rewrite(const Fd& dir, Node* node, const std::string& path, const Attr& attr) {
     const Readable readable(view_.layer->upper_fd(), path);
-    UniqueFd from(open(view_.upper_host(path).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd from(open(LongPath(view_.upper_host(path)).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!from) return fail(path, errno);
     UniqueFd to = open_to_rewrite(dir->get(), node->name);
     if (!to) return fail(path, errno);
     const auto done = copy_data(from.get(), to.get(), attr);
     if (!done) return fail(path, done.error().value());
-    copy_xattrs(view_.upper_host(path), at_path(dir->get(), node->name));
+    copy_xattrs(LongPath(view_.upper_host(path)), LongPath(dir->get(), node->name));
     copy_attr(dir->get(), node->name, attr, 0);
     return true;
   }
@@ -376,7 +399,7 @@ class Commit {
       finish_times(dir, node, attr);
       return;
     }
-    copy_xattrs(view_.upper_host(path), at_path(dir->get(), "."));
+    copy_xattrs(LongPath(view_.upper_host(path)), LongPath(dir->get(), "."));
     copy_attr(dir->get(), ".", attr, 0);
   }
 
@@ -396,8 +419,8 @@ class Commit {
   LayerView& view_;
   const Selection& selection_;
   UniqueFd root_;
-  std::map<std::string, Staged> staged_;
-  std::vector<std::string> order_;
+  std::map<const Node*, Staged> staged_;
+  std::vector<const Node*> order_;
   std::vector<std::pair<Fd, std::string>> trash_;
   std::vector<std::pair<Fd, mode_t>> loosened_;
   std::map<uint64_t, std::pair<Fd, std::string>> linked_;
@@ -409,6 +432,7 @@ class Commit {
 }  // namespace
 
 std::string apply_changes(LayerView* view, const Selection& selection) {
+  raise_descriptor_limit();
   return Commit(view, selection).run();
 }
 
@@ -432,8 +456,9 @@ std::string drop_changes(LayerView* view, const std::vector<NodeChange>& changes
       }
       t.records.push_back(Record::node(c.path, std::move(meta)));
     } else {
-      if (node->state == Node::State::kUpper && !remove_tree(upper, c.path)) {
-        return c.change.path + ": " + strerror(errno);
+      if (node->state == Node::State::kUpper) {
+        const auto gone = host_ops::remove_tree(upper, c.path);
+        if (!gone) return c.change.path + ": " + gone.error().message();
       }
       t.records.push_back(Record::clear(c.path));
       t.records.push_back(Record::show(c.path));

@@ -1,12 +1,12 @@
 // What a layer changes, and whether the lower is still what it was then.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <functional>
+#include <set>
 
 #include "cow_host.h"
+#include "host_ops.h"
 #include "layer_view.h"
 
 namespace viewsh::viewfs {
@@ -33,7 +33,7 @@ class Differ {
       c.change.lower = view_->lower_host("");
       out_.push_back(std::move(c));
     }
-    directory(root, "", true, "");
+    directory(root, "", true, "", "");
     // Over a tree that is not the host's there is nothing to be shown of it.
     if (view_->layer->lower().empty()) {
       for (NodeChange& c : out_) c.change.lower.clear();
@@ -88,18 +88,23 @@ class Differ {
         ((meta == nullptr || !meta->uid) && (a->stx_uid != b->stx_uid || a->stx_gid != b->stx_gid));
     if (c->node->type == NodeType::kDirectory) return;
     // A copy keeps its time until it is written to.
-    const bool copied = meta != nullptr && meta->origin.has_value();
+    const bool copied = meta != nullptr && meta->origin.has_value() &&
+                        (meta->redirect.empty() || old == view_->lower_host(meta->redirect));
     if (times || a->stx_size != b->stx_size || !copied) {
       c->change.content = !same_content(old, c->change.upper);
     }
     c->change.metadata = c->change.metadata || (times && !c->change.content);
-    c->change.metadata = c->change.metadata || read_xattrs(old) != read_xattrs(c->change.upper);
+    c->change.metadata = c->change.metadata || read_xattrs(LongPath(old)) != read_xattrs(LongPath(c->change.upper));
   }
 
-  void file(Node* node, const std::string& path, bool has_lower, const std::string& lower) {
+  void file(Node* node, const std::string& path, bool has_lower, const std::string& lower,
+            const std::string& replaced) {
     NodeChange c = base(node, path, has_lower, lower);
     const std::string source = node->meta ? node->meta->redirect : std::string();
-    if (!source.empty()) {
+    // Of several names for what has none in the lower any more, one was the rename.
+    const bool renamed =
+        !source.empty() && !view_->shown_at_home(source) && renamed_.insert(source).second;
+    if (renamed) {
       c.change.kind = Change::Kind::kRenamed;
       c.change.old_path = view_->view_path(source);
       c.change.lower = view_->lower_host(source);
@@ -107,8 +112,9 @@ class Differ {
       out_.push_back(std::move(c));
       return;
     }
-    const std::string old = view_->lower_host(lower);
-    const auto attr = lower_attr(has_lower, old, *node);
+    const bool above = !has_lower && !replaced.empty();
+    const std::string old = view_->lower_host(above ? replaced : lower);
+    const auto attr = above ? lstat_at(AT_FDCWD, old) : lower_attr(has_lower, old, *node);
     if (!attr) {
       c.change.kind = Change::Kind::kAdded;
     } else {
@@ -131,7 +137,35 @@ class Differ {
     out_.push_back(std::move(c));
   }
 
-  void child_dir(Node* node, const std::string& path, bool has_lower, const std::string& lower) {
+  /// What the lower had in a directory that another one took the place of.
+  void replaced_dir(Node* dir, const std::string& path, const std::string& lower) {
+    if (view_->layer->lower().empty() || view_->sources.count(lower) != 0) return;
+    auto entries = host_ops::list_dir(view_->lower_host(lower));
+    if (!entries) return;
+    std::sort(entries->begin(), entries->end(),
+              [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
+    for (const DirEntry& entry : *entries) {
+      const Node* child = dir->child(entry.name);
+      const std::string old = join(lower, entry.name);
+      if ((child != nullptr && child->present()) || view_->sources.count(old) != 0) continue;
+      if (dir->merged() && !(child != nullptr && child->hidden) &&
+          lstat_at(AT_FDCWD, view_->lower_host(join(dir->meta->redirect, entry.name)))) {
+        continue;  // the directory that came has such a name, too
+      }
+      NodeChange c = base(dir, join(path, entry.name), false, "");
+      c.implied = true;
+      c.change.kind = Change::Kind::kDeleted;
+      c.change.type = entry.type;
+      c.change.lower = view_->lower_host(old);
+      c.change.upper.clear();
+      if (dir->merged()) c.change.old_path = c.change.path;
+      out_.push_back(std::move(c));
+    }
+  }
+
+  /// `replaced`: the lower path of the same name in a directory that went as a whole, or empty.
+  void child_dir(Node* node, const std::string& path, bool has_lower, const std::string& lower,
+                 const std::string& replaced) {
     NodeChange c = base(node, path, has_lower, lower);
     const std::string old = view_->lower_host(lower);
     if (node->merged()) {
@@ -141,17 +175,29 @@ class Differ {
         c.change.old_path = view_->view_path(source);
         c.change.lower = view_->lower_host(source);
         out_.push_back(std::move(c));
-        directory(node, path, true, source);
+        const bool replaces = node->hidden && node->hidden_state;
+        const std::string& gone = replaces ? lower : replaced;
+        if (!gone.empty()) replaced_dir(node, path, gone);
+        directory(node, path, true, source, "");
         return;
       }
       compare(&c, old);
       c.change.lower = old;
       if (c.change.metadata) out_.push_back(std::move(c));
-      directory(node, path, true, lower);
+      directory(node, path, true, lower, "");
       return;
     }
-    const auto attr = lower_attr(has_lower, old, *node);
-    if (attr && S_ISDIR(attr->stx_mode)) {
+    new_dir(std::move(c), node, path, has_lower ? lower : replaced);
+  }
+
+  /// A directory that is all the view has there. `lower`: what it took the place of, or empty.
+  void new_dir(NodeChange c, Node* node, const std::string& path, const std::string& lower) {
+    const std::string old = view_->lower_host(lower);
+    const bool elsewhere = view_->sources.count(lower) != 0;
+    const auto attr = elsewhere || lower.empty() ? Result<Attr>(Errno(ENOENT))
+                                                 : lower_attr(true, old, *node);
+    const bool replaces = attr && S_ISDIR(attr->stx_mode);
+    if (replaces) {
       c.change.lower = old;
       c.change.kind = Change::Kind::kChanged;  // everything in it was deleted first
       c.change.content = true;
@@ -160,49 +206,48 @@ class Differ {
       if (attr) c.change.lower = old;
     }
     out_.push_back(std::move(c));
-    directory(node, path, false, "");
+    if (replaces) replaced_dir(node, path, lower);
+    directory(node, path, false, "", replaces ? lower : std::string());
   }
 
-  void directory(Node* dir, const std::string& path, bool has_lower, const std::string& lower) {
+  void directory(Node* dir, const std::string& path, bool has_lower, const std::string& lower,
+                 const std::string& replaced) {
     for (Node* node : sorted_children(dir)) {
       const std::string child_path = join(path, node->name);
       const std::string child_lower = has_lower ? join(lower, node->name) : std::string();
+      const std::string old = replaced.empty() ? std::string() : join(replaced, node->name);
       if (!node->present()) {
         if (node->hidden && node->hidden_state) {
           deleted(node, child_path, child_lower, node->hidden_state->mode);
         }
       } else if (node->is_dir()) {
-        child_dir(node, child_path, has_lower, child_lower);
+        child_dir(node, child_path, has_lower, child_lower, old);
       } else {
-        file(node, child_path, has_lower, child_lower);
+        file(node, child_path, has_lower, child_lower, old);
       }
     }
   }
 
   LayerView* view_;
+  std::set<std::string> renamed_;  ///< lower paths whose rename was told
   std::vector<NodeChange> out_;
 };
 
 /// Something in the tree changed after `seen` (its ctime tells).
-bool tree_changed_since(int at, const std::string& name, int64_t seen) {
-  const auto attr = lstat_at(at, name);
-  if (!attr) return false;
-  if (nanoseconds(attr->stx_ctime) > seen) return true;
-  if (!S_ISDIR(attr->stx_mode)) return false;
-  UniqueFd fd(openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return false;
-  UniqueFd copy(openat(fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR* dir = copy ? fdopendir(copy.get()) : nullptr;
-  if (dir == nullptr) return false;
-  copy.release();
-  bool changed = false;
-  while (const dirent* entry = readdir(dir)) {
-    const std::string child = entry->d_name;
-    if (child == "." || child == "..") continue;
-    changed = changed || tree_changed_since(fd.get(), child, seen);
+bool tree_changed_since(const std::string& top, int64_t seen) {
+  std::vector<std::string> todo{top};
+  while (!todo.empty()) {
+    const std::string path = std::move(todo.back());
+    todo.pop_back();
+    const auto attr = lstat_at(AT_FDCWD, path);
+    if (!attr) continue;
+    if (nanoseconds(attr->stx_ctime) > seen) return true;
+    if (!S_ISDIR(attr->stx_mode)) continue;
+    const auto entries = host_ops::list_dir(path);
+    if (!entries) continue;
+    for (const DirEntry& entry : *entries) todo.push_back(path + "/" + entry.name);
   }
-  closedir(dir);
-  return changed;
+  return false;
 }
 
 std::string compare_state(const LowerState& then, const std::string& host, bool tree) {
@@ -211,7 +256,7 @@ std::string compare_state(const LowerState& then, const std::string& host, bool 
   if ((now->stx_mode & S_IFMT) != (then.mode & S_IFMT)) return "has another type underneath";
   if (now->stx_ino != then.ino) return "was replaced underneath";
   if (S_ISDIR(now->stx_mode)) {
-    const bool changed = tree && tree_changed_since(AT_FDCWD, host, then.seen);
+    const bool changed = tree && tree_changed_since(host, then.seen);
     return changed ? "has changes below it underneath" : "";
   }
   if (now->stx_size != then.size || nanoseconds(now->stx_mtime) != then.mtime) {
@@ -236,6 +281,7 @@ std::string parent_conflict(const LayerView& view, const Node& node) {
 std::vector<NodeChange> changes_of(LayerView* view) { return Differ(view).run(); }
 
 std::string conflict_of(const LayerView& view, const NodeChange& c) {
+  if (c.implied) return {};
   const Node& node = *c.node;
   const std::string at = c.change.path + ": ";
   std::string why = parent_conflict(view, node);

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "cow_host.h"
+#include "host_ops.h"
 #include "layer_view.h"
 
 namespace viewsh {
@@ -16,21 +17,6 @@ namespace {
 using viewfs::LayerView;
 using viewfs::NodeChange;
 using viewfs::Selection;
-
-void tree_bytes(const std::string& dir, uint64_t* bytes) {
-  DIR* stream = opendir(dir.c_str());
-  if (stream == nullptr) return;
-  while (const dirent* entry = readdir(stream)) {
-    const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    struct stat st {};
-    const std::string path = dir + "/" + name;
-    if (lstat(path.c_str(), &st) < 0) continue;
-    *bytes += static_cast<uint64_t>(st.st_blocks) * 512;
-    if (S_ISDIR(st.st_mode)) tree_bytes(path, bytes);
-  }
-  closedir(stream);
-}
 
 class Store final : public LayerStore {
  public:
@@ -132,7 +118,7 @@ class Store final : public LayerStore {
     out.in_use = viewfs::layer_user(out.path);
     struct stat st {};
     if (stat((out.path + "/log").c_str(), &st) == 0) out.last_used = st.st_mtim.tv_sec;
-    tree_bytes(out.path + "/upper", &out.bytes);
+    out.bytes = host_ops::measure_tree(out.path + "/upper").bytes;
     std::string error;
     auto view = open(name, false, &error);
     if (!view) return out;
@@ -163,9 +149,15 @@ class Store final : public LayerStore {
     std::string out;
     if (selection.all()) return out;
     view.index.each([&](viewfs::Node* node) {
-      if (!out.empty() || !node->present() || !node->meta || node->meta->redirect.empty()) return;
+      if (!out.empty() || !node->present()) return;
       const std::string path = viewfs::Index::path_of(node);
       const std::string where = view.view_path(path);
+      const bool replaced = node->is_dir() && !node->merged() && node->hidden;
+      if (replaced && !selection.has(path) && selection.touches(path)) {
+        out = where + ": replaced what was there as a whole; name it instead of what is in it";
+        return;
+      }
+      if (!node->meta || node->meta->redirect.empty()) return;
       if (!selection.has(path)) {
         if (selection.touches(path)) {
           out = where + ": is renamed as a whole; name it instead of what is in it";
@@ -174,7 +166,7 @@ class Store final : public LayerStore {
         }
         return;
       }
-      for (const std::string& source : view.sources) {
+      for (const auto& [source, shown] : view.sources) {
         if (source.rfind(node->meta->redirect + "/", 0) == 0) {
           out = where + ": something was moved out of it; only the whole layer can go";
         }
@@ -210,8 +202,8 @@ class Store final : public LayerStore {
     if (renameat(AT_FDCWD, (dir + "/" + name).c_str(), AT_FDCWD, (dir + "/" + gone).c_str()) < 0) {
       return dir + "/" + name + ": " + strerror(errno);
     }
-    viewfs::UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const bool removed = fd && viewfs::remove_tree(fd.get(), gone);
+    UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const bool removed = fd && host_ops::remove_tree(fd.get(), gone);
     view.reset();
     return removed ? std::string() : dir + "/" + gone + ": can't be removed completely";
   }

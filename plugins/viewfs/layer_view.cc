@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 
 #include "cow_host.h"
 
@@ -33,7 +32,7 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
     if (node->is_dir() && loaded) {
       loaded = Index::load(node, Index::path_of(node), view->layer->upper_fd());
     }
-    if (node->meta && !node->meta->redirect.empty()) view->sources.insert(node->meta->redirect);
+    if (node->meta && !node->meta->redirect.empty()) view->sources.emplace(node->meta->redirect, node);
   });
   if (!loaded) {
     *error = "layer " + name + ": " + loaded.error().message();
@@ -60,7 +59,38 @@ std::string LayerView::upper_host(const std::string& path) const {
 bool LayerView::source_below(const std::string& lower) const {
   if (sources.count(lower) != 0) return true;
   const auto it = sources.lower_bound(lower + "/");
-  return it != sources.end() && it->rfind(lower + "/", 0) == 0;
+  return it != sources.end() && it->first.rfind(lower + "/", 0) == 0;
+}
+
+bool LayerView::shown_at_home(const std::string& lower) const {
+  std::string_view home = lower;
+  std::string moved;
+  for (std::string_view dir = parent_of(lower); !dir.empty(); dir = parent_of(dir)) {
+    const auto it = sources.find(std::string(dir));
+    if (it == sources.end() || !it->second->merged()) continue;
+    moved = join(Index::path_of(it->second), home.substr(dir.size() + 1));
+    home = moved;
+    break;
+  }
+  const Node* node = index.root();
+  std::string at;
+  while (!home.empty()) {
+    if (!node->merged()) return false;
+    const std::string_view name = next_component(&home);
+    const Node* child = node->child(name);
+    at = join(at, name);
+    if (child == nullptr || (!child->present() && !child->hidden)) return join(at, home) == lower;
+    if (!child->present()) return false;
+    const bool stands = child->meta && (child->merged() || child->meta->origin);
+    if (!stands) return false;
+    if (!child->meta->redirect.empty()) {
+      at = child->meta->redirect;
+    } else if (child->hidden) {
+      return false;
+    }
+    node = child;
+  }
+  return at == lower;
 }
 
 Selection::Selection(const LayerView& view, const std::vector<std::string>& paths,
@@ -92,19 +122,18 @@ bool Selection::touches(const std::string& path) const {
 }
 
 bool same_content(const std::string& a, const std::string& b) {
-  struct stat sa {};
-  struct stat sb {};
-  if (lstat(a.c_str(), &sa) < 0 || lstat(b.c_str(), &sb) < 0) return false;
-  if ((sa.st_mode & S_IFMT) != (sb.st_mode & S_IFMT)) return false;
-  if (S_ISLNK(sa.st_mode)) {
+  const auto sa = lstat_at(AT_FDCWD, a);
+  const auto sb = lstat_at(AT_FDCWD, b);
+  if (!sa || !sb || (sa->stx_mode & S_IFMT) != (sb->stx_mode & S_IFMT)) return false;
+  if (S_ISLNK(sa->stx_mode)) {
     const auto ta = read_link(AT_FDCWD, a);
     const auto tb = read_link(AT_FDCWD, b);
     return ta && tb && *ta == *tb;
   }
-  if (!S_ISREG(sa.st_mode)) return true;
-  if (sa.st_size != sb.st_size) return false;
-  UniqueFd fa(::open(a.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  UniqueFd fb(::open(b.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!S_ISREG(sa->stx_mode)) return true;
+  if (sa->stx_size != sb->stx_size) return false;
+  UniqueFd fa(::open(LongPath(a).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fb(::open(LongPath(b).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fa || !fb) return false;
   std::vector<char> ba(1 << 16);
   std::vector<char> bb(1 << 16);

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +16,7 @@ namespace viewsh::viewfs {
 struct LayerView {
   std::unique_ptr<Layer> layer;
   Index index;
-  std::set<std::string> sources;  ///< lower paths that are shown elsewhere
+  std::map<std::string, Node*> sources;  ///< lower paths that are shown elsewhere, and (one) where
 
   /// Null: `error` says why. `write`: takes the lock.
   static std::unique_ptr<LayerView> open(const std::string& dir, const std::string& name,
@@ -27,6 +27,9 @@ struct LayerView {
   std::string upper_host(const std::string& path) const;
   /// A lower path at or below this one is shown elsewhere.
   bool source_below(const std::string& lower) const;
+  /// The place of a lower path in the view still shows it: another name for it is a hard link, not
+  /// a rename.
+  bool shown_at_home(const std::string& lower) const;
 };
 
 /// Which view paths are meant: those at or below one of some, or all.
@@ -52,6 +55,7 @@ struct NodeChange {
   std::string path;   ///< in the view, relative
   std::string lower;  ///< lower path of the position, if `has_lower`
   bool has_lower = false;
+  bool implied = false;  ///< comes with the change of the directory `node`, and only with it
 };
 
 /// What the layer changes, parents before children, names in order.

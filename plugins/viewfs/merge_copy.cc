@@ -11,7 +11,6 @@ namespace {
 
 using host_ops::join;
 using host_ops::parent_of;
-using host_ops::UniqueFd;
 
 /// Modes are copied, not made: no umask.
 Caller plain_caller() {
@@ -83,7 +82,7 @@ Result<void> MergeCopy::fill(const std::string& temp, const std::string& path, c
   FileSystem& first = tree_.source(0);
   OpenHow make{.flags = O_WRONLY | O_CREAT | O_EXCL, .mode = 0600};
   TRY_ASSIGN(OpenPlan to, first.plan_open(temp, make, plain_caller()));
-  UniqueFd target(::open(to.host.c_str(), to.flags | O_CLOEXEC | O_NOFOLLOW, to.mode));
+  UniqueFd target(::open(LongPath(to.host).c_str(), to.flags | O_CLOEXEC | O_NOFOLLOW, to.mode));
   Errno failed = Errno::last();
   if (to.notify) first.opened(temp, to, target.valid());
   if (!target.valid()) return failed;
@@ -92,7 +91,7 @@ Result<void> MergeCopy::fill(const std::string& temp, const std::string& path, c
     if (first.quota() && first.reserve(bytes) < bytes) return Errno(ENOSPC);
     OpenHow read{.flags = O_RDONLY};
     TRY_ASSIGN(OpenPlan from, tree_.source(hit.source).plan_open(path, read, plain_caller()));
-    UniqueFd source(::open(from.host.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    UniqueFd source(::open(LongPath(from.host).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!source.valid()) return Errno::last();
     TRY(host_ops::copy_content(source.get(), target.get()));
   }

@@ -18,7 +18,6 @@ namespace viewsh {
 namespace {
 
 using host_ops::join;
-using host_ops::UniqueFd;
 
 constexpr uint64_t kPage = 4096;
 
@@ -74,10 +73,10 @@ class TmpFs final : public FileSystem, public std::enable_shared_from_this<TmpFs
     return host_ops::link_open_file(host_fd, at(to));
   }
   Result<void> unlink(const std::string& path, const Caller&) override {
-    return from_libc(::unlink(at(path).c_str()));
+    return from_libc(::unlink(LongPath(at(path)).c_str()));
   }
   Result<void> rmdir(const std::string& path, const Caller&) override {
-    return path.empty() ? Errno(EBUSY) : from_libc(::rmdir(at(path).c_str()));
+    return path.empty() ? Errno(EBUSY) : from_libc(::rmdir(LongPath(at(path)).c_str()));
   }
   Result<void> rename(const std::string& from, const std::string& to, unsigned flags,
                       const Caller&) override {

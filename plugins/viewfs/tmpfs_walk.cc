@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host_ops.h"
@@ -12,13 +10,9 @@ namespace viewsh {
 namespace {
 
 using host_ops::join;
-using host_ops::UniqueFd;
 
-UniqueFd open_beneath(int at, const char* path) {
-  struct open_how how = {};
-  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
-  return UniqueFd(static_cast<int>(::syscall(SYS_openat2, at, path, &how, sizeof how)));
+UniqueFd look_beneath(int at, std::string_view path) {
+  return host_ops::open_beneath(at, path, O_PATH | O_NOFOLLOW);
 }
 
 Result<NodeType> type_of_fd(int fd) {
@@ -59,7 +53,7 @@ Result<Found> walk_slowly(int base_fd, const std::string& base_host, std::string
     bool last = end == rest.size();
     std::string name(rest.substr(start, end - start));
     std::string host = join(base_host, rest.substr(0, end));
-    UniqueFd next = open_beneath(current.get(), name.c_str());
+    UniqueFd next = look_beneath(current.get(), name);
     if (!next.valid()) {
       if (errno != ENOENT || !last) return Errno::last();
       Found found;
@@ -82,12 +76,12 @@ Result<Found> walk_slowly(int base_fd, const std::string& base_host, std::string
 Result<Found> walk_host_directory(int root_fd, const std::string& root, const std::string& base,
                                   std::string_view rest, ResolveFlags flags) {
   std::string path = join(base, rest);
-  UniqueFd fd = open_beneath(root_fd, path.empty() ? "." : path.c_str());
+  UniqueFd fd = look_beneath(root_fd, path);
   if (fd.valid()) {
     return node(fd.get(), rest.size(), join(root, path), !rest.empty() && flags.follow_last);
   }
   if ((errno != ELOOP && errno != ENOENT) || rest.empty()) return Errno::last();
-  UniqueFd base_fd = open_beneath(root_fd, base.empty() ? "." : base.c_str());
+  UniqueFd base_fd = look_beneath(root_fd, base);
   if (!base_fd.valid()) return Errno::last();
   return walk_slowly(base_fd.get(), join(root, base), rest, flags);
 }

@@ -237,6 +237,55 @@ TEST_F(Dir, RemovedDirectoryIsEmpty) {
   EXPECT_EQ(sys(SYS_getdents64, fd.get(), buffer.data(), buffer.size()), -ENOENT);
 }
 
+TEST_F(Dir, RemovedDirectoriesHaveNothing) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  ASSERT_EQ(::mkdir("e", 0755), 0);
+  ASSERT_EQ(::mkdir("e/sub", 0755), 0);
+  Fd open = open_fd("d", O_RDONLY | O_DIRECTORY);
+  Fd path = open_fd("d", O_PATH | O_DIRECTORY);
+  ASSERT_EQ(::chdir("d"), 0);
+  std::array<char, 4096> buffer = {};
+  ASSERT_EQ(::rename("../e", "../d"), 0);  // takes its place
+  EXPECT_EQ(sys(SYS_getdents64, open.get(), buffer.data(), buffer.size()), -ENOENT);
+  EXPECT_EQ(sys(SYS_openat, open.get(), "sub", O_RDONLY), -ENOENT);
+  EXPECT_EQ(sys(SYS_openat, path.get(), "sub", O_RDONLY), -ENOENT);
+  EXPECT_EQ(sys(SYS_open, "sub", O_RDONLY), -ENOENT);
+  EXPECT_EQ(sys(SYS_mkdir, "new", 0755), -ENOENT);
+  EXPECT_EQ(sys(SYS_getcwd, buffer.data(), buffer.size()), -ENOENT);
+  struct stat st;
+  ASSERT_EQ(::fstat(open.get(), &st), 0);
+  EXPECT_EQ(st.st_nlink, 0U);
+  ASSERT_EQ(::chdir(dir().c_str()), 0);
+  EXPECT_EQ(names_in("d"), std::vector<std::string>{"sub"});
+}
+
+TEST_F(Dir, ClosedDirectoriesAreClosed) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root is asked nothing";
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  write_file("d/f", "text");
+  Fd open = open_fd("d", O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::chmod("d", 0), 0);
+  std::array<char, 4096> buffer = {};
+  EXPECT_EQ(sys(SYS_open, "d", O_RDONLY | O_DIRECTORY), -EACCES);
+  EXPECT_EQ(sys(SYS_open, "d/f", O_RDONLY), -EACCES);
+  EXPECT_EQ(sys(SYS_access, "d", R_OK), -EACCES);
+  EXPECT_EQ(sys(SYS_access, "d/f", F_OK), -EACCES);
+  EXPECT_EQ(sys(SYS_chdir, "d"), -EACCES);
+  EXPECT_EQ(sys(SYS_fchdir, open.get()), -EACCES);
+  EXPECT_EQ(sys(SYS_unlink, "d/f"), -EACCES);
+  EXPECT_EQ(sys(SYS_openat, open.get(), "f", O_RDONLY), -EACCES);
+  EXPECT_GT(sys(SYS_getdents64, open.get(), buffer.data(), buffer.size()), 0);  // it is open
+  ASSERT_EQ(::chmod("d", 0444), 0);
+  EXPECT_EQ(names_in("d"), std::vector<std::string>{"f"});
+  EXPECT_EQ(sys(SYS_chdir, "d"), -EACCES);
+  ASSERT_EQ(::chmod("d", 0111), 0);
+  EXPECT_EQ(sys(SYS_open, "d", O_RDONLY | O_DIRECTORY), -EACCES);
+  EXPECT_EQ(sys(SYS_chdir, "d"), 0);
+  EXPECT_EQ(read_file("f"), "text");
+  ASSERT_EQ(::chdir(".."), 0);
+  ASSERT_EQ(::chmod("d", 0755), 0);
+}
+
 TEST_F(Dir, SystemDirectoriesHaveNoDoubles) {
   for (const char* path : {"/", "/etc", "/usr", "/dev"}) {
     Fd fd = open_fd(path, O_RDONLY | O_DIRECTORY);

@@ -197,6 +197,28 @@ TEST_F(XattrTest, SetGetListRemove) {
   EXPECT_EQ(sys(SYS_removexattr, "f", "user.one"), -ENODATA);
 }
 
+/// Linux looks at the arguments before the path since 6.13, and after it before that.
+TEST_F(XattrTest, ErrorsComeInTheKernelsOrder) {
+  const bool last = linux_is_at_least(6, 13);
+  const auto either = [&](long argument) { return last ? argument : -ENOENT; };
+  const std::string long_name = "user." + std::string(300, 'x');
+  EXPECT_EQ(sys(SYS_setxattr, "none", "", "x", 1, 0), either(-ERANGE));
+  EXPECT_EQ(sys(SYS_lsetxattr, "none", long_name.c_str(), "x", 1, 0), either(-ERANGE));
+  EXPECT_EQ(sys(SYS_setxattr, "none", "", "x", 1, 99), either(-EINVAL));
+  EXPECT_EQ(sys(SYS_setxattr, "none", "user.x", "x", 65537, 0), either(-E2BIG));
+  EXPECT_EQ(sys(SYS_setxattr, "none", "user.x", 1, 1, 0), either(-EFAULT));
+  EXPECT_EQ(sys(SYS_setxattr, "none", 1, "x", 1, 0), either(-EFAULT));
+  EXPECT_EQ(sys(SYS_removexattr, "none", ""), either(-ERANGE));
+  EXPECT_EQ(sys(SYS_lremovexattr, "none", ""), either(-ERANGE));
+  EXPECT_EQ(sys(SYS_getxattr, "none", "", nullptr, 0), either(-ERANGE));
+  EXPECT_EQ(sys(SYS_lgetxattr, "none", "", nullptr, 0), either(-ERANGE));
+  EXPECT_EQ(sys(SYS_listxattr, "none", nullptr, 0), -ENOENT);
+  EXPECT_EQ(sys(SYS_setxattr, "f", "", "x", 1, 0), -ERANGE);
+  EXPECT_EQ(sys(SYS_setxattr, "f", "user.x", "x", 1, 99), -EINVAL);
+  EXPECT_EQ(sys(SYS_removexattr, "f", ""), -ERANGE);
+  EXPECT_EQ(sys(SYS_setxattr, "none", "user.x", "x", 1, 0), -ENOENT);
+}
+
 TEST_F(XattrTest, ByDescriptorAndByLink) {
   ASSERT_EQ(::symlink("f", "link"), 0);
   Fd fd = open_fd("f", O_RDONLY);

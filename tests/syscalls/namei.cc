@@ -210,6 +210,23 @@ TEST_F(Namei, DeepDirectories) {
   EXPECT_EQ(read_file("../" + name + "/f"), "deep");
   std::array<char, 8192> buffer = {};
   EXPECT_EQ(sys(SYS_getcwd, buffer.data(), buffer.size()), -ENAMETOOLONG);
+  {
+    Fd here = open_fd(".", O_RDONLY | O_DIRECTORY);
+    EXPECT_EQ(sys(SYS_mkdirat, here.get(), "sub", 0755), 0);
+    EXPECT_EQ(names_in("."), (std::vector<std::string>{"f", "sub"}));
+    EXPECT_EQ(sys(SYS_renameat, here.get(), "f", here.get(), "sub/g"), 0);
+    EXPECT_EQ(sys(SYS_linkat, here.get(), "sub/g", AT_FDCWD, "f", 0), 0);
+    EXPECT_EQ(stat_of("f").st_nlink, 2U);
+    EXPECT_EQ(sys(SYS_symlinkat, "f", here.get(), "s"), 0);
+    EXPECT_EQ(read_link("s"), "f");
+    EXPECT_EQ(sys(SYS_fchmodat, here.get(), "f", 0600), 0);
+    EXPECT_EQ(stat_of("sub/g").st_mode, S_IFREG | 0600U);
+    EXPECT_EQ(sys(SYS_unlinkat, here.get(), "sub/g", 0), 0);
+    EXPECT_EQ(sys(SYS_fchdir, here.get()), 0);
+    EXPECT_EQ(sys(SYS_unlinkat, here.get(), "sub", AT_REMOVEDIR), 0);
+    EXPECT_EQ(sys(SYS_unlink, "s"), 0);
+    EXPECT_EQ(names_in("."), std::vector<std::string>{"f"});
+  }
   ASSERT_EQ(::unlink("f"), 0);
   for (int i = 0; i < kDepth; ++i) {
     ASSERT_EQ(::chdir(".."), 0);

@@ -262,6 +262,19 @@ TEST_F(Open, CreatIsOpenWithTruncation) {
   EXPECT_EQ(sys(SYS_creat, "none/f", 0600), -ENOENT);
 }
 
+TEST_F(Open, NobodyCreatesADirectoryByOpen) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  write_file("f", "");
+  const bool refused = linux_is_at_least(6, 4);
+  for (int access : {O_RDONLY, O_RDWR}) {
+    const int flags = access | O_CREAT | O_DIRECTORY;
+    EXPECT_EQ(sys(SYS_open, "d", flags, 0644), refused ? -EINVAL : -EISDIR);
+    EXPECT_EQ(sys(SYS_openat, AT_FDCWD, "f", flags, 0644), refused ? -EINVAL : -ENOTDIR);
+    EXPECT_EQ(sys(SYS_open, "none/f", flags, 0644), refused ? -EINVAL : -ENOENT);
+    EXPECT_EQ(sys(SYS_open, "d", flags | O_EXCL, 0644), refused ? -EINVAL : -EEXIST);
+  }
+}
+
 TEST_F(Open, BadDescriptors) {
   write_file("f", "");
   EXPECT_EQ(sys(SYS_openat, 9999, "f", O_RDONLY), -EBADF);

@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 namespace viewsh_test {
 
@@ -47,6 +49,15 @@ std::string read_file(const std::string& path) {
     if (n == 0) return content;
     content.append(buffer.data(), static_cast<size_t>(n));
   }
+}
+
+bool linux_is_at_least(int major, int minor) {
+  struct utsname name {};
+  int has_major = 0;
+  int has_minor = 0;
+  EXPECT_EQ(::uname(&name), 0);
+  EXPECT_EQ(std::sscanf(name.release, "%d.%d", &has_major, &has_minor), 2) << name.release;
+  return std::pair(has_major, has_minor) >= std::pair(major, minor);
 }
 
 bool exists(const std::string& path) {

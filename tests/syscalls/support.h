@@ -108,6 +108,8 @@ void write_file(const std::string& path, const std::string& content, mode_t mode
 /// The content, or "!errno-name" if it can't be read.
 std::string read_file(const std::string& path);
 bool exists(const std::string& path);
+/// What uname(2) says of the kernel.
+bool linux_is_at_least(int major, int minor);
 /// lstat(2), zeroed on failure.
 struct stat lstat_of(const std::string& path);
 struct stat stat_of(const std::string& path);

@@ -17,7 +17,7 @@ struct Change {
   bool metadata = false;  ///< kChanged: mode, owner, times or xattrs differ
   NodeType type = NodeType::kUnknown;
   std::string path;      ///< absolute view path
-  std::string old_path;  ///< kRenamed
+  std::string old_path;  ///< kRenamed; kDeleted: where `path` leads through a rename, but didn't then
   std::string lower;     ///< host path of the old content, empty if none
   std::string upper;     ///< host path of the new content, empty if none
 };

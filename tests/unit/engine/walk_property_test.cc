@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/path.h"
-#include "base/unique_fd.h"
+#include "viewsh/unique_fd.h"
 #include "temp_tree.h"
 #include "vfs/walk.h"
 

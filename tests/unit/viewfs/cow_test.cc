@@ -281,6 +281,77 @@ TEST_F(CowTest, WhatIsKnownToBeNewStillHidesWhatItReplaces) {
   EXPECT_EQ(cow_->stat("new", &gone), ENOENT);
 }
 
+/// A lower with another file system of the host at "d".
+class TwoDevices final : public PlainFs {
+ public:
+  using PlainFs::PlainFs;
+  Result<Attr> getattr(const std::string& path) override {
+    auto attr = PlainFs::getattr(path);
+    if (attr && (path == "d" || path.rfind("d/", 0) == 0)) attr->stx_dev_minor += 1000;
+    return attr;
+  }
+};
+
+TEST_F(CowTest, NothingMovesBetweenFileSystems) {
+  MountRequest request;
+  request.type = "cow";
+  request.at = "/";
+  request.below = std::make_shared<TwoDevices>(lower_);
+  MountError error;
+  CowCalls two(mount_cow(request, host_, &error));
+  ASSERT_EQ(two.mkdir("a/made", 0755), 0);
+  ASSERT_EQ(two.mkdir("d/made", 0755), 0);
+  ASSERT_EQ(two.write("f/new", O_WRONLY | O_CREAT, 0644, "x"), 0);
+  EXPECT_EQ(two.rename("a/1", "d/1", 0), EXDEV);
+  EXPECT_EQ(two.rename("f/new", "d/made/new", 0), EXDEV);
+  EXPECT_EQ(two.rename("d/e", "a/e", 0), EXDEV);
+  EXPECT_EQ(two.rename("a/1", "d/e/4", RENAME_EXCHANGE), EXDEV);
+  EXPECT_EQ(two.link("f/new", "d/new"), EXDEV);
+  EXPECT_EQ(two.rename("f/new", "a/made/new", 0), 0);
+  EXPECT_EQ(two.rename("d/e/4", "d/made/4", 0), 0);
+  EXPECT_EQ(two.rename("d/made", "d/e/made", 0), 0);
+  EXPECT_EQ(two.link("d/e/made/4", "d/four"), 0);
+}
+
+TEST_F(CowTest, OpenObjectsOfTheLowerTellTheView) {
+  const auto seen = [&](const std::string& name) {
+    Attr out{};
+    EXPECT_EQ(statx(AT_FDCWD, (lower_ + "/" + name).c_str(), 0, STATX_BASIC_STATS, &out), 0);
+    (void)cow_->fs().fix_attr(&out);
+    return out;
+  };
+  ASSERT_EQ(cow_->chmod("f/x", 0600), 0);
+  EXPECT_EQ(seen("f/x").stx_mode, S_IFREG | 0600);
+  ASSERT_EQ(cow_->rename("f/x", "moved", 0), 0);
+  ASSERT_EQ(cow_->chmod("moved", 0640), 0);
+  EXPECT_EQ(seen("f/x").stx_mode, S_IFREG | 0640);
+  ASSERT_EQ(cow_->unlink("moved"), 0);
+  EXPECT_EQ(seen("f/x").stx_nlink, 0u);
+  ASSERT_EQ(cow_->unlink("a/b/2"), 0);
+  EXPECT_EQ(seen("a/b/2").stx_nlink, 0u);
+  ASSERT_EQ(cow_->rename("a/1", "d/e/4", 0), 0);
+  EXPECT_EQ(seen("d/e/4").stx_nlink, 0u);
+  EXPECT_EQ(seen("a/1").stx_nlink, 1u);
+  ASSERT_EQ(cow_->rmdir("d/empty"), 0);
+  EXPECT_EQ(seen("d/empty").stx_nlink, 0u);
+  for (const char* name : {"t", "d/hard"}) ASSERT_EQ(cow_->unlink(name), 0);
+  EXPECT_EQ(seen("t").stx_nlink, 1u);
+  ASSERT_EQ(cow_->unlink("a/hard"), 0);
+  EXPECT_EQ(seen("t").stx_nlink, 0u);
+}
+
+TEST_F(CowTest, AModeOfTheViewsIsAskedForReading) {
+  if (geteuid() == 0) GTEST_SKIP() << "root is asked nothing";
+  const Caller& caller = cow_->caller();
+  ASSERT_EQ(cow_->chmod("a", 0), 0);
+  const auto found = cow_->fs().resolve("", "a", {}, caller);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->attr_virtual);
+  EXPECT_EQ(cow_->fs().plan_open("a", {O_RDONLY | O_DIRECTORY, 0}, caller).error(), Errno(EACCES));
+  EXPECT_EQ(cow_->fs().resolve("a", "1", {}, caller).error(), Errno(EACCES));
+  EXPECT_EQ(cow_->unlink("a/1"), EACCES);
+}
+
 TEST_F(CowTest, AnEphemeralLayerGoes) {
   ASSERT_EQ(cow_->mkdir("new", 0755), 0);
   cow_.reset();

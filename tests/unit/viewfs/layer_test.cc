@@ -133,6 +133,56 @@ TEST_F(LayerTest, Diff) {
   EXPECT_EQ(store_->layers().value.at(0).changes, 6u);
 }
 
+TEST_F(LayerTest, WhatWentWithAReplacedDirectoryIsDeleted) {
+  sh("cd " + lower_ + " && mkdir -p r/sub r/same && echo x > r/sub/x && echo k > r/kept && echo g > r/gone"
+     " && mkdir s && echo y > s/y && mkdir onto && echo z > onto/z && echo y > onto/y");
+  open();
+  for (const char* file : {"r/sub/x", "r/kept", "r/gone", "onto/z", "onto/y"}) {
+    ASSERT_EQ(cow_->unlink(file), 0) << file;
+  }
+  for (const char* dir : {"r/sub", "r/same", "r", "onto"}) ASSERT_EQ(cow_->rmdir(dir), 0) << dir;
+  ASSERT_EQ(cow_->mkdir("r", 0755), 0);
+  ASSERT_EQ(cow_->mkdir("r/same", 0755), 0);
+  write("r/kept", "changed");
+  write("r/new", "n");
+  ASSERT_EQ(cow_->mkdir("onto", 0755), 0);
+  ASSERT_EQ(cow_->rename("s", "onto", 0), 0);
+  close();
+  EXPECT_EQ(diff(),
+            "renamed /onto from /s\ndeleted /onto/z from /onto/z\n"
+            "changed /r content\ndeleted /r/gone\ndeleted /r/sub\n"
+            "changed /r/kept content metadata\nadded /r/new\nchanged /r/same content\n");
+  const std::string why = "/r: replaced what was there as a whole; name it instead of what is in it";
+  EXPECT_EQ(store_->commit("work", {"/r/new"}, {}).error, why);
+  EXPECT_EQ(store_->discard("work", {"/r/gone"}).error, why);
+  const auto done = store_->commit("work", {}, {});
+  EXPECT_EQ(done.error, "");
+  EXPECT_EQ(done.value.conflicts, std::vector<std::string>());
+  sh("cd " + lower_ + " && test \"$(ls r onto | tr '\\n' ' ')\" = 'onto: y  r: kept new same '");
+  EXPECT_EQ(read_file(lower_ + "/r/kept"), "changed");
+}
+
+TEST_F(LayerTest, AnotherNameOfALowerFileIsAddedNotARename) {
+  sh("cd " + lower_ + " && echo two > two");
+  open();
+  ASSERT_EQ(cow_->link("f/x", "link"), 0);
+  ASSERT_EQ(cow_->link("d/fifo", "fifo2"), 0);
+  ASSERT_EQ(cow_->link("d/fifo", "fifo3"), 0);
+  ASSERT_EQ(cow_->link("two", "one"), 0);
+  ASSERT_EQ(cow_->link("two", "three"), 0);
+  ASSERT_EQ(cow_->unlink("two"), 0);
+  ASSERT_EQ(cow_->rename("d/e", "e", 0), 0);
+  ASSERT_EQ(cow_->link("e/4", "four"), 0);
+  close();
+  EXPECT_EQ(diff(),
+            "renamed /e from /d/e\nadded /fifo2\nadded /fifo3\nadded /four\nadded /link\n"
+            "renamed /one from /two\nadded /three\n");
+  EXPECT_EQ(store_->commit("work", {}, {}).error, "");
+  sh("cd " + lower_ +
+     " && test f/x -ef link && test d/fifo -ef fifo2 && test d/fifo -ef fifo3 && test -p fifo3"
+     " && test one -ef three && test ! -e two && test e/4 -ef four && test ! -e d/e");
+}
+
 TEST_F(LayerTest, CommitMakesTheLowerWhatTheViewWas) {
   open();
   write("new", "x");

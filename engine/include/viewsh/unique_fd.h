@@ -6,7 +6,7 @@
 
 namespace viewsh {
 
-/// Owns one file descriptor; closes it at the end. -1: none.
+/// Owns one file descriptor and closes it at the end. -1: none. close(2).
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -18,7 +18,9 @@ class UniqueFd {
   }
   ~UniqueFd() { reset(); }
   int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
+  bool valid() const { return fd_ >= 0; }
+  explicit operator bool() const { return valid(); }
+  /// Gives the descriptor away: the caller closes it.
   int release() { return std::exchange(fd_, -1); }
   void reset(int fd = -1) {
     if (fd_ >= 0) close(fd_);
