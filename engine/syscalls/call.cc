@@ -75,6 +75,11 @@ Result<WalkStart> Call::start_of(DirFd dir) {
   }
   TRY_ASSIGN(OpenObject object, this->object(dir.value));
   if (object.host[0] != '/') return Errno(ENOTDIR);
+  struct stat st {};
+  bool nameless = !object.view_path || object.host.ends_with(" (deleted)");
+  if (nameless && stat(fd_path(dir.value).c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
+    return Errno(ENOTDIR);
+  }
   if (!object.view_path) return Errno(ENOENT);
   return WalkStart{*object.view_path, object.host, "/"};
 }
@@ -142,6 +147,8 @@ bool Call::is_path_only(int fd) const {
 Result<Walked> Call::walk_fd(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
+  // Without its name it isn't what has that now, nor a file that is called "NAME (deleted)".
+  if (object.host.ends_with(" (deleted)") && !same_file(fd_path(fd), object.host)) return Errno(ENOENT);
   // The path is the view's own, without links and of any length, and what is open needs no right to
   // search the way to it.
   Caller self = caller_;

@@ -6,6 +6,7 @@
 #include <climits>
 #include <cstring>
 #include <fstream>
+#include <functional>
 
 #include "base/path.h"
 #include "viewsh/unique_fd.h"
@@ -64,14 +65,62 @@ size_t pack_entry(const ListedEntry& entry, bool old_format, std::string* out) {
   return size;
 }
 
+/// Reads with the kernel's own positions, and keeps what `keep` says of a record; it may change it.
+Outcome list_kernel(Call& call, int own, uint64_t buffer, unsigned size, bool old_format,
+                    const std::function<bool(char* record, const char* name)>& keep) {
+  std::string raw(std::min(size, 1U << 17U), '\0');
+  std::string kept;
+  while (kept.empty()) {
+    long n = syscall(old_format ? SYS_getdents : SYS_getdents64, own, raw.data(), raw.size());
+    if (n < 0) return Outcome::error(Errno::last());
+    if (n == 0) break;
+    for (long at = 0; at < n;) {
+      char* record = raw.data() + at;
+      uint16_t length = 0;
+      memcpy(&length, record + 16, 2);
+      if (keep(record, record + (old_format ? 18 : 19))) kept.append(record, length);
+      at += length;
+    }
+  }
+  Result<void> put = call.memory().write(buffer, kept.data(), kept.size());
+  return put.ok() ? Outcome::result(static_cast<long>(kept.size())) : Outcome::error(put.error());
+}
+
+/// /proc without the engine: the kernel lists, and one entry is left out.
+Outcome list_proc(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {
+  Result<UniqueFd> same = borrow_fd(call.task(), fd);
+  if (!same.ok()) return Outcome::error(same.error());
+  std::string name = std::to_string(call.session().engine_pid);
+  return list_kernel(call, same->get(), buffer, size, old_format,
+                     [&](char*, const char* entry) { return name != entry; });
+}
+
+/// A directory of the host that was read halfway when the view's became another one: the first part
+/// was the kernel's, in its order, so the rest is as well. Of it come the names that are still there.
+/// What was made since may come or not. readdir(3)
+Outcome list_rest(Call& call, const Listing& listing, int own, uint64_t buffer, unsigned size,
+                  bool old_format) {
+  return list_kernel(call, own, buffer, size, old_format, [&](char* record, const char* name) {
+    auto entry = listing.find(name);
+    if (entry == listing.end()) return false;
+    uint16_t length = 0;
+    memcpy(record, &entry->ino, 8);
+    memcpy(&length, record + 16, 2);
+    record[old_format ? length - 1 : 18] = static_cast<char>(entry->type);
+    return true;
+  });
+}
+
 Outcome list_directory(Call& call, const Walked& walked, int fd, uint64_t buffer, unsigned size,
                        bool old_format) {
   Result<UniqueFd> same = borrow_fd(call.task(), fd);
   if (!same.ok()) return Outcome::error(same.error());
   off_t position = lseek(same->get(), 0, SEEK_CUR);
   if (position < 0) return Outcome::error(Errno::last());
-  Result<const Listing*> listing = listing_of(call.view(), walked, position == 0);
+  bool ours = Listing::is_position(static_cast<uint64_t>(position));
+  Result<const Listing*> listing = listing_of(call.view(), walked, position == 0 || !ours);
   if (!listing.ok()) return Outcome::error(listing.error());
+  if (!ours) return list_rest(call, **listing, same->get(), buffer, size, old_format);
   std::string packed;
   auto next = static_cast<uint64_t>(position);
   for (auto entry = (*listing)->from(next); entry != (*listing)->end(); ++entry) {
@@ -88,28 +137,6 @@ Outcome list_directory(Call& call, const Walked& walked, int fd, uint64_t buffer
     return Outcome::error(Errno::last());
   }
   return Outcome::result(static_cast<long>(packed.size()));
-}
-
-/// /proc without the engine: the kernel lists, at its own positions, and one entry is left out.
-Outcome list_proc(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {
-  Result<UniqueFd> same = borrow_fd(call.task(), fd);
-  if (!same.ok()) return Outcome::error(same.error());
-  std::string name = std::to_string(call.session().engine_pid);
-  std::string raw(std::min(size, 1U << 17U), '\0');
-  std::string kept;
-  while (kept.empty()) {
-    long n = syscall(old_format ? SYS_getdents : SYS_getdents64, same->get(), raw.data(), raw.size());
-    if (n < 0) return Outcome::error(Errno::last());
-    if (n == 0) break;
-    for (long at = 0; at < n;) {
-      uint16_t length = 0;
-      memcpy(&length, raw.data() + at + 16, 2);
-      if (name != raw.data() + at + (old_format ? 18 : 19)) kept.append(raw, static_cast<size_t>(at), length);
-      at += length;
-    }
-  }
-  Result<void> put = call.memory().write(buffer, kept.data(), kept.size());
-  return put.ok() ? Outcome::result(static_cast<long>(kept.size())) : Outcome::error(put.error());
 }
 
 Outcome getdents_common(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {

@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -85,14 +86,28 @@ Outcome natively_then(Call& call, const Walked& walked, const UserPath& path,
   return out;
 }
 
+UserPath without_slashes(const UserPath& path, bool* had) {
+  UserPath out = path;
+  while (out.text.size() > 1 && out.text.back() == '/') {
+    out.text.pop_back();
+    *had = true;
+  }
+  return out;
+}
+
 Outcome unlink_at(Call& call, DirFd dir, const UserPath& path) {
-  Result<Walked> walked = walk_name(call, dir, path);
+  // fs/namei.c, do_unlinkat(): the name itself is meant, with a slash behind it too.
+  bool slash = false;
+  Result<Walked> walked = walk_name(call, dir, without_slashes(path, &slash));
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->ends_in_dot) return Outcome::error(EISDIR);
   if (walked->path.empty() && walked->view_path != "/") return Outcome::error(EBUSY);
+  walked->must_be_dir = walked->must_be_dir || slash;
   if (walked->native()) return call.change_on(*walked, path);
   if (walked->fs().read_only()) return Outcome::error(EROFS);
   if (walked->must_be_dir) {
+    if (!is_there(*walked)) return Outcome::error(ENOENT);
     return Outcome::error(is_directory(*walked) ? EISDIR : ENOTDIR);
   }
   return Outcome::of(walked->fs_mutable().unlink(walked->path, call.caller()));
@@ -102,10 +117,10 @@ Outcome rmdir_at(Call& call, DirFd dir, const UserPath& path) {
   UserPath name = path;
   while (name.text.size() > 1 && name.text.back() == '/') name.text.pop_back();
   std::string_view last = base_name(name.text);
-  if (last == ".") return Outcome::error(EINVAL);
-  if (last == "..") return Outcome::error(ENOTEMPTY);
   Result<Walked> walked = walk_name(call, dir, name);
   if (!walked.ok()) return Outcome::error(walked.error());
+  if (last == ".") return Outcome::error(EINVAL);
+  if (last == "..") return Outcome::error(ENOTEMPTY);
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   if (walked->view_path == "/" || call.view().has_mount_at_or_below(walked->view_path)) {
     return Outcome::error(EBUSY);
@@ -133,13 +148,19 @@ bool ends_in_dots(std::string_view text) {
   return last == "." || last == "..";
 }
 
-UserPath without_slashes(const UserPath& path, bool* had) {
-  UserPath out = path;
-  while (out.text.size() > 1 && out.text.back() == '/') {
-    out.text.pop_back();
-    *had = true;
-  }
-  return out;
+/// lock_rename() and do_renameat2() of fs/namei.c: a directory can't get into itself. Told before
+/// anything that the types of the two would say.
+Result<void> not_into_itself(const Walked& from, const Walked& to, unsigned flags) {
+  constexpr unsigned kNoReplace = 1;
+  constexpr unsigned kExchange = 2;
+  bool down = from.path != to.path && is_at_or_below(to.path, from.path);
+  bool up = from.path != to.path && is_at_or_below(from.path, to.path);
+  if (!down && !up) return {};
+  if (!is_there(from)) return Errno(ENOENT);
+  if ((flags & kExchange) != 0 && !is_there(to)) return Errno(ENOENT);
+  if ((flags & kNoReplace) != 0 && is_there(to)) return Errno(EEXIST);
+  if (down || (flags & kExchange) != 0) return Errno(EINVAL);
+  return Errno(ENOTEMPTY);
 }
 
 Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const UserPath& from_path,
@@ -169,6 +190,9 @@ Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const U
     return out;
   }
   if (from.fs().read_only()) return Outcome::error(EROFS);
+  if (Result<void> may = not_into_itself(from, to, flags); !may.ok()) {
+    return Outcome::error(may.error());
+  }
   Result<void> done = from.fs_mutable().rename(from.path, to.path, flags, call.caller());
   if (done.ok()) moved();
   return Outcome::of(done);
@@ -188,7 +212,8 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   if (!from.ok()) return Outcome::error(from.error());
   Result<Walked> to = walk_name(call, to_dir, to_name);
   if (!to.ok()) return Outcome::error(to.error());
-  if (ends_in_dots(from_path.text) || ends_in_dots(to_path.text)) return Outcome::error(EBUSY);
+  if (ends_in_dots(from_path.text)) return Outcome::error(EBUSY);
+  if (ends_in_dots(to_path.text)) return Outcome::error((flags & kNoReplace) != 0 ? EEXIST : EBUSY);
   if (from->mount != to->mount) return Outcome::error(EXDEV);
   if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   if (call.view().has_mount_at_or_below(from->view_path) ||
@@ -200,6 +225,7 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   if ((from_slash || to_slash) && !from->native()) {
     Result<Attr> attr = from->fs_mutable().getattr(from->path);
     if (!attr.ok()) return Outcome::error(attr.error());
+    if ((flags & kExchange) != 0 && !is_there(*to)) return Outcome::error(ENOENT);
     if (!S_ISDIR(attr->stx_mode)) return Outcome::error(ENOTDIR);
   }
   return rename_checked(call, *from, *to, from_path, to_path, flags);
@@ -214,6 +240,8 @@ Outcome link_descriptor(Call& call, const std::string& fd_path, const Walked& to
     return out;
   }
   if (to.fs().read_only()) return Outcome::error(EROFS);
+  // filename_create() comes before what vfs_link() says of the file.
+  if (to.found.kind != Found::Kind::kMissing && is_there(to)) return Outcome::error(EEXIST);
   return Outcome::of(to.fs_mutable().link_host(fd_path, to.path, call.caller()));
 }
 
@@ -244,40 +272,56 @@ Outcome link_open_file(Call& call, DirFd from, const Walked& to, const UserPath&
   return out;
 }
 
+Outcome link_named(Call& call, const Walked& from, const Walked& to, const UserPath& from_path,
+                   const UserPath& to_path) {
+  if (!to.native() || from.mount != to.mount) {
+    // do_linkat() of fs/namei.c: the old name, the new one, whether it may be made, and where.
+    int refused = from.mount != to.mount ? EXDEV : 0;
+    if (to.fs().read_only()) refused = EROFS;
+    if (to.found.kind != Found::Kind::kMissing && is_there(to)) refused = EEXIST;
+    if (refused != 0) return Outcome::error(is_there(from) ? refused : ENOENT);
+  }
+  if (from.path.empty()) return Outcome::error(EPERM);
+  if (!from.native()) {
+    return Outcome::of(from.fs_mutable().link(from.path, to.path, call.caller()));
+  }
+  Outcome out;
+  if (!from.identity || !to.identity) {
+    out = Outcome::rewritten().path(from_path.argument, host_text(from)).path(to_path.argument, host_text(to));
+  }
+  out.changes_host = true;
+  return out;
+}
+
+/// What link(2) is asked to give a name to, as far as it has to be there before the new name counts.
+Result<Walked> walk_linked(Call& call, DirFd dir, const UserPath& path, int flags) {
+  WalkFlags how;
+  how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;
+  TRY_ASSIGN(Walked from, call.walk(dir, path, how));
+  struct stat link {};
+  bool gone = from.proc_magic && lstat(from.found.host.c_str(), &link) != 0;
+  if (gone || from.found.kind == Found::Kind::kMissing) return Errno(ENOENT);
+  return from;
+}
+
 Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
                 const UserPath& to_path, int flags) {
   if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   bool descriptor = from_path.text.empty() && (flags & AT_EMPTY_PATH) != 0;
   Result<Walked> from = Errno(ENOENT);
   if (!descriptor) {
-    WalkFlags how;
-    how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;
-    from = call.walk(from_dir, from_path, how);
+    from = walk_linked(call, from_dir, from_path, flags);
     if (!from.ok()) return Outcome::error(from.error());
-    if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   }
   Result<Walked> to = walk_name(call, to_dir, to_path);
-  if (!to.ok()) return Outcome::error(to.error());
-  if (to->found.kind == Found::Kind::kMissing && to->must_be_dir) return Outcome::error(ENOENT);
+  bool slash = to.ok() && to->found.kind == Found::Kind::kMissing && to->must_be_dir;
+  if (!to.ok() || slash) {
+    bool there = descriptor || from->proc_magic || is_there(*from);
+    return Outcome::error(there && !slash ? to.error() : Errno(ENOENT));
+  }
   if (descriptor) return link_open_file(call, from_dir, *to, to_path);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
-  if (!to->native() || from->mount != to->mount) {
-    // do_linkat() of fs/namei.c: the old name, the new one, whether it may be made, and where.
-    int refused = from->mount != to->mount ? EXDEV : 0;
-    if (to->fs().read_only()) refused = EROFS;
-    if (to->found.kind != Found::Kind::kMissing && is_there(*to)) refused = EEXIST;
-    if (refused != 0) return Outcome::error(is_there(*from) ? refused : ENOENT);
-  }
-  if (from->path.empty()) return Outcome::error(EPERM);
-  if (from->native()) {
-    Outcome out;
-    if (!from->identity || !to->identity) {
-      out = Outcome::rewritten().path(from_path.argument, host_text(*from)).path(to_path.argument, host_text(*to));
-    }
-    out.changes_host = true;
-    return out;
-  }
-  return Outcome::of(from->fs_mutable().link(from->path, to->path, call.caller()));
+  return link_named(call, *from, *to, from_path, to_path);
 }
 
 }  // namespace

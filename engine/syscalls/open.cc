@@ -176,12 +176,20 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
   }
   WalkFlags flags;
   flags.resolve = open.resolve;
+  if (creates && open.path.text.size() > 1 && open.path.text.ends_with('/')) {
+    // open_last_lookups() of fs/namei.c says so before it looks for the last name.
+    UserPath name = open.path;
+    while (name.text.size() > 1 && name.text.ends_with('/')) name.text.pop_back();
+    flags.follow = false;
+    Result<Walked> parent = call.walk(open.dir, name, flags);
+    return Outcome::error(parent.ok() ? Errno(EISDIR) : parent.error());
+  }
   flags.follow = (open.flags & O_NOFOLLOW) == 0 && !(creates && (open.flags & O_EXCL) != 0);
   Result<Walked> walked = call.walk(open.dir, open.path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   bool missing = walked->found.kind == Found::Kind::kMissing;
   if (missing && !creates) return Outcome::error(ENOENT);
-  if (creates && open.path.text.ends_with('/')) return Outcome::error(EISDIR);
+  if (creates && open.path.text == "/") return Outcome::error(EISDIR);
   if (missing && walked->must_be_dir) return Outcome::error(EISDIR);
   if (crossed_host_mount(call, open, *walked)) return Outcome::error(EXDEV);
   if (walked->proc_magic && !only_reads(open.flags) && !Call::changeable(walked->found.host)) {

@@ -32,15 +32,6 @@ std::optional<std::string> read_link(const std::string& path) {
   return std::string(text, static_cast<size_t>(n));
 }
 
-/// The file that is open is the one that the path leads to now.
-bool same_file(const std::string& link, const std::string& host) {
-  struct stat open_one {};
-  struct stat named {};
-  // A link that is open by O_PATH is not followed any further.
-  return stat(link.c_str(), &open_one) == 0 && lstat(host.c_str(), &named) == 0 &&
-         !S_ISLNK(named.st_mode) && open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
-}
-
 /// Spaces and backslashes as in /proc/mounts. fstab(5).
 std::string escaped(std::string_view text) {
   std::string out;
@@ -159,6 +150,14 @@ std::string status_text(const std::string& host_file, const Task& task) {
 }
 
 }  // namespace
+
+bool same_file(const std::string& link, const std::string& host) {
+  struct stat open_one {};
+  struct stat named {};
+  // A link that is open by O_PATH is not followed any further.
+  return stat(link.c_str(), &open_one) == 0 && lstat(host.c_str(), &named) == 0 &&
+         !S_ISLNK(named.st_mode) && open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
 
 std::string TaskProcView::self() const { return std::to_string(task_.tgid); }
 

@@ -9,6 +9,9 @@
 
 namespace viewsh {
 
+/// The file that is open (a link in /proc/PID/fd) is the one that the path leads to now.
+bool same_file(const std::string& link, const std::string& host);
+
 /// /proc as one task of a view sees it.
 class TaskProcView : public ProcView {
  public:

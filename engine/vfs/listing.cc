@@ -10,14 +10,15 @@ namespace viewsh {
 
 namespace {
 
-/// Positions stay below 2^33, which every host file system accepts in lseek(2) on a directory.
-constexpr uint64_t kPositions = uint64_t{1} << 33;
+/// Positions stay below 2^33, which every host file system accepts in lseek(2) on a directory, and
+/// begin at 2^32, where those of host file systems are below (numbers in order) or far above (hashes).
+constexpr uint64_t kFirst = uint64_t{1} << 32;
 
 uint64_t position_of(std::string_view name) {
   uint64_t hash = 14695981039346656037ULL;  // FNV-1a
   for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   hash ^= hash >> 29;
-  return 16 + hash % (kPositions - 32);
+  return kFirst + 16 + hash % (kFirst - 32);
 }
 
 struct Kept {
@@ -51,9 +52,9 @@ Listing::Listing(std::vector<DirEntry> entries, uint64_t dot, uint64_t dotdot) {
   std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
     return a.position != b.position ? a.position < b.position : a.entry->name < b.entry->name;
   });
-  entries_.push_back({".", dot, NodeType::kDirectory, 1});
-  entries_.push_back({"..", dotdot, NodeType::kDirectory, 2});
-  uint64_t last = 2;
+  entries_.push_back({".", dot, NodeType::kDirectory, kFirst + 1});
+  entries_.push_back({"..", dotdot, NodeType::kDirectory, kFirst + 2});
+  uint64_t last = kFirst + 2;
   for (const Placed& item : placed) {
     last = std::max(item.position, last + 1);
     entries_.push_back({std::move(item.entry->name), item.entry->ino, item.entry->type, last});
@@ -65,6 +66,18 @@ Listing::Iterator Listing::from(uint64_t position) const {
   return std::upper_bound(
       entries_.begin(), entries_.end(), position,
       [](uint64_t value, const ListedEntry& entry) { return value < entry.next; });
+}
+
+bool Listing::is_position(uint64_t position) {
+  return position == 0 || (position >= kFirst && position < 2 * kFirst);
+}
+
+Listing::Iterator Listing::find(std::string_view name) const {
+  auto named = [&](const ListedEntry& entry) { return entry.name == name; };
+  if (name == "." || name == "..") return std::find_if(entries_.begin(), entries_.end(), named);
+  // Names of one hash lie one behind the other, pushed on from where they belong.
+  auto it = from(position_of(name) - 1);
+  return it != end() && it->name == name ? it : std::find_if(entries_.begin(), entries_.end(), named);
 }
 
 Result<const Listing*> listing_of(const View& view, const Walked& walked, bool fresh) {

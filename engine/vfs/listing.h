@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vfs/walk.h"
@@ -27,6 +28,10 @@ class Listing {
   /// The first entry at or behind a position.
   Iterator from(uint64_t position) const;
   Iterator end() const { return entries_.end(); }
+  /// The entry of a name; end(): there is none.
+  Iterator find(std::string_view name) const;
+  /// Was this position given by a Listing, and not by a host's file system?
+  static bool is_position(uint64_t position);
 
  private:
   std::vector<ListedEntry> entries_;

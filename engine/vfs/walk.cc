@@ -17,6 +17,11 @@ bool is_number(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+bool ends_in_one_dot(std::string_view text) {
+  while (text.ends_with('/')) text.remove_suffix(1);
+  return text == "." || text.ends_with("/.");
+}
+
 /// The state of one walk. Position: a directory of the view, as a canonical path.
 class Walker {
  public:
@@ -37,6 +42,7 @@ class Walker {
   Result<bool> step_proc(std::string_view run, bool last);
   Result<void> follow(std::string target, size_t unread);
   Result<void> arrive(Found found, const Location& base, std::string_view run);
+  Result<void> may_leave();
   Result<void> up();
   Result<void> arrive_at_position();
   void kernel_append(std::string_view run);
@@ -110,6 +116,19 @@ void Walker::kernel_append(std::string_view run) {
   if (!identity_ || run.empty()) return;
   if (kernel_.empty() || kernel_.back() != '/') kernel_.push_back('/');
   kernel_.append(run);
+}
+
+/// "." and ".." are names too: the directory must be one that may be searched. link_path_walk() of
+/// fs/namei.c
+Result<void> Walker::may_leave() {
+  Location here = view_.locate(position_);
+  ResolveFlags how;
+  how.follow_last = false;
+  how.want_exists = true;
+  // Whatever the name, a search for it asks for the right to search.
+  Result<Found> found = here.mount->fs->resolve(here.path, "x", how, caller_);
+  if (!found.ok() && found.error() == EACCES) return Errno(EACCES);
+  return {};
 }
 
 Result<void> Walker::up() {
@@ -339,6 +358,7 @@ Result<Walked> Walker::run(const WalkStart& start, std::string_view path) {
       TRY(enter(part.text, part.last));
     } else if (part.dotdot) {
       arrived_ = false;
+      TRY(may_leave());
       TRY(up());
       if (part.last) result_.ends_in_dot = result_.must_be_dir = true;
     } else if (pending_.find('.') != std::string::npos) {
@@ -346,6 +366,7 @@ Result<Walked> Walker::run(const WalkStart& start, std::string_view path) {
     }
   }
   if (!arrived_) TRY(arrive_at_position());
+  if (ends_in_one_dot(pending_)) TRY(may_leave());
   result_.view_path = position_;
   result_.identity = identity_;
   return std::move(result_);

@@ -209,9 +209,12 @@ Result<void> CowFs::link_host(const std::string& host_fd, const std::string& to,
                                               static_cast<unsigned>(upper_dev_))) {
     // An open file that has a name is linked by it: a lower's must not get one in upper/.
     TRY_ASSIGN(const std::string host, read_link(AT_FDCWD, host_fd));
+    // Made without a name and given one since: /proc goes on showing that it had none.
+    const bool made_here = host.starts_with(upper_host("")) && host.ends_with(" (deleted)") &&
+                           by_upper_ino_.count(st.st_ino) == 0;
     const auto path = reverse(host);
-    if (!path) return Errno(EXDEV);
-    return link(*path, to, caller);
+    if (!path && !made_here) return Errno(EXDEV);
+    if (!made_here) return link(*path, to, caller);
   }
   TRY(may_create(to, caller));
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(to)));

@@ -139,6 +139,8 @@ std::optional<std::string> MergeTree::reverse(const std::string& host) {
     std::optional<std::string> path = source(i).reverse(host);
     if (!path) continue;
     Result<MergeHit> hit = node(*path);
+    // What was removed, and is open still, keeps the name that it had.
+    if (!hit && hit.error() == ENOENT) return path;
     if (!hit) continue;
     bool shown =
         hit->source == i || std::find(hit->dirs.begin(), hit->dirs.end(), i) != hit->dirs.end();

@@ -296,5 +296,34 @@ TEST_F(XattrTest, FileAttributesByPath) {
   EXPECT_EQ(sys(kFileGetattr, AT_FDCWD, "f", by_path.data(), 24, 0x1), -EINVAL);
 }
 
+TEST_F(Meta, DescriptorsOfWhatHasLostItsName) {
+  write_file("f", "old");
+  write_file("f (deleted)", "another one", 0644);
+  Fd unlinked = open_fd("f", O_RDWR);
+  ASSERT_EQ(::unlink("f"), 0);
+  write_file("f", "new", 0644);
+  Fd replaced = open_fd("f", O_RDWR);
+  ASSERT_EQ(::link("f", "other"), 0);
+  write_file("g", "newer", 0644);
+  ASSERT_EQ(::rename("g", "f"), 0);
+  Fd nameless(sys(SYS_open, ".", O_TMPFILE | O_RDWR, 0644));
+  const timespec times[2] = {{1000000000, 0}, {1000000000, 0}};
+  for (int fd : {unlinked.get(), replaced.get(), nameless.get()}) {
+    if (fd < 0) continue;  // no O_TMPFILE on this file system
+    EXPECT_EQ(sys(SYS_fchmod, fd, 0600), 0);
+    EXPECT_EQ(sys(SYS_utimensat, fd, nullptr, times, 0), 0);
+    EXPECT_EQ(sys(SYS_fchown, fd, ::getuid(), ::getgid()), 0);
+    struct stat st {};
+    ASSERT_EQ(::fstat(fd, &st), 0);
+    EXPECT_EQ(st.st_mode, S_IFREG | 0600U);
+    EXPECT_EQ(st.st_mtim.tv_sec, 1000000000);
+  }
+  EXPECT_EQ(stat_of("other").st_mode, S_IFREG | 0600U);
+  for (const char* name : {"f", "f (deleted)"}) {
+    EXPECT_EQ(stat_of(name).st_mode, S_IFREG | 0644U) << name;
+    EXPECT_GT(stat_of(name).st_mtim.tv_sec, 1500000000) << name;
+  }
+}
+
 }  // namespace
 }  // namespace viewsh_test

@@ -269,5 +269,62 @@ TEST_F(Namei, NamesAreBytes) {
   EXPECT_EQ(sys(SYS_access, (slashes + "processes").c_str(), F_OK), -ENAMETOOLONG);
 }
 
+TEST_F(Namei, SlashesAndDotsAtTheEndOfWhatIsRemoved) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  write_file("f", "");
+  ASSERT_EQ(::symlink("d", "to-d"), 0);
+  EXPECT_EQ(sys(SYS_unlink, "to-d/"), -ENOTDIR);
+  EXPECT_EQ(sys(SYS_unlink, "none/"), -ENOENT);
+  EXPECT_EQ(sys(SYS_unlink, "d/"), -EISDIR);
+  EXPECT_EQ(sys(SYS_unlink, "d/.."), -EISDIR);
+  EXPECT_EQ(sys(SYS_rmdir, "to-d/"), -ENOTDIR);
+  EXPECT_EQ(sys(SYS_rmdir, "f/."), -ENOTDIR);
+  EXPECT_EQ(sys(SYS_rmdir, "f/.."), -ENOTDIR);
+  EXPECT_EQ(sys(SYS_rmdir, "none/.."), -ENOENT);
+  EXPECT_EQ(sys(SYS_rmdir, "d/."), -EINVAL);
+  EXPECT_EQ(sys(SYS_open, "f/", O_WRONLY | O_CREAT, 0644), -EISDIR);
+  EXPECT_EQ(sys(SYS_open, "none/x/", O_WRONLY | O_CREAT, 0644), -ENOENT);
+}
+
+TEST_F(Namei, DotsAreSearchedForToo) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root is asked nothing";
+  ASSERT_EQ(::mkdir("d", 0600), 0);
+  write_file("f", "");
+  struct stat st {};
+  EXPECT_EQ(sys(SYS_stat, "d/../f", &st), -EACCES);
+  EXPECT_EQ(sys(SYS_stat, "d/../none", &st), -EACCES);
+  EXPECT_EQ(sys(SYS_stat, "d/.", &st), -EACCES);
+  EXPECT_EQ(sys(SYS_stat, "d/", &st), 0);
+  EXPECT_EQ(sys(SYS_mkdir, "d/../new", 0755), -EACCES);
+  EXPECT_EQ(sys(SYS_open, "d/.", O_RDONLY | O_DIRECTORY), -EACCES);
+  Fd dir(sys(SYS_open, "d", O_RDONLY | O_DIRECTORY));
+  EXPECT_TRUE(dir.ok());
+  EXPECT_EQ(sys(SYS_openat, dir.get(), ".", O_RDONLY), -EACCES);
+}
+
+TEST_F(Namei, LinkLooksForTheOldNameFirst) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root is asked nothing";
+  ASSERT_EQ(::mkdir("closed", 0600), 0);
+  write_file("f", "");
+  EXPECT_EQ(sys(SYS_link, "none", "closed/x"), -ENOENT);
+  EXPECT_EQ(sys(SYS_link, "none", "f/x"), -ENOENT);
+  EXPECT_EQ(sys(SYS_link, "f", "closed/x"), -EACCES);
+  EXPECT_EQ(sys(SYS_linkat, AT_FDCWD, "/proc/self/fd/999", AT_FDCWD, "closed/x", AT_SYMLINK_FOLLOW),
+            -ENOENT);
+}
+
+TEST_F(Namei, FilesMadeWithoutANameGetSeveral) {
+  Fd fd(sys(SYS_open, ".", O_TMPFILE | O_RDWR, 0644));
+  if (!fd.ok()) GTEST_SKIP() << "no O_TMPFILE on this file system";
+  const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
+  for (const char* name : {"a", "b"}) {
+    EXPECT_EQ(sys(SYS_linkat, AT_FDCWD, self.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW), 0);
+  }
+  EXPECT_EQ(sys(SYS_linkat, AT_FDCWD, self.c_str(), AT_FDCWD, "a", AT_SYMLINK_FOLLOW), -EEXIST);
+  EXPECT_EQ(stat_of("a").st_nlink, 2U);
+  EXPECT_EQ(stat_of("a").st_ino, stat_of("b").st_ino);
+  EXPECT_EQ(sys(SYS_mkdirat, fd.get(), "x", 0755), -ENOTDIR);
+}
+
 }  // namespace
 }  // namespace viewsh_test

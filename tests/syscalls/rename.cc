@@ -186,5 +186,22 @@ TEST_F(Rename, DirectoryBackAndForth) {
   }
 }
 
+TEST_F(Rename, IntoItselfIsToldBeforeTheTypes) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  ASSERT_EQ(::mkdir("d/sub", 0755), 0);
+  write_file("d/f", "");
+  write_file("d/sub/f", "");
+  EXPECT_EQ(sys(SYS_rename, "d", "d/f"), -EINVAL);
+  EXPECT_EQ(sys(SYS_rename, "d", "d/sub"), -EINVAL);
+  EXPECT_EQ(sys(SYS_rename, "d", "d/none"), -EINVAL);
+  EXPECT_EQ(sys(SYS_rename, "d/f", "d"), -ENOTEMPTY);
+  EXPECT_EQ(sys(SYS_rename, "d/sub/none", "d"), -ENOENT);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d", AT_FDCWD, "d/f", RENAME_NOREPLACE), -EEXIST);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d", AT_FDCWD, "d/none", RENAME_EXCHANGE), -ENOENT);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d", AT_FDCWD, "d/f", RENAME_EXCHANGE), -EINVAL);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f/", AT_FDCWD, "none", RENAME_EXCHANGE), -ENOENT);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f", AT_FDCWD, "d/..", RENAME_NOREPLACE), -EEXIST);
+}
+
 }  // namespace
 }  // namespace viewsh_test

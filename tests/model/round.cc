@@ -1,0 +1,163 @@
+#include "round.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "dump.h"
+#include "run.h"
+
+namespace viewsh_model {
+namespace {
+
+constexpr DumpHow kUnlocked = {.exact = false, .unlock = true};
+
+/// A script's run in a view, step by step; each step returns what is wrong.
+class ViewRun {
+ public:
+  ViewRun(const Round& round, Layout& layout, const Script& script)
+      : round_(round), config_(*round.config), layout_(layout), script_(phases(script)) {}
+
+  std::string run(const std::string& native_log, const std::string& native_tree) {
+    prepare(config_, layout_, round_.seed);
+    const bool reads_only = result_dir(config_, layout_) != layout_.at("a");
+    const std::string before = reads_only ? lower_state(config_, layout_) : "";
+    std::string problem = run_script(native_log, native_tree);
+    if (problem.empty() && config_.layer) problem = look_again(native_tree);
+    if (reads_only && before != lower_state(config_, layout_)) {
+      return problem + "the lower was written to:\n" +
+             difference(before, lower_state(config_, layout_));
+    }
+    return problem;
+  }
+
+  std::string finish(const std::string& native_tree, const std::string& native_unlocked) {
+    const std::string result = result_dir(config_, layout_);
+    const std::string before = config_.commit ? lower_state(config_, layout_) : "";
+    if (config_.layer) {
+      std::string problem = command({"diff", "work"}, nullptr);
+      const bool discard = round_.discard || !config_.commit;
+      if (problem.empty()) problem = command({discard ? "discard" : "commit", "work"}, nullptr);
+      if (!problem.empty()) return problem;
+      if (discard && config_.commit) {
+        return before == lower_state(config_, layout_) ? "" : "discard wrote to the lower\n";
+      }
+    }
+    if (result.empty()) return "";
+    std::string problem = difference(native_tree, dump(result, {}));
+    if (problem.empty()) problem = difference(native_unlocked, dump(result, kUnlocked));
+    if (problem.empty()) return "";
+    return (config_.commit ? "after commit:\n" : "the source afterwards:\n") + problem;
+  }
+
+ private:
+  std::string run_script(const std::string& native_log, const std::string& native_tree) {
+    std::string log;
+    for (size_t i = 0; i < script_.size(); ++i) {
+      const std::string file = layout_.fresh("script");
+      write_text(file, format(script_[i]));
+      auto argv = view_command(config_, layout_, i);
+      for (const std::string& word : {own_path(), std::string("--worker"), layout_.work(), file}) {
+        argv.push_back(word);
+      }
+      // What isn't named ends with the view, so the tree is told by the same process.
+      if (i + 1 == script_.size()) argv.push_back("--dump");
+      std::string problem = program(argv, &log);
+      if (!problem.empty()) return problem;
+    }
+    return difference(native_log + native_tree, log);
+  }
+
+  /// A later view, and a process that made none of the changes, see the same.
+  std::string look_again(const std::string& native_tree) {
+    const std::string file = layout_.fresh("script");
+    write_text(file, "");
+    auto argv = view_command(config_, layout_, script_.size() - 1);
+    for (const std::string& word :
+         {own_path(), std::string("--worker"), layout_.work(), file, std::string("--dump")}) {
+      argv.push_back(word);
+    }
+    std::string log;
+    std::string problem = program(argv, &log);
+    if (problem.empty()) problem = difference(native_tree, log);
+    return problem.empty() ? "" : "in a later view:\n" + problem;
+  }
+
+  std::string command(std::vector<std::string> words, std::string* out) {
+    words.insert(words.begin(), viewsh_path());
+    return program(words, out);
+  }
+
+  std::string program(const std::vector<std::string>& argv, std::string* out) {
+    const std::string stdout_file = layout_.fresh("out");
+    const std::string stderr_file = layout_.fresh("err");
+    const Finished done =
+        run_program(argv, stdout_file, stderr_file, 60 + static_cast<int>(round_.ops / 20));
+    if (out != nullptr) *out += read_text(stdout_file);
+    const std::string errors = read_text(stderr_file);
+    if (done.ok() && errors.empty()) return "";
+    std::string words;
+    for (const std::string& word : argv) words += " " + word;
+    return "$" + words + "\n" + done.text() + "\n" + errors;
+  }
+
+  const Round& round_;
+  const Config& config_;
+  Layout& layout_;
+  std::vector<Script> script_;
+};
+
+Script whole_script(const Round& round, const Script& drawn) {
+  if (!round.config->empty) return drawn;
+  Script out = initial_tree(round.seed);
+  out.insert(out.end(), drawn.begin(), drawn.end());
+  return out;
+}
+
+void make_work(const Round& round, Layout& layout) {
+  if (mkdir(layout.work().c_str(), 0755) != 0) die("mkdir " + layout.work());
+  if (!round.config->empty) make_tree(layout, layout.work(), round.seed);
+}
+
+}  // namespace
+
+Script draw_script(const Round& round) {
+  Layout layout(*round.config);
+  if (mkdir(layout.work().c_str(), 0755) != 0) die("mkdir " + layout.work());
+  make_tree(layout, layout.work(), round.seed);
+  const std::string out = layout.at("drawn");
+  const std::string err = layout.at("drawn-err");
+  std::vector<std::string> argv = {own_path(),
+                                   "--draw",
+                                   layout.work(),
+                                   std::to_string(round.seed),
+                                   std::to_string(round.ops),
+                                   round.config->layer ? "1" : "0"};
+  argv.insert(argv.end(), round.without.begin(), round.without.end());
+  const Finished done = run_program(argv, out, err, 600);
+  if (!done.ok()) die("drawing: " + done.text() + ": " + read_text(err));
+  Script script = parse_script(read_text(out));
+  // The layer on top is a later view's.
+  if (round.config->name == "over-cow") {
+    script.insert(script.begin() + static_cast<std::ptrdiff_t>(script.size() / 2), {"restart", {}});
+  }
+  return script;
+}
+
+std::string compare(const Round& round, const Script& drawn) {
+  Layout layout(*round.config);
+  const Script script = whole_script(round, drawn);
+  make_work(round, layout);
+  const std::string log = run_natively(layout, layout.work(), script);
+  const std::string tree = dump(layout.work(), {});
+  const std::string unlocked = dump(layout.work(), kUnlocked);
+  clear(*round.config, layout);
+  ViewRun view(round, layout, script);
+  const std::string problem = view.run(log, tree);
+  return problem.empty() ? view.finish(tree, unlocked) : problem;
+}
+
+}  // namespace viewsh_model

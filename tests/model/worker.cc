@@ -1,0 +1,116 @@
+#include "worker.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace viewsh_model {
+
+Worker::Worker(std::string root) : root_(std::move(root)) {
+  slots_.fill(-1);
+  reset();
+}
+
+Worker::~Worker() {
+  for (const int fd : slots_) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void Worker::reset() {
+  for (int& fd : slots_) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+  }
+  if (chdir(root_.c_str()) != 0) die("chdir " + root_ + ": " + std::strerror(errno));
+}
+
+std::string Worker::run(const Op& op) {
+  for (const Verb* table : {kPathVerbs, kFdVerbs, kDirVerbs}) {
+    for (const Verb* verb = table; !verb->name.empty(); ++verb) {
+      if (verb->name == op.verb) return format(op) + " = " + verb->run(*this, op);
+    }
+  }
+  die("there is no operation " + op.verb);
+}
+
+Worker::Place Worker::place(const std::string& text) const {
+  if (text.starts_with("@")) return {AT_FDCWD, root_ + "/" + text.substr(1)};
+  if (text.size() >= 3 && text[0] == '=') return {fd(text.substr(1, 1)), text.substr(3)};
+  return {AT_FDCWD, text};
+}
+
+int Worker::fd(const std::string& text) const {
+  return slots_[static_cast<size_t>(number(text)) % kSlots];
+}
+
+void Worker::set_slot(const std::string& text, int fd) {
+  int& slot = slots_[static_cast<size_t>(number(text)) % kSlots];
+  if (slot >= 0) close(slot);
+  slot = fd;
+}
+
+std::string outcome(long result) {
+  if (result == -1) {
+    const char* name = strerrorname_np(errno);
+    return name != nullptr ? name : "errno " + std::to_string(errno);
+  }
+  return result == 0 ? "ok" : "ok " + std::to_string(result);
+}
+
+std::string time_text(const struct stat& st) {
+  // A FIFO's times move with what goes through it, and may be those of the kernel's own object.
+  if (S_ISFIFO(st.st_mode)) return "-";
+  constexpr time_t kSetBefore = 1500000000;
+  return st.st_mtim.tv_sec < kSetBefore
+             ? std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec)
+             : "new";
+}
+
+std::string describe(const struct stat& st, bool content) {
+  static const char* const kTypes[] = {"0",   "fifo", "chr",  "3",  "dir",  "5",  "blk", "7",
+                                       "reg", "9",    "link", "11", "sock", "13", "14",  "15"};
+  char mode[8];
+  std::snprintf(mode, sizeof(mode), "%04o", st.st_mode & 07777);
+  std::string out = std::string(kTypes[(st.st_mode & S_IFMT) >> 12]) + " " + mode;
+  const bool dir_links = getenv("MODEL_NO_DIR_LINKS") == nullptr;
+  if (dir_links || !S_ISDIR(st.st_mode)) out += " nlink=" + std::to_string(st.st_nlink);
+  out += st.st_uid == getuid() ? "" : " uid=" + std::to_string(st.st_uid);
+  out += st.st_gid == getgid() ? "" : " gid=" + std::to_string(st.st_gid);
+  if (content) {
+    if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)) out += " size=" + std::to_string(st.st_size);
+    const bool blocks = getenv("MODEL_NO_BLOCKS") == nullptr;
+    if (blocks && S_ISREG(st.st_mode) && st.st_size > 0)
+      out += st.st_blocks > 0 ? " blocks" : " no-blocks";
+    out += " mtime=" + time_text(st);
+  }
+  return out;
+}
+
+long long number(const std::string& text) { return std::strtoll(text.c_str(), nullptr, 0); }
+
+std::string pattern(size_t offset, size_t length, unsigned seed) {
+  std::string out(length, '\0');
+  for (size_t i = 0; i < length; ++i) {
+    out[i] = static_cast<char>('A' + ((offset + i) * 7 + seed * 13 + ((offset + i) >> 9)) % 57);
+  }
+  return out;
+}
+
+std::string digest(std::string_view data) {
+  uint64_t hash = 14695981039346656037ULL;
+  for (const char c : data) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  char text[40];
+  std::snprintf(text, sizeof(text), "%zu:%016llx", data.size(),
+                static_cast<unsigned long long>(hash));
+  return text;
+}
+
+bool same_object(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+}  // namespace viewsh_model
