@@ -2,6 +2,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "syscalls/attr.h"
 #include "syscalls/handlers.h"
 
 namespace viewsh {
@@ -189,14 +190,27 @@ Outcome xattr_fd(Call& call, int fd, Change change) {
   return change(*walked);
 }
 
-Outcome get_xattr_path(Call& call, const UserPath& path, bool follow) {
+Outcome get_xattr_path(Call& call, const UserPath& path, bool follow, bool user) {
   WalkFlags flags;
   flags.follow = follow;
   Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (user && walked->found.attr_virtual) {
+    // The host's object may be open where the view's isn't. xattr(7)
+    Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
+    if (!attr.ok()) return Outcome::error(attr.error());
+    Result<void> may = check_access(*attr, R_OK, call.caller());
+    if (!may.ok()) return Outcome::error(may.error());
+  }
   if (walked->found.meta_host.empty()) return call.run_on(*walked, path);
   return Outcome::rewritten().path(path.argument, walked->found.meta_host);
+}
+
+/// The content of a user attribute is read as that of the file.
+bool is_user_name(Call& call, Addr<char> name) {
+  Result<std::string> text = read_name(call, name.value);
+  return text.ok() && text->starts_with("user.");
 }
 
 }  // namespace
@@ -337,16 +351,16 @@ Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
 
 Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, path, true);
+  return get_xattr_path(call, path, true, is_user_name(call, name));
 }
 
 Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, path, false);
+  return get_xattr_path(call, path, false, is_user_name(call, name));
 }
 
-Outcome sys_listxattr(Call& call, UserPath path) { return get_xattr_path(call, path, true); }
-Outcome sys_llistxattr(Call& call, UserPath path) { return get_xattr_path(call, path, false); }
+Outcome sys_listxattr(Call& call, UserPath path) { return get_xattr_path(call, path, true, false); }
+Outcome sys_llistxattr(Call& call, UserPath path) { return get_xattr_path(call, path, false, false); }
 
 Outcome sys_fgetxattr(Call& call, Fd fd) {
   (void)call;
