@@ -231,6 +231,7 @@ Result<void> MergeFs::unlink(const std::string& path, const Caller& caller) {
 
 Result<void> MergeFs::rmdir(const std::string& path, const Caller& caller) {
   TRY_ASSIGN(MergeHit hit, tree_.node(path));
+  if (hit.dirs.empty()) return Errno(ENOTDIR);
   if (hit.merged() || path.empty()) {
     TRY_ASSIGN(std::vector<DirEntry> entries, tree_.list(path, hit));
     if (!path.empty() && !entries.empty()) return Errno(ENOTEMPTY);
