@@ -28,7 +28,8 @@ Result<std::string> name_in(int parent, const struct stat& st) {
   Result<std::string> found = Errno(ENOENT);
   while (const dirent* entry = readdir(dir)) {
     struct stat same {};
-    // The number of a mount point's entry is that of the directory below it: those are looked at too.
+    // The number of a mount point's entry is that of the directory below it: those are looked at
+    // too.
     if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) continue;
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;

@@ -232,7 +232,8 @@ void CowFs::unregister_node(Node* node) {
 
 std::optional<Attr> CowFs::last_name_of(const Place& place) {
   if (!place.exists()) return {};
-  const bool own = place.what == Place::What::kUpper && !(place.node->meta && place.node->meta->origin);
+  const bool own =
+      place.what == Place::What::kUpper && !(place.node->meta && place.node->meta->origin);
   if (own) return {};
   const auto attr = attr_of(place);
   if (!attr || (!place.is_dir() && attr->stx_nlink > 1)) return {};

@@ -57,8 +57,8 @@ Result<void> CowFs::copy_up_dir(const std::string& path, const std::string& lowe
   t.test = {HostTest::Kind::kIno, path, made.stx_ino};
   t.records.push_back(Record::node(path, std::move(meta)));
   const PathAt to(layer_->upper_fd(), path);
-  const auto done = change(
-      t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); });
+  const auto done =
+      change(t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); });
   if (!done) {
     unlinkat(layer_->work_fd(), temp.c_str(), AT_REMOVEDIR);
     return done;
@@ -149,8 +149,7 @@ Result<bool> CowFs::materialise(const std::string& path, const Attr& attr) {
   t.records.push_back(Record::node(path, std::move(meta)));
   cover(attr, true, &t);
   const PathAt to(layer_->upper_fd(), path);
-  TRY(change(
-      t, [&] { return linkat(layer_->links_fd(), name.c_str(), to.dir(), to.name(), 0); }));
+  TRY(change(t, [&] { return linkat(layer_->links_fd(), name.c_str(), to.dir(), to.name(), 0); }));
   adopt(index_.find(path), anchor.stx_ino, 0);
   drop_anchor(t);
   return true;
@@ -183,8 +182,7 @@ Result<void> CowFs::install_copy(const Place& place, const std::string& temp, co
   }
   const KeepTimes keep(layer_->upper_fd(), parent_of(path));
   const PathAt to(layer_->upper_fd(), path);
-  TRY(change(
-      t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); }));
+  TRY(change(t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); }));
   const auto now = lstat_at(layer_->upper_fd(), path);
   adopt(index_.find(path), made.stx_ino, now ? nanoseconds(now->stx_ctime) : 0);
   return {};

@@ -209,7 +209,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
     uint32_t uid;
     uint32_t gid;
   };
-  std::unordered_map<InodeKey, Gone, InodeHash> gone_;  ///< lower objects without a name in the view
+  std::unordered_map<InodeKey, Gone, InodeHash>
+      gone_;                                          ///< lower objects without a name in the view
   std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
   std::vector<Pending> pending_;
 };

@@ -13,8 +13,8 @@
 #include "viewsh/result.h"
 
 /// Operations on host paths that the simple file systems of viewfs (bind, merge, tmpfs) share.
-/// Paths may be of any length. None of them follows a symbolic link as the last component. Errors are
-/// the kernel's.
+/// Paths may be of any length. None of them follows a symbolic link as the last component. Errors
+/// are the kernel's.
 namespace viewsh::host_ops {
 
 /// Gives the engine's process the umask of a caller for the length of one operation, so that the
@@ -79,9 +79,9 @@ struct Usage {
 };
 Usage measure_tree(const std::string& host);
 
-/// Removes a name with everything below it, whatever the modes of its directories are and however deep
-/// it is; `path` is relative to the directory `dir`. One that is absent is removed. The errors of
-/// single files do not stop it; the first of them is returned.
+/// Removes a name with everything below it, whatever the modes of its directories are and however
+/// deep it is; `path` is relative to the directory `dir`. One that is absent is removed. The errors
+/// of single files do not stop it; the first of them is returned.
 Result<void> remove_tree(int dir, const std::string& path);
 Result<void> remove_tree(const std::string& host);
 /// The same with what is in a directory.

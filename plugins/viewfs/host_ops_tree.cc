@@ -36,8 +36,8 @@ class Directory {
   DIR* dir_;
 };
 
-/// Removes what is in a directory. One descriptor and no recursion, however deep it is: the way back
-/// is "..", and is taken only if it leads to where it came from.
+/// Removes what is in a directory. One descriptor and no recursion, however deep it is: the way
+/// back is "..", and is taken only if it leads to where it came from.
 class Remover {
  public:
   void run(UniqueFd top) {

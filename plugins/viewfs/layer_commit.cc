@@ -153,9 +153,8 @@ class Commit {
       loosen(dir);
       const bool link = --names[source] > 0 || view_.shown_at_home(source);
       Staged s{dir, temp_name(), std::string(name_of(source)), link};
-      const int rc =
-          link ? linkat(dir->get(), s.name.c_str(), dir->get(), s.temp.c_str(), 0)
-               : renameat(dir->get(), s.name.c_str(), dir->get(), s.temp.c_str());
+      const int rc = link ? linkat(dir->get(), s.name.c_str(), dir->get(), s.temp.c_str(), 0)
+                          : renameat(dir->get(), s.name.c_str(), dir->get(), s.temp.c_str());
       if (rc < 0) {
         fail(source, errno);
         return;
@@ -266,7 +265,8 @@ class Commit {
   /// New content for a lower file that keeps its inode, since it has other names.
   bool rewrite(const Fd& dir, Node* node, const std::string& path, const Attr& attr) {
     const Readable readable(view_.layer->upper_fd(), path);
-    UniqueFd from(open(LongPath(view_.upper_host(path)).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd from(
+        open(LongPath(view_.upper_host(path)).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!from) return fail(path, errno);
     UniqueFd to = open_to_rewrite(dir->get(), node->name);
     if (!to) return fail(path, errno);

@@ -94,7 +94,8 @@ class Differ {
       c->change.content = !same_content(old, c->change.upper);
     }
     c->change.metadata = c->change.metadata || (times && !c->change.content);
-    c->change.metadata = c->change.metadata || read_xattrs(LongPath(old)) != read_xattrs(LongPath(c->change.upper));
+    c->change.metadata =
+        c->change.metadata || read_xattrs(LongPath(old)) != read_xattrs(LongPath(c->change.upper));
   }
 
   void file(Node* node, const std::string& path, bool has_lower, const std::string& lower,
@@ -194,8 +195,8 @@ class Differ {
   void new_dir(NodeChange c, Node* node, const std::string& path, const std::string& lower) {
     const std::string old = view_->lower_host(lower);
     const bool elsewhere = view_->sources.count(lower) != 0;
-    const auto attr = elsewhere || lower.empty() ? Result<Attr>(Errno(ENOENT))
-                                                 : lower_attr(true, old, *node);
+    const auto attr =
+        elsewhere || lower.empty() ? Result<Attr>(Errno(ENOENT)) : lower_attr(true, old, *node);
     const bool replaces = attr && S_ISDIR(attr->stx_mode);
     if (replaces) {
       c.change.lower = old;

@@ -28,7 +28,8 @@ class PathAt {
   bool shortened() const { return opened_.valid(); }
 
  private:
-  static constexpr size_t kPiece = PATH_MAX - NAME_MAX - 64;  // room for what is put before or behind
+  static constexpr size_t kPiece =
+      PATH_MAX - NAME_MAX - 64;  // room for what is put before or behind
 
   void shorten() {
     size_t from = 0;
@@ -63,8 +64,8 @@ class PathAt {
 class LongPath {
  public:
   explicit LongPath(std::string path) : LongPath(AT_FDCWD, std::move(path)) {}
-  /// `path` is relative to the directory `dir`; the text begins at its descriptor. "": the directory
-  /// itself, by way of procfs's link, which has to be followed.
+  /// `path` is relative to the directory `dir`; the text begins at its descriptor. "": the
+  /// directory itself, by way of procfs's link, which has to be followed.
   LongPath(int dir, std::string path) : at_(dir, std::move(path)) {
     if (at_.dir() == AT_FDCWD) {
       text_ = at_.name();

@@ -282,13 +282,16 @@ TEST_F(CowTest, WhatIsKnownToBeNewStillHidesWhatItReplaces) {
 }
 
 /// A lower with another file system of the host at "d".
-class TwoDevices final : public PlainFs {
+class TwoDevices final : public PlainFs, public std::enable_shared_from_this<TwoDevices> {
  public:
   using PlainFs::PlainFs;
   Result<Attr> getattr(const std::string& path) override {
     auto attr = PlainFs::getattr(path);
     if (attr && (path == "d" || path.rfind("d/", 0) == 0)) attr->stx_dev_minor += 1000;
     return attr;
+  }
+  Result<std::shared_ptr<FileSystem>> subtree(const std::string&) override {
+    return std::shared_ptr<FileSystem>(shared_from_this());
   }
 };
 
