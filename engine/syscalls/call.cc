@@ -130,6 +130,10 @@ bool Call::changeable(const std::string& link) {
   struct stat how {};
   struct stat object {};
   if (lstat(link.c_str(), &how) < 0 || stat(link.c_str(), &object) < 0) return true;
+  // A FIFO has a path too, where a pipe has none; what is written to either isn't the node's content.
+  char text[2] = {};
+  bool by_path = S_ISFIFO(object.st_mode) && readlink(link.c_str(), text, 1) == 1 && text[0] == '/';
+  if (by_path && object.st_nlink > 0) return false;
   bool named = object.st_nlink > 0 && (S_ISREG(object.st_mode) || S_ISDIR(object.st_mode));
   return !named || (how.st_mode & S_IWUSR) != 0;
 }

@@ -196,7 +196,11 @@ Outcome sys_chroot(Call& call, UserPath path) {
 Outcome sys_fchdir(Call& call, Fd fd) {
   Result<OpenObject> object = call.object(fd.value);
   if (!object.ok()) return Outcome::as_is();
-  if (!object->view_path) return Outcome::error(object->host[0] == '/' ? ENOENT : ENOTDIR);
+  struct stat st {};
+  bool directory = object->host[0] == '/' && stat(call.fd_path(fd.value).c_str(), &st) == 0 &&
+                   S_ISDIR(st.st_mode);
+  if (!directory) return Outcome::error(ENOTDIR);
+  if (!object->view_path) return Outcome::error(ENOENT);
   Result<Walked> walked = call.walk_fd(fd.value);
   if (walked.ok()) {
     if (Result<void> may = call.may_search(*walked); !may.ok()) return Outcome::error(may.error());

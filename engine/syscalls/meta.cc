@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include "syscalls/attr.h"
 #include "syscalls/handlers.h"
 
 namespace viewsh {

@@ -2,6 +2,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdio>
 
 #include "base/path.h"
@@ -211,7 +212,11 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   Result<Walked> from = walk_name(call, from_dir, from_name);
   if (!from.ok()) return Outcome::error(from.error());
   Result<Walked> to = walk_name(call, to_dir, to_name);
-  if (!to.ok()) return Outcome::error(to.error());
+  if (!to.ok()) {
+    // The old name is looked for before the new one, once the directories of both are there.
+    bool only_last = to.error() == ENAMETOOLONG && base_name(to_name.text).size() > NAME_MAX;
+    return Outcome::error(only_last && !is_there(*from) ? Errno(ENOENT) : to.error());
+  }
   if (ends_in_dots(from_path.text)) return Outcome::error(EBUSY);
   if (ends_in_dots(to_path.text)) return Outcome::error((flags & kNoReplace) != 0 ? EEXIST : EBUSY);
   if (from->mount != to->mount) return Outcome::error(EXDEV);
@@ -226,6 +231,8 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
     Result<Attr> attr = from->fs_mutable().getattr(from->path);
     if (!attr.ok()) return Outcome::error(attr.error());
     if ((flags & kExchange) != 0 && !is_there(*to)) return Outcome::error(ENOENT);
+    bool taken = to->found.kind != Found::Kind::kMissing && is_there(*to);
+    if ((flags & kNoReplace) != 0 && taken) return Outcome::error(EEXIST);
     if (!S_ISDIR(attr->stx_mode)) return Outcome::error(ENOTDIR);
   }
   return rename_checked(call, *from, *to, from_path, to_path, flags);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "syscalls/attr.h"
 #include "syscalls/handlers.h"
 
 namespace viewsh {
@@ -94,14 +95,27 @@ Outcome xattr_fd(Call& call, int fd, Change change) {
   return change(*walked);
 }
 
-Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow) {
+/// `user`: the content of a user attribute is asked for, which is read as that of the file. xattr(7)
+Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, bool user) {
   WalkFlags flags;
   flags.follow = follow;
   Result<Walked> walked = call.walk(dir, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (user && walked->found.attr_virtual) {
+    // The host's object may be open where the view's isn't.
+    Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
+    if (!attr.ok()) return Outcome::error(attr.error());
+    Result<void> may = check_access(*attr, R_OK, call.caller());
+    if (!may.ok()) return Outcome::error(may.error());
+  }
   if (walked->found.meta_host.empty()) return call.run_on(*walked, path);
   return Outcome::rewritten().path(path.argument, walked->found.meta_host);
+}
+
+bool is_user_name(Call& call, Addr<char> name) {
+  Result<std::string> text = read_name(call, name.value);
+  return text.ok() && text->starts_with("user.");
 }
 
 }  // namespace
@@ -149,20 +163,20 @@ Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
 
 Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, {AT_FDCWD}, path, true);
+  return get_xattr_path(call, {AT_FDCWD}, path, true, is_user_name(call, name));
 }
 
 Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, {AT_FDCWD}, path, false);
+  return get_xattr_path(call, {AT_FDCWD}, path, false, is_user_name(call, name));
 }
 
 Outcome sys_listxattr(Call& call, UserPath path) {
-  return get_xattr_path(call, {AT_FDCWD}, path, true);
+  return get_xattr_path(call, {AT_FDCWD}, path, true, false);
 }
 
 Outcome sys_llistxattr(Call& call, UserPath path) {
-  return get_xattr_path(call, {AT_FDCWD}, path, false);
+  return get_xattr_path(call, {AT_FDCWD}, path, false, false);
 }
 
 namespace {
@@ -185,6 +199,14 @@ Result<Target> target_of(DirFd dir, OptionalPath given, int flags) {
   target.descriptor = empty && dir.value != AT_FDCWD;
   if (empty && !target.descriptor) target.path.text = ".";
   return target;
+}
+
+/// One of these calls that only reads.
+Outcome read_at(Call& call, DirFd dir, OptionalPath path, int flags, bool user) {
+  Result<Target> target = target_of(dir, std::move(path), flags);
+  if (!target.ok()) return Outcome::error(target.error());
+  if (target->descriptor) return Outcome::as_is();
+  return get_xattr_path(call, dir, target->path, target->follow, user);
 }
 
 /// struct xattr_args of <linux/xattr.h>, Linux 6.13.
@@ -225,14 +247,11 @@ Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Ad
 
 Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return sys_listxattrat(call, dir, std::move(path), flags);
+  return read_at(call, dir, std::move(path), flags, is_user_name(call, name));
 }
 
 Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags) {
-  Result<Target> target = target_of(dir, std::move(path), flags);
-  if (!target.ok()) return Outcome::error(target.error());
-  if (target->descriptor) return Outcome::as_is();
-  return get_xattr_path(call, dir, target->path, target->follow);
+  return read_at(call, dir, std::move(path), flags, false);
 }
 
 Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name) {
@@ -245,7 +264,7 @@ Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags,
 }
 
 Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags) {
-  return sys_listxattrat(call, dir, std::move(path), flags);
+  return read_at(call, dir, std::move(path), flags, false);
 }
 
 /// As FS_IOC_FSSETXATTR, by path: only where the host's own node is the view's.

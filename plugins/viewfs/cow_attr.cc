@@ -73,7 +73,8 @@ void CowFs::show_merged(Node* node, Attr* attr) {
   attr->stx_size = lower->stx_size;
   attr->stx_blocks = lower->stx_blocks;
   attr->stx_nlink = lower->stx_nlink;
-  if (lower->stx_nlink < 2 || !node->children) return;
+  // What a layer has that was opened again is known once the directory has been read.
+  if (lower->stx_nlink < 2 || !load(node, Index::path_of(node)) || !node->children) return;
   if (!node->links_known) {
     node->links = 0;
     for (const auto& [name, child] : *node->children) {

@@ -321,6 +321,7 @@ Result<void> Index::load(Node* dir, const std::string& path, int upper_fd) {
   }
   closedir(stream);
   dir->loaded = true;
+  dir->links_known = false;
   return {};
 }
 

@@ -231,8 +231,11 @@ Result<void> MergeFs::unlink(const std::string& path, const Caller& caller) {
 
 Result<void> MergeFs::rmdir(const std::string& path, const Caller& caller) {
   TRY_ASSIGN(MergeHit hit, tree_.node(path));
-  TRY_ASSIGN(std::vector<DirEntry> entries, tree_.list(path, hit));
-  if (!path.empty() && !entries.empty()) return Errno(ENOTEMPTY);
+  if (hit.dirs.empty()) return Errno(ENOTDIR);
+  if (hit.merged() || path.empty()) {
+    TRY_ASSIGN(std::vector<DirEntry> entries, tree_.list(path, hit));
+    if (!path.empty() && !entries.empty()) return Errno(ENOTEMPTY);
+  }
   TRY(removable(path, hit));
   TRY_ASSIGN(Attr attr, first().getattr(path));
   TRY(first().rmdir(path, caller));

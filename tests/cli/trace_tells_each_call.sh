@@ -19,10 +19,10 @@ assert_eq "every line" "" "$(grep -vE '^[0-9]+ [a-z0-9_]+\(.*\) = (-?[0-9]+|-1 E
 "$VIEWSH" run --bind "$W:/opt/w" "--trace=$T/trace" -- sh -c 'cat /opt/w/f; mkdir -m 750 d; mkdir /opt/w/e; exec sleep 0' >"$T/out"
 assert_eq "one line" 1 "$(grep -c '"/opt/w/f"' "$T/trace")"
 assert_contains "the host path" "$(cat "$T/trace")" \
-  "openat\(AT_FDCWD, \"/opt/w/f\", 0, 0\) = 3  \[rewritten: \"$W/f\"\]\$"
+  "openat\(AT_FDCWD, \"/opt/w/f\", 0, 0\) = [3-9]  \[rewritten: \"$W/f\"\]\$"
 assert_contains "octal" "$(cat "$T/trace")" 'mkdir\("d", 0(777|750)\) = 0  '
 assert_contains "again octal" "$(cat "$T/trace")" "mkdir\(\"/opt/w/e\", 0777\) = 0  \[rewritten: \"$W/e\"\]"
-assert_eq "as many calls" "$(grep -c . "$T/trace")" \
+assert_eq "as many calls" "$(grep -vc -- ' --- ' "$T/trace")" \
   "$(cd "$W" && rm -r d e && "$VIEWSH" run --bind "$W:/opt/w" --stats -- sh -c 'cat /opt/w/f; mkdir -m 750 d; mkdir /opt/w/e; exec sleep 0' 2>&1 >/dev/null | sed -n 's/^viewsh: trapped calls: //p')"
 # A call that is cut off has no result; one that a signal interrupted has one when it is over.
 mkfifo fifo

@@ -131,8 +131,12 @@ std::string dump(const std::string& root, const DumpHow& how) {
           const auto [seen, is_first] = first.try_emplace({st.st_dev, st.st_ino}, path);
           struct stat shown = st;
           if (how.unlock) shown.st_mode &= static_cast<mode_t>(S_IFMT);
-          line += " " + describe(shown, true) + xattrs_of(dir, name);
+          line += " " + describe(shown, !how.outline) + (how.outline ? "" : xattrs_of(dir, name));
           if (!is_first) line += " = " + escape(seen->second);
+          if (how.outline) {
+            out += line + "\n";
+            return;
+          }
           out += line + " " + content_of(dir, name, st) + (how.exact ? exact_part(st) : "") + "\n";
         });
   return out;
@@ -140,14 +144,17 @@ std::string dump(const std::string& root, const DumpHow& how) {
 
 std::string link_faults(const std::string& root) {
   std::map<Inode, std::pair<nlink_t, std::vector<std::string>>> names;
+  bool hidden = false;
   visit(AT_FDCWD, root, "",
         [&](int, const std::string&, const std::string& path, const struct stat& st) {
-          if (st.st_mode == 0 || S_ISDIR(st.st_mode)) return;
+          hidden = hidden || st.st_mode == 0;  // names that can't be seen
+    if (st.st_mode == 0 || S_ISDIR(st.st_mode)) return;
           auto& entry = names[{st.st_dev, st.st_ino}];
           entry.first = st.st_nlink;
           entry.second.push_back(path);
         });
   std::string out;
+  if (hidden) return out;
   for (const auto& [inode, entry] : names) {
     if (entry.first == entry.second.size()) continue;
     out += escape(entry.second[0]) + " has nlink=" + std::to_string(entry.first) + " and " +

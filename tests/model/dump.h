@@ -9,6 +9,8 @@ struct DumpHow {
   bool exact = false;
   /// Modes are opened up first, so that nothing stays hidden; they aren't told then.
   bool unlock = false;
+  /// Names, types, modes and links only: what one call changes at once.
+  bool outline = false;
 };
 
 /// A tree as a sorted list of lines: name, type, mode, links, size, time, xattrs, content.

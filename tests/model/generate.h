@@ -44,6 +44,7 @@ class Generator {
   std::string path(Want want);
   std::string descend(int base, Want want);
   std::string name();
+  std::string target();
   std::string slot() { return std::to_string(pick(Worker::kSlots)); }
   std::string mode(bool directory);
   std::string size();

@@ -1,4 +1,5 @@
 // Random sequences of file operations, natively and in views: see usage().
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -27,6 +28,7 @@ struct Options {
   bool shared = false;
   bool minimise = false;
   bool go_on = false;
+  bool discard = false;
   std::vector<std::string> without;
 };
 
@@ -38,6 +40,7 @@ void usage() {
       "  --ops N                  (300)    --without VERB[,VERB...]\n"
       "  --minimise               a failing script is cut down and printed\n"
       "  --replay FILE            runs this script instead of a random one\n"
+      "  --discard                layers are thrown away at the end, none is committed\n"
       "  --go-on                  doesn't end at the first difference\n"
       "  --workers N [--shared]   several processes at once, in directories of their own or in "
       "one\n"
@@ -86,6 +89,8 @@ Options parse_options(const std::vector<std::string>& args) {
       out.shared = true;
     } else if (arg == "--minimise") {
       out.minimise = true;
+    } else if (arg == "--discard") {
+      out.discard = true;
     } else if (arg == "--go-on") {
       out.go_on = true;
     } else {
@@ -137,7 +142,7 @@ int run_rounds(const Options& options) {
         round.config = &config_named(name);
         round.seed = first + i;
         round.ops = options.ops;
-        round.discard = (first + i) % 4 == 3;
+        round.discard = options.discard || (first + i) % 4 == 3;
         round.without = options.without;
         good = run_round(options, round) && good;
         if (!good && !options.go_on) return 1;
@@ -163,6 +168,42 @@ int run_worker(const std::vector<std::string>& args) {
     std::fwrite(tree.data(), 1, tree.size(), stdout);
   }
   return std::fflush(stdout) == 0 ? 0 : 2;
+}
+
+std::string outline_of(const std::string& root) {
+  return digest(dump(root, {.exact = false, .unlock = false, .outline = true})) + "\n";
+}
+
+/// --kill-script ROOT SEED OPS SCRIPT STATES: makes the tree that a killed run begins with, a
+/// script of single calls for it, and what --outline says before each of them and after the last.
+int make_kill_script(const std::vector<std::string>& args) {
+  const auto seed = static_cast<uint32_t>(number(args[2]));
+  const std::string& root = args[1];
+  Layout layout(config_named("cow"));
+  make_tree(layout, root, seed);
+  // The script is drawn where it will run, in a copy of the tree: absolute links lead there.
+  const std::string kept = layout.at("kept");
+  if (rename(root.c_str(), kept.c_str()) != 0 || mkdir(root.c_str(), 0755) != 0) die("rename");
+  make_tree(layout, root, seed);
+  GenerateHow how;
+  how.single_calls = true;
+  Script script;
+  std::string states = outline_of(root);
+  {
+    Worker worker(root);
+    Generator generator(seed, worker, how);
+    for (long long i = number(args[3]); i > 0; --i) {
+      script.push_back(generator.next());
+      worker.run(script.back());
+      states += outline_of(root);
+    }
+    if (chdir("/") != 0) die("chdir /");
+  }
+  remove_tree(root);
+  if (rename(kept.c_str(), root.c_str()) != 0) die("rename back");
+  write_text(args[4], format(script));
+  write_text(args[5], states);
+  return 0;
 }
 
 /// --draw ROOT SEED OPS RESTARTS|single VERB...: prints a script that was drawn while it ran there.
@@ -195,6 +236,11 @@ int main(int argc, char** argv) {
   if (args.size() >= 3 && args[0] == "--worker") return run_worker(args);
   if (args.size() >= 3 && args[0] == "--workers-of") return run_workers(args);
   if (args.size() >= 5 && args[0] == "--draw") return draw(args);
+  if (args.size() == 6 && args[0] == "--kill-script") return make_kill_script(args);
+  if (args.size() == 2 && args[0] == "--outline") {
+    std::printf("%s", outline_of(args[1]).c_str());
+    return 0;
+  }
   if (args.size() == 2 && args[0] == "--tree") {
     std::printf("%s", dump(args[1], {}).c_str());
     return 0;

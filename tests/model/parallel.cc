@@ -99,7 +99,7 @@ std::string check_shared(const Round& round, Layout& layout, const std::string& 
   if (end == std::string::npos) return "the tree wasn't told\n";
   const std::string tree = text.substr(end + 9);
   if (tree.find("link faults") != std::string::npos) return tree;
-  if (!round.config->commit) return "";
+  if (!round.config->commit || round.discard) return "";
   const std::string out = layout.fresh("out");
   const std::string err = layout.fresh("err");
   const Finished done = run_program({viewsh_path(), "commit", "work"}, out, err, 60);

@@ -25,6 +25,8 @@ void Worker::reset() {
     if (fd >= 0) close(fd);
     fd = -1;
   }
+  // A script may have closed it.
+  if (chdir(root_.c_str()) != 0 && errno == EACCES) chmod(root_.c_str(), 0755);
   if (chdir(root_.c_str()) != 0) die("chdir " + root_ + ": " + std::strerror(errno));
 }
 

@@ -325,5 +325,16 @@ TEST_F(Meta, DescriptorsOfWhatHasLostItsName) {
   }
 }
 
+TEST_F(XattrTest, OfAClosedDirectoryAreNotRead) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root is asked nothing";
+  ASSERT_EQ(::mkdir("closed", 0300), 0);
+  std::array<char, 8> value = {};
+  EXPECT_EQ(sys(SYS_getxattr, "closed", "user.a", value.data(), 8), -EACCES);
+  EXPECT_EQ(sys(SYS_setxattr, "closed", "user.a", "1", 1, 0), 0);
+  EXPECT_EQ(sys(SYS_getxattr, "closed", "user.a", value.data(), 8), -EACCES);
+  ASSERT_EQ(::chmod("closed", 0700), 0);
+  EXPECT_EQ(sys(SYS_getxattr, "closed", "user.a", value.data(), 8), 1);
+}
+
 }  // namespace
 }  // namespace viewsh_test

@@ -382,5 +382,22 @@ TEST_F(LayerTest, CommitFollowsNoLinkOutOfTheTree) {
   EXPECT_NE(access((outside + "/2new").c_str(), F_OK), 0);
 }
 
+TEST_F(LayerTest, LinkCountsOfDirectoriesAreThoseThatTheViewHad) {
+  open();
+  ASSERT_EQ(cow_->mkdir("new", 0755), 0);
+  ASSERT_EQ(cow_->mkdir("other", 0755), 0);
+  ASSERT_EQ(cow_->rename("a/b", "new/b", 0), 0);
+  Attr before{};
+  ASSERT_EQ(cow_->stat("", &before), 0);
+  EXPECT_EQ(before.stx_nlink, 7U);  // a d f new other
+  close();
+  open();
+  Attr after{};
+  ASSERT_EQ(cow_->stat("", &after), 0);
+  EXPECT_EQ(after.stx_nlink, before.stx_nlink);
+  ASSERT_EQ(cow_->stat("new", &after), 0);
+  EXPECT_EQ(after.stx_nlink, 3U);
+}
+
 }  // namespace
 }  // namespace viewsh::viewfs
