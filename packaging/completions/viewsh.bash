@@ -80,7 +80,7 @@ _viewsh() {
     show) options="$view --yaml --json" ;;
     resolve) options="$view --json" ;;
     diff) options="--patch --stat --json" ;;
-    commit) options="--dry-run --force --json" ;;
+    commit) options="--dry-run --force --ours --theirs --interactive --script --resume --undo --json" ;;
     check | profiles | plugins | doctor | layers | discard) options="--json" ;;
   esac
   if [[ $cur == -* ]]; then

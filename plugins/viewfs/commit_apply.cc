@@ -69,7 +69,8 @@ std::string CommitRun::step(const Rename& r) {
   const auto to = lower_.dir(r.to_dir, r.to_ino);
   if (!to) return fail_shown(r.show, to.error());
   const auto what = lstat_in(*from, r.from_name);
-  if (!what) return fail_shown(r.show, what.error() == Errno(ENOENT) ? Errno(ESTALE) : what.error());
+  if (!what)
+    return fail_shown(r.show, what.error() == Errno(ENOENT) ? Errno(ESTALE) : what.error());
   const bool exchange = r.kind == Rename::Kind::kExchange;
   bool same = is_still(r.what, *what);
   if (exchange) {
@@ -209,8 +210,7 @@ std::string CommitRun::undo(size_t done) {
     const auto to = lower_.dir(r.to_dir, r.to_ino);
     if (!to) return fail_shown(r.show, to.error());
     if (!made(r)) return fail_shown(r.show, Errno(ESTALE));
-    const unsigned flags =
-        r.kind == Rename::Kind::kExchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+    const unsigned flags = r.kind == Rename::Kind::kExchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
     if (renameat2((*to)->get(), r.to_name.c_str(), (*from)->get(), r.from_name.c_str(), flags) <
         0) {
       return fail_shown(r.show, Errno::last());

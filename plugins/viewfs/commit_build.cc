@@ -71,6 +71,7 @@ class Builder {
       return;
     }
     item.object->stamp = stamp_of(*made);
+    item.object->stamp.only_ino = true;  // the commit may yet write to what it is a link of
   }
 
   bool build(size_t number, int dir_fd, const std::string& name) {

@@ -64,9 +64,9 @@ class Dropper {
       it->second.covered -= names;
       bool left = false;
       view_.index.each([&](const Node* node) {
-        left = left || (!node->is_dir() && node->meta && node->meta->origin &&
-                        node->meta->origin->dev == key.first &&
-                        node->meta->origin->ino == key.second);
+        left =
+            left || (!node->is_dir() && node->meta && node->meta->origin &&
+                     node->meta->origin->dev == key.first && node->meta->origin->ino == key.second);
       });
       if (left) continue;
       const std::string name = std::to_string(key.first) + "-" + std::to_string(key.second);

@@ -28,9 +28,9 @@ std::string Groups::add(Node* node) {
     group.members.push_back(node);
     const Meta* meta = node->meta.get();
     const bool overridden =
-        meta != nullptr && ((meta->mode && *meta->mode != (attr->stx_mode & 07777u)) ||
-                            (meta->uid && *meta->uid != attr->stx_uid) ||
-                            (meta->gid && *meta->gid != attr->stx_gid));
+        meta != nullptr &&
+        ((meta->mode && *meta->mode != (attr->stx_mode & 07777u)) ||
+         (meta->uid && *meta->uid != attr->stx_uid) || (meta->gid && *meta->gid != attr->stx_gid));
     group.overridden = group.overridden || overridden;
     group.linkable =
         !group.overridden && selection_.whole() && attr->stx_nlink == group.members.size();

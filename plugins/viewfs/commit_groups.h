@@ -13,10 +13,10 @@ namespace viewsh::viewfs {
 struct Group {
   std::vector<Node*> members;
   std::string kept;  ///< path of the lower inode that it is and stays; empty: it becomes a new one
-  bool content = false;   ///< kept: it gets content
-  bool metadata = false;  ///< kept: it gets attributes
+  bool content = false;     ///< kept: it gets content
+  bool metadata = false;    ///< kept: it gets attributes
   bool overridden = false;  ///< the view shows other attributes than upper/ has
-  bool linkable = false;  ///< the inode of upper/ may become the lower's
+  bool linkable = false;    ///< the inode of upper/ may become the lower's
   size_t first = SIZE_MAX;  ///< the item that makes it
 };
 

@@ -26,8 +26,7 @@ class Line {
     return *this;
   }
   template <typename N>
-    requires std::is_integral_v<N>
-  Line& add(N number) {
+  requires std::is_integral_v<N> Line& add(N number) {
     text_ += ' ';
     text_ += std::to_string(number);
     return *this;
@@ -62,7 +61,7 @@ class Fields {
     if (text) *out = *text;
   }
   template <typename N>
-    requires std::is_integral_v<N>
+  requires std::is_integral_v<N>
   void get(N* out) {
     const std::string_view text = word();
     const auto done = std::from_chars(text.data(), text.data() + text.size(), *out);

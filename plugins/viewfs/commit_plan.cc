@@ -150,7 +150,8 @@ class Planner {
   void move(Object* moved, const Spot& spot) {
     if (spot.dir != nullptr) steps_.leave(spot.lower);
     steps_.leave(moved->lower);
-    if (!steps_.place(moved, spot)) fail(spot.path, "was renamed from another file system; copy it");
+    if (!steps_.place(moved, spot))
+      fail(spot.path, "was renamed from another file system; copy it");
   }
 
   /// A directory of the lower's own attributes.

@@ -32,16 +32,16 @@ struct Item {
     kItem,   ///< another name of what an earlier item makes
   };
   From from = From::kUpper;
-  size_t end = 0;          ///< the item after all that are below this one
-  Object* dir = nullptr;   ///< where the topmost is to go; null: it is in the item above
-  std::string name;        ///< in the end
-  std::string path;        ///< in the view and in upper/
-  Attr attr{};             ///< as the view shows it
-  bool may_link = false;   ///< the inode of upper/ may become the lower's
-  bool late = false;       ///< a directory that gets attributes when all is in place
-  std::string kept;        ///< kKept: lower path before the commit
-  size_t other = 0;        ///< kItem: the earlier item
-  size_t temp = 0;         ///< of a topmost: number of its temporary name
+  size_t end = 0;            ///< the item after all that are below this one
+  Object* dir = nullptr;     ///< where the topmost is to go; null: it is in the item above
+  std::string name;          ///< in the end
+  std::string path;          ///< in the view and in upper/
+  Attr attr{};               ///< as the view shows it
+  bool may_link = false;     ///< the inode of upper/ may become the lower's
+  bool late = false;         ///< a directory that gets attributes when all is in place
+  std::string kept;          ///< kKept: lower path before the commit
+  size_t other = 0;          ///< kItem: the earlier item
+  size_t temp = 0;           ///< of a topmost: number of its temporary name
   Object* object = nullptr;  ///< known by name to the renames; its inode is learnt when it is made
 };
 

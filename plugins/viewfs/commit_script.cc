@@ -46,7 +46,8 @@ class Writer {
   Writer(const LayerView& view, const CommitPlan& plan) : view_(view), plan_(plan) {}
 
   std::string run() {
-    out_ = "#!/bin/sh\n# The changes of a layer; extended attributes and ACLs are not among them.\n";
+    out_ =
+        "#!/bin/sh\n# The changes of a layer; extended attributes and ACLs are not among them.\n";
     out_ += "set -eu\ncd " + quoted(view_.layer->lower()) + "\n";
     for (const TouchedDir& d : plan_.record.dirs) {
       if (d.loosen) line("chmod u+rwx " + at(d.path));

@@ -11,9 +11,9 @@ namespace viewsh::viewfs {
 
 /// A name of the view: in a directory that the lower has, or in one that is new.
 struct Spot {
-  Object* dir = nullptr;  ///< the lower's; null: new
-  std::string lower;      ///< the lower path of the name before the commit
-  std::string path;       ///< the view's
+  Object* dir = nullptr;   ///< the lower's; null: new
+  std::string lower;       ///< the lower path of the name before the commit
+  std::string path;        ///< the view's
   size_t item = SIZE_MAX;  ///< the new directory
 };
 

@@ -12,7 +12,7 @@
 namespace viewsh::viewfs {
 namespace {
 
-constexpr size_t kRun = 4000;      ///< of a path in one call, below PATH_MAX
+constexpr size_t kRun = 4000;     ///< of a path in one call, below PATH_MAX
 constexpr size_t kKeptOpen = 64;  ///< directories
 
 UniqueFd open_run(int at, const std::string& run) {

@@ -119,7 +119,8 @@ class Store final : public LayerStore {
     auto view = open_unfinished(layer, &record, &out.error);
     if (!view) return out;
     if (record.stage < Stage::kReady) {
-      // Nothing was changed yet: it is done anew, and what changed underneath meanwhile is looked at.
+      // Nothing was changed yet: it is done anew, and what changed underneath meanwhile is looked
+      // at.
       out.error = viewfs::undo_commit(view.get(), record, options);
       if (!out.ok()) return out;
       view = open(layer, true, &out.error);
@@ -195,9 +196,9 @@ class Store final : public LayerStore {
       return view;
     }
     *error = "layer " + name + ": " +
-             (read.error() == Errno(ENOENT) ? "no commit of it is unfinished"
-                                            : "its commit journal can't be read: " +
-                                                  read.error().message());
+             (read.error() == Errno(ENOENT)
+                  ? "no commit of it is unfinished"
+                  : "its commit journal can't be read: " + read.error().message());
     return nullptr;
   }
 

@@ -24,13 +24,13 @@ struct Change {
 
 struct LayerInfo {
   std::string name;
-  std::string at;  ///< the mount point that it was made for
+  std::string at;     ///< the mount point that it was made for
   std::string lower;  ///< host path of the tree below
   std::string path;   ///< the layer's directory
   uint64_t bytes = 0;
   uint64_t changes = 0;
-  int64_t last_used = 0;  ///< seconds since the epoch
-  std::string in_use;     ///< the view that holds it, or empty
+  int64_t last_used = 0;    ///< seconds since the epoch
+  std::string in_use;       ///< the view that holds it, or empty
   bool unfinished = false;  ///< a commit of it was cut short
 };
 
@@ -45,7 +45,7 @@ struct CommitOptions {
 };
 
 struct CommitReport {
-  std::vector<Change> applied;  ///< (dry_run: would be)
+  std::vector<Change> applied;         ///< (dry_run: would be)
   std::vector<std::string> conflicts;  ///< a line each: path and what changed underneath
 };
 
