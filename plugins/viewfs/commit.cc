@@ -47,21 +47,23 @@ std::string why_not(const char* what, const Result<void>& done) {
 class Course {
  public:
   Course(LayerView* view, const CommitRecord& record, Tree* lower, const CommitOptions& options)
-      : record_(record),
+      : view_(*view),
+        record_(record),
         journal_(view->layer->dir()),
         lower_(*lower),
         run_(record, lower, view->layer->upper_fd(), view->layer->at(), options.progress) {}
 
   /// From the plan to the point of no return, and beyond.
-  std::string go(LayerView* view, CommitPlan* plan, const CommitOptions& options) {
+  std::string go(CommitPlan* plan, const CommitOptions& options) {
     if (const auto begun = journal_.begin(record_); !begun) return why_not("journal: ", begun);
     std::string why = run_.loosen();
-    if (why.empty()) why = prepare_commit(view, &lower_, plan, options.progress);
+    if (why.empty()) why = prepare_commit(&view_, &lower_, plan, options.progress);
     if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
     if (why.empty()) why = why_not("journal: ", journal_.ready(record_));
     if (!why.empty()) return taken_back(why, false);
     why = run_.apply();
-    return why.empty() ? complete() : taken_back(why, true);
+    if (why.empty()) why = settle();
+    return why.empty() ? clean() : taken_back(why, true);
   }
 
   std::string go_on() {
@@ -69,7 +71,8 @@ class Course {
     if (const auto known = journal_.read(); !known) return "journal: " + known.error().message();
     std::string why = run_.loosen();
     if (why.empty()) why = run_.resume(run_.renamed());
-    return why.empty() ? complete() : why;
+    if (why.empty()) why = settle();
+    return why.empty() ? clean() : why + "; it is still unfinished";
   }
 
   std::string back() {
@@ -79,30 +82,39 @@ class Course {
       why = run_.undo_preparation();
     }
     if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
-    return why.empty() ? why_not("journal: ", journal_.remove()) : why;
+    return why.empty() ? closed() : why;
   }
 
  private:
-  std::string complete() {
-    std::string why = why_not("sync: ", sync_commit(&lower_, record_));
-    if (why.empty()) why = why_not("journal: ", journal_.applied());
-    return why.empty() ? clean() : why;
+  /// All changes are made; from here on there is no way back.
+  std::string settle() {
+    const std::string why = why_not("sync: ", sync_commit(&lower_, record_));
+    return why.empty() ? why_not("journal: ", journal_.applied()) : why;
   }
 
   std::string clean() {
     std::string why = run_.finish();
-    return why.empty() ? why_not("sync: ", sync_commit(&lower_, record_)) : why;
+    if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
+    if (why.empty()) return why;
+    return why + "; all is committed, viewsh commit --resume cleans up";
+  }
+
+  /// Nothing of the commit is left but times of change.
+  std::string closed() {
+    std::string why = forget_own_changes(&view_, record_);
+    return why.empty() ? why_not("journal: ", journal_.remove()) : why;
   }
 
   std::string taken_back(const std::string& why, bool changed) {
     std::string undone;
     if (changed) undone = run_.undo(run_.done());
     if (undone.empty()) undone = run_.undo_preparation();
-    if (undone.empty()) undone = why_not("journal: ", journal_.remove());
+    if (undone.empty()) undone = closed();
     if (undone.empty()) return why + "; nothing was written";
     return why + "; and it can't be taken back: " + undone;
   }
 
+  LayerView& view_;
   const CommitRecord& record_;
   CommitJournal journal_;
   Tree& lower_;
@@ -122,7 +134,7 @@ std::string apply_changes(LayerView* view, const Selection& selection,
   plan.record.id = random_id();
   error = plan_commit(view, selection, changes, &lower, &plan);
   if (!error.empty()) return error + "; nothing was written";
-  return Course(view, plan.record, &lower, options).go(view, &plan, options);
+  return Course(view, plan.record, &lower, options).go(&plan, options);
 }
 
 std::string script_of(LayerView* view, const Selection& selection,

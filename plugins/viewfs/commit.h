@@ -23,6 +23,10 @@ std::string finish_commit(LayerView* view, const CommitRecord& record,
 /// Takes back a commit that was not applied, and removes its journal.
 std::string undo_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options);
 
+/// After a commit was taken back: the change times of what it renamed say nothing any more of what
+/// others did. Where they did nothing, the layer forgets them. Empty, or the error.
+std::string forget_own_changes(LayerView* view, const CommitRecord& record);
+
 /// Why what is selected can't go without something else of the layer; empty: it can.
 std::string entangled(const LayerView& view, const Selection& selection);
 

@@ -216,6 +216,7 @@ std::string CommitRun::undo(size_t done) {
       return fail_shown(r.show, Errno::last());
     }
   }
+  lower_.forget();
   for (size_t i = std::min(begun_, r_.in_place.size()); i-- > 0;) {
     if (std::string why = restore(r_.in_place[i]); !why.empty()) return why;
   }
@@ -223,6 +224,7 @@ std::string CommitRun::undo(size_t done) {
 }
 
 std::string CommitRun::undo_preparation() {
+  lower_.forget();
   std::string first = lock_upper();
   const auto note = [&](std::string why) {
     if (first.empty()) first = std::move(why);
@@ -261,6 +263,7 @@ std::string CommitRun::undo_preparation() {
 }
 
 std::string CommitRun::finish() {
+  lower_.forget();
   std::string first = lock_upper();
   const auto note = [&](std::string why) {
     if (first.empty()) first = std::move(why);

@@ -265,6 +265,7 @@ Result<void> set_attributes(int dir_fd, const std::string& name, const Attribute
 }
 
 Result<void> sync_commit(Tree* lower, const CommitRecord& record) {
+  lower->forget();
   std::set<dev_t> done;
   const auto sync = [&](const std::string& path) -> Result<void> {
     const auto dir = lower->dir(path);

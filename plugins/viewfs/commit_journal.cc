@@ -168,6 +168,8 @@ bool parse_line(std::string_view text, CommitRecord* out) {
   } else if (word == "locked") {
     LockedUpper& l = out->locked.emplace_back();
     in.all(&l.path, &l.mode);
+  } else if (word == "link") {
+    in.get(&out->linked.emplace_back());
   } else if (word == "inplace") {
     InPlace& p = out->in_place.emplace_back();
     in.all(&p.path, &p.show, &p.stamp, &p.before, &p.after, &p.with_xattrs, &p.upper, &p.backup);
@@ -223,6 +225,7 @@ Result<void> CommitJournal::begin(const CommitRecord& r) {
   }
   for (const Temp& t : r.temps) out += Line("temp").add(t.dir).add(t.name).text();
   for (const LockedUpper& l : r.locked) out += Line("locked").add(l.path).add(l.mode).text();
+  for (const uint64_t ino : r.linked) out += Line("link").add(ino).text();
   out += encode_text(kPrepare);
   const auto done = append(out, O_CREAT | O_EXCL);
   if (!done && done.error() != Errno(EEXIST)) unlink((dir_ + "/" + kName).c_str());

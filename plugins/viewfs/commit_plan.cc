@@ -65,8 +65,21 @@ class Planner {
       if (dir->merged() && child->hidden) hidden_.insert(below);
       if (!child->is_dir()) continue;
       const bool moved = child->merged() && !child->meta->redirect.empty();
+      if (moved) moved_.insert(child->meta->redirect);
       find_hidden(child.get(), moved ? child->meta->redirect : below);
     }
+  }
+
+  /// The view doesn't show a lower name where it is, nor in a directory that was renamed.
+  bool hidden(const std::string& lower) const {
+    std::string_view above = lower;
+    while (!above.empty()) {
+      if (hidden_.count(std::string(above)) != 0) {
+        return above.size() == lower.size() || moved_.count(std::string(above)) == 0;
+      }
+      above = parent_of(above);
+    }
+    return false;
   }
 
   static std::vector<Node*> sorted(const Node* dir) {
@@ -234,6 +247,7 @@ class Planner {
         Item& item = plan_.items[make(node, spot)];
         item.from = Item::From::kKept;
         item.kept = group->kept;
+        if (kept != nullptr) plan_.record.linked.push_back(kept->stamp.ino);
       }
     } else if (!unchanged || (group != nullptr && group->members.size() > 1)) {
       const size_t number = make(node, spot);
@@ -247,7 +261,7 @@ class Planner {
       }
       lock(&item);
     }
-    if (!redirect.empty() && hidden_.count(redirect) != 0) steps_.leave(redirect);
+    if (!redirect.empty() && hidden(redirect)) steps_.leave(redirect);
   }
 
   void lock(Item* item) {
@@ -273,7 +287,7 @@ class Planner {
       plan_.record.in_place.push_back(in_place(spot.path, source, want));
     }
     if (redirect.empty()) return;
-    if (hidden_.count(redirect) != 0 && claimed_.insert(redirect).second) {
+    if (hidden(redirect) && claimed_.insert(redirect).second) {
       move(source, spot);
       return;
     }
@@ -281,6 +295,7 @@ class Planner {
     plan_.items[number].attr = source->attr;
     plan_.items[number].from = Item::From::kKept;
     plan_.items[number].kept = redirect;
+    plan_.record.linked.push_back(source->stamp.ino);
   }
 
   /// Files that stay the inodes they are, and get content or attributes.
@@ -316,6 +331,7 @@ class Planner {
   Steps steps_;
   std::set<std::string> changed_;
   std::set<std::string> hidden_;   ///< lower paths
+  std::set<std::string> moved_;    ///< of renamed directories
   std::set<std::string> claimed_;  ///< lower paths of references that move
   std::string error_;
 };

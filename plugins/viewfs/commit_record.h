@@ -110,6 +110,7 @@ struct CommitRecord {
   std::vector<TouchedDir> dirs;
   std::vector<Temp> temps;
   std::vector<LockedUpper> locked;
+  std::vector<uint64_t> linked;  ///< inodes of the lower that get a name while it is prepared
   std::vector<InPlace> in_place;
   std::vector<Rename> renames;
   std::vector<Trash> trash;

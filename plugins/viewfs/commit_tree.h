@@ -33,6 +33,8 @@ class Tree {
   /// "" is the root of the tree.
   Result<Attr> lstat(const std::string& path);
   int root() const { return root_; }
+  /// Directories may have moved: paths mean others now.
+  void forget() { open_.clear(); }
 
  private:
   int root_;

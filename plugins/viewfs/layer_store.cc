@@ -123,6 +123,7 @@ class Store final : public LayerStore {
       // at.
       out.error = viewfs::undo_commit(view.get(), record, options);
       if (!out.ok()) return out;
+      view.reset();
       view = open(layer, true, &out.error);
       if (!view) return out;
       const Selection selection(record.rest, record.decisions, options.force);

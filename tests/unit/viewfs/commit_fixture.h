@@ -35,7 +35,8 @@ class CommitCase {
   static std::string print_of(const std::string& dir) {
     const std::string command =
         "cd " + dir +
-        " && find . -printf '%P|%y|%m|%n|%T@|%l|' -type f -printf '%s' -o -printf '\\n' | sort; "
+        " && find . -printf '%P|%y|%m|%n|%T@|%l|' \\( -type f -printf '%s\\n' -o -printf '\\n' \\) | "
+        "sort; "
         "find . -type f -perm -400 -exec cksum {} + | sort";
     FILE* pipe = popen(command.c_str(), "r");
     std::string out;
