@@ -43,9 +43,10 @@ std::string CommitRun::loosen() {
 std::string CommitRun::lock_upper() {
   for (const LockedUpper& l : r_.locked) {
     const auto dir = upper_.parent(l.path);
-    if (!dir || fchmodat((*dir)->get(), leaf_of(l.path).c_str(), l.mode, 0) < 0) {
-      return fail(l.path, dir ? Errno::last() : dir.error());
-    }
+    const bool done = dir && fchmodat((*dir)->get(), leaf_of(l.path).c_str(), l.mode, 0) == 0;
+    const Errno why = done ? Errno() : (dir ? Errno::last() : dir.error());
+    // It may have left the layer already.
+    if (!done && why != Errno(ENOENT)) return fail(l.path, why);
   }
   return {};
 }

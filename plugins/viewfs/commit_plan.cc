@@ -267,7 +267,7 @@ class Planner {
   void lock(Item* item) {
     const auto real = upper_.lstat(item->path);
     if (!real || !S_ISREG(real->stx_mode) || (real->stx_mode & S_IRUSR) != 0) return;
-    if (item->may_link || item->from != Item::From::kUpper) return;
+    if (item->from != Item::From::kUpper) return;
     plan_.record.locked.push_back({item->path, real->stx_mode & 07777u});
   }
 

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ void tree_bytes(const std::string& dir, uint64_t* bytes) {
   closedir(stream);
 }
 
+constexpr char kRemoved[] = ".removed-";
+
 class Store final : public LayerStore {
  public:
   explicit Store(Host& host) : host_(host) {}
@@ -52,9 +55,13 @@ class Store final : public LayerStore {
       if (errno != ENOENT) out.error = layers_dir() + ": " + strerror(errno);
       return out;
     }
+    std::vector<std::string> gone;
     while (const dirent* entry = readdir(dir)) {
-      if (entry->d_name[0] != '.') out.value.emplace_back(entry->d_name);
+      const std::string name = entry->d_name;
+      if (name[0] != '.') out.value.push_back(name);
+      if (name[0] == '.' && abandoned(name)) gone.push_back(name);
     }
+    for (const std::string& name : gone) (void)viewfs::remove_tree(dirfd(dir), name);
     closedir(dir);
     std::sort(out.value.begin(), out.value.end());
     return out;
@@ -265,10 +272,18 @@ class Store final : public LayerStore {
     return all;
   }
 
+  /// A layer that was being removed when the process that did it was killed.
+  static bool abandoned(const std::string& name) {
+    const size_t at = name.rfind(kRemoved);
+    if (at == std::string::npos) return false;
+    const int pid = atoi(name.c_str() + at + strlen(kRemoved));
+    return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+  }
+
   std::string remove_layer(const std::string& name, std::unique_ptr<LayerView> view) {
     // Renamed first: half a layer must not look like one.
     const std::string dir = layers_dir();
-    const std::string gone = "." + name + ".removed-" + std::to_string(getpid());
+    const std::string gone = "." + name + kRemoved + std::to_string(getpid());
     if (renameat(AT_FDCWD, (dir + "/" + name).c_str(), AT_FDCWD, (dir + "/" + gone).c_str()) < 0) {
       return dir + "/" + name + ": " + strerror(errno);
     }

@@ -14,7 +14,10 @@ namespace viewsh::viewfs {
 /// memory where that can be: a commit waits for the disk several times.
 class CommitCase {
  public:
-  CommitCase() : dir_(shared_memory()), lower_(dir_.path() + "/lower"), host_(dir_.path()) {
+  /// `in_place`: only what has to be written into lower files with names that the layer doesn't
+  /// know.
+  explicit CommitCase(bool in_place = false)
+      : dir_(shared_memory()), lower_(dir_.path() + "/lower"), host_(dir_.path()) {
     umask(022);
     sh("mkdir " + lower_);
     make_lower(lower_ + "/v");
@@ -25,7 +28,7 @@ class CommitCase {
        "h1 keep/h3 && echo q >q && echo type >type && mkdir kind && echo k >kind/k && chmod 555 "
        "locked/in && chmod 555 locked && find . -exec touch -h -d @1000000000 {} +");
     store_ = make_layer_store(host_);
-    change();
+    in_place ? change_in_place() : change();
   }
   ~CommitCase() { sh("chmod -R u+rwX " + dir_.path()); }
 
@@ -33,11 +36,11 @@ class CommitCase {
   /// Inodes and change times aside, everything about the lower.
   std::string print() const { return print_of(tree()); }
   static std::string print_of(const std::string& dir) {
-    const std::string command =
-        "cd " + dir +
-        " && find . -printf '%P|%y|%m|%n|%T@|%l|' \\( -type f -printf '%s\\n' -o -printf '\\n' \\) | "
-        "sort; "
-        "find . -type f -perm -400 -exec cksum {} + | sort";
+    const std::string command = "cd " + dir +
+                                " && find . -printf '%P|%y|%m|%n|%T@|%l|' \\( -type f -printf "
+                                "'%s\\n' -o -printf '\\n' \\) | "
+                                "sort; "
+                                "find . -type f -perm -400 -exec cksum {} + | sort";
     FILE* pipe = popen(command.c_str(), "r");
     std::string out;
     char buffer[4096];
@@ -82,6 +85,17 @@ class CommitCase {
     ~Restore() { setenv("TMPDIR", tmp.c_str(), 1); }
     TempDir dir() const { return TempDir(); }
   };
+
+  void change_in_place() {
+    CowCalls cow(cow_over(tree(), host_, "work"));
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
+    EXPECT_EQ(cow.write("h1", flags, 0, "all three names"), 0);
+    EXPECT_EQ(cow.write("t", flags, 0, "all three names"), 0);
+    EXPECT_EQ(cow.chmod("t", 0600), 0);
+    EXPECT_EQ(cow.setxattr("t", "value"), 0);
+    EXPECT_EQ(cow.chmod("q", 0640), 0);
+    EXPECT_EQ(cow.unlink("type"), 0);
+  }
 
   void change() {
     CowCalls cow(cow_over(tree(), host_, "work"));
