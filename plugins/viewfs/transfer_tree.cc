@@ -97,7 +97,7 @@ std::string TreeMaker::remove(const std::string& path) {
 }
 
 void TreeMaker::set_xattrs(int dir_fd, const std::string& name, const TransferNode& node) {
-  const std::string at = at_path(dir_fd, name);
+  const LongPath at(dir_fd, name);
   for (const auto& [key, value] : node.xattrs) {
     if (lsetxattr(at.c_str(), key.c_str(), value.data(), value.size(), 0) < 0) {
       meter_->lost("the attribute " + key + " can't be kept: " + why(), node.path);

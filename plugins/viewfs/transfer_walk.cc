@@ -103,7 +103,7 @@ std::string LayerWalk::emit_dir(const Dir& dir) {
   node.path = dir.path;
   node.attr = *attr;
   if (ours) override_attr(dir.node->meta.get(), &node.attr);
-  node.xattrs = read_xattrs(at_path(fd, "."));
+  node.xattrs = read_xattrs(LongPath(fd, "."));
   if (std::string error = sink_.node(node, nullptr); !error.empty()) return error;
   return meter_.step(1, 0);
 }
@@ -222,7 +222,7 @@ std::string LayerWalk::emit_from(int dir_fd, const std::string& name, const Meta
       return error.empty() ? meter_.step(1, 0) : error;
     }
   }
-  out->xattrs = read_xattrs(at_path(dir_fd, name));
+  out->xattrs = read_xattrs(LongPath(dir_fd, name));
   if (S_ISLNK(attr->stx_mode)) {
     const auto target = read_link(dir_fd, name);
     if (!target) return at(out->path, target.error().value());
