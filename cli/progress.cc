@@ -40,9 +40,9 @@ std::string progress_line(std::string_view what, const ProgressState& state, siz
   const long double part = total == 0 ? 0.0L
                                       : static_cast<long double>(std::min(state.done, total)) /
                                             static_cast<long double>(total);
-  const std::string count =
-      state.percent ? std::to_string(static_cast<int>(part * 100)) + "%"
-                    : std::to_string(state.done) + "/" + std::to_string(total);
+  const std::string count = state.percent
+                                ? std::to_string(static_cast<int>(part * 100)) + "%"
+                                : std::to_string(state.done) + "/" + std::to_string(total);
   // Brackets, spaces, and a last column that stays free, so that no terminal wraps.
   const size_t around = head.size() + count.size() + 5;
   if (total == 0 || around >= width) return head.substr(0, width > 0 ? width - 1 : 0);
@@ -73,8 +73,7 @@ bool Progress::due() {
 }
 
 void Progress::draw(const ProgressState& state) {
-  const std::string line =
-      "\r" + progress_line(what_, state, terminal_width(), colour_) + "\x1b[K";
+  const std::string line = "\r" + progress_line(what_, state, terminal_width(), colour_) + "\x1b[K";
   fwrite(line.data(), 1, line.size(), stderr);
   fflush(stderr);
   shown_ = true;

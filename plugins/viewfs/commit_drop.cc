@@ -109,8 +109,8 @@ class Dropper {
   void drop(Node* node, const std::string& path) {
     if (node->state == Node::State::kUpper) {
       const auto parent = upper_.parent(path);
-      const auto gone =
-          parent ? host_ops::remove_tree((*parent)->get(), node->name) : Result<void>(parent.error());
+      const auto gone = parent ? host_ops::remove_tree((*parent)->get(), node->name)
+                               : Result<void>(parent.error());
       if (!gone && gone.error() != Errno(ENOENT)) {
         error_ = view_.view_path(path) + ": " + gone.error().message();
         return;

@@ -83,7 +83,7 @@ class Writer {
     if (!in.upper.empty() && (in.before.mode & S_IWUSR) == 0) line("chmod u+w " + at(in.path));
     if (!in.upper.empty()) line("cp " + upper(in.upper) + " " + at(in.path));
     if (in.after.uid != in.before.uid || in.after.gid != in.before.gid) {
-      line("chown " + std::to_string(in.after.uid) + ":" + std::to_string(in.after.gid) + " " +
+      line("chown -h " + std::to_string(in.after.uid) + ":" + std::to_string(in.after.gid) + " " +
            at(in.path));
     }
     const uint32_t extra = S_ISDIR(in.after.mode) ? S_IRWXU : 0u;
@@ -91,7 +91,7 @@ class Writer {
     if (in.after.mode != in.before.mode || opened) {
       line("chmod " + octal(in.after.mode | extra) + " " + at(in.path));
     }
-    if (!S_ISDIR(in.after.mode)) times(in.after, at(in.path));
+    if (!S_ISDIR(in.after.mode)) times(in.after, at(in.path), S_ISLNK(in.after.mode) ? "-h " : "");
   }
 
   bool has_kept(size_t number) const {
