@@ -37,8 +37,7 @@ class Diff : public Command {
     UserError error;
     LayerStore* store = layer_store(&error);
     if (store == nullptr) return fail_with(error);
-    LayerInfo info;
-    if ((error = find_layer(store, rest[0], &info))) return fail_with(error);
+    if ((error = known_layer(store, rest[0]))) return fail_with(error);
     auto answer = store->diff(rest[0], absolute_paths({rest.begin() + 1, rest.end()}));
     if (!answer.ok()) return fail_with({answer.error});
     sort_changes(&answer.value);

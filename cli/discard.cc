@@ -18,8 +18,7 @@ class Discard : public Command {
     UserError error;
     LayerStore* store = layer_store(&error);
     if (store == nullptr) return fail_with(error);
-    LayerInfo info;
-    if ((error = find_layer(store, rest[0], &info))) return fail_with(error);
+    if ((error = known_layer(store, rest[0]))) return fail_with(error);
     std::vector<std::string> paths = absolute_paths({rest.begin() + 1, rest.end()});
     auto answer = store->discard(rest[0], paths);
     if (!answer.ok()) return fail_with({answer.error});

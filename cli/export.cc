@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/layer_text.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -35,7 +36,11 @@ class Export : public Command {
     LayerStore::Answer<TransferReport> answer;
     {
       Progress progress("export " + printable(rest[0]));
-      options.progress = [&](const TransferProgress& p) { return progress.step(p); };
+      const Interrupt interrupt;
+      options.progress = [&](const TransferProgress& p) {
+        progress.update(p);
+        return Interrupt::signal() == 0;
+      };
       answer = store->export_to(rest[0], file, options);
     }
     const bool piped = file == "-" && !options.overlayfs;

@@ -4,6 +4,7 @@
 
 #include "cli/change_text.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/layer_text.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -35,7 +36,11 @@ class Import : public Command {
     LayerStore::Answer<TransferReport> answer;
     {
       Progress progress("import " + printable(rest.back()));
-      options.progress = [&](const TransferProgress& p) { return progress.step(p); };
+      const Interrupt interrupt;
+      options.progress = [&](const TransferProgress& p) {
+        progress.update(p);
+        return Interrupt::signal() == 0;
+      };
       answer = store->import_from(file, rest.back(), options);
     }
     return tell_transfer(printable(rest.back()) + ": imported", answer, json_);

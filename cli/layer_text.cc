@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/change_text.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
 
@@ -19,6 +20,17 @@ UserError find_layer(LayerStore* store, const std::string& name, LayerInfo* info
     return {};
   }
   std::string guess = did_you_mean(name, names);
+  return {printable(name) + ": no such layer" +
+          (guess.empty() ? " (viewsh layers lists them)" : guess)};
+}
+
+UserError known_layer(LayerStore* store, const std::string& name) {
+  auto names = store->names();
+  if (!names.ok()) return {names.error};
+  for (const std::string& known : names.value) {
+    if (known == name) return {};
+  }
+  std::string guess = did_you_mean(name, names.value);
   return {printable(name) + ": no such layer" +
           (guess.empty() ? " (viewsh layers lists them)" : guess)};
 }
@@ -53,7 +65,13 @@ int tell_commit(const std::string& layer, const CommitReport& report, bool dry_r
 
 int commit_layer(LayerStore* store, const std::string& layer, const std::vector<std::string>& paths,
                  const CommitOptions& options, bool json) {
-  auto answer = store->commit(layer, paths, options);
+  Progress progress("commit");
+  CommitOptions told = options;
+  told.progress = [&](const char* phase, uint64_t done, uint64_t total) {
+    progress.update({phase, done, total});
+  };
+  auto answer = store->commit(layer, paths, told);
+  progress.clear();
   if (!answer.ok()) return fail_with({answer.error});
   CommitReport report = answer.value;
   bool refused = !report.conflicts.empty() && !options.force;

@@ -10,6 +10,8 @@ namespace viewsh {
 
 /// The layer with this name. The error of one that isn't there guesses at the name that was meant.
 UserError find_layer(LayerStore* store, const std::string& name, LayerInfo* info);
+/// The same without looking into any layer, which takes time.
+UserError known_layer(LayerStore* store, const std::string& name);
 /// What commit did or, with dry_run, would do; conflicts go to standard error. Returns the status
 /// to exit with: 1 after conflicts.
 int tell_commit(const std::string& layer, const CommitReport& report, bool dry_run, bool json);

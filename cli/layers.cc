@@ -8,9 +8,20 @@ namespace viewsh {
 namespace {
 
 Json layer_json(const LayerInfo& layer) {
-  return {{"name", layer.name},           {"at", layer.at},        {"lower", layer.lower},
-          {"path", layer.path},           {"bytes", layer.bytes},  {"changes", layer.changes},
-          {"last_used", layer.last_used}, {"in_use", layer.in_use}};
+  return {{"name", layer.name},
+          {"at", layer.at},
+          {"lower", layer.lower},
+          {"path", layer.path},
+          {"bytes", layer.bytes},
+          {"changes", layer.changes},
+          {"last_used", layer.last_used},
+          {"in_use", layer.in_use},
+          {"unfinished_commit", layer.unfinished}};
+}
+
+std::string user_of(const LayerInfo& layer) {
+  if (!layer.in_use.empty()) return printable(layer.in_use);
+  return layer.unfinished ? "(commit was cut short)" : "-";
 }
 
 /// viewsh layers
@@ -29,8 +40,7 @@ class Layers : public Command {
     for (const LayerInfo& layer : answer.value) {
       list.push_back(layer_json(layer));
       table.add({printable(layer.name), printable(layer.at), std::to_string(layer.changes),
-                 human_size(layer.bytes), local_time(layer.last_used),
-                 layer.in_use.empty() ? "-" : printable(layer.in_use)});
+                 human_size(layer.bytes), local_time(layer.last_used), user_of(layer)});
     }
     print(json_ ? json_text(list) : table.text());
     return 0;

@@ -92,11 +92,13 @@ Reply ask(std::string_view question) {
   Reply reply;
   for (char c = 0; c != '\n';) {
     if (!signals.wait_for_input()) {
-      reply = {0, noted_signal};
+      reply = {0, noted_signal, false};
     } else if (read(STDIN_FILENO, &c, 1) == 1) {
       bool first = reply.letter == 0 && isspace(static_cast<unsigned char>(c)) == 0;
       if (first) reply.letter = static_cast<char>(tolower(static_cast<unsigned char>(c)));
       continue;
+    } else {
+      reply.end = true;
     }
     fputc('\n', stderr);
     break;

@@ -21,6 +21,7 @@ bool can_ask();
 struct Reply {
   char letter = 0;  ///< the first one of the line in lower case; 0: an empty line, the end of input
   int signal = 0;   ///< SIGINT, SIGQUIT, SIGTERM or SIGHUP came instead
+  bool end = false;  ///< there is no more input
 };
 /// Puts a question on standard error and reads a line. The terminal may stop the program (Ctrl-Z)
 /// meanwhile.

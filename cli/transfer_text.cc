@@ -1,6 +1,6 @@
 #include "cli/transfer_text.h"
 
-#include "cli/progress.h"
+#include "cli/interrupt.h"
 #include "cli/text.h"
 
 namespace viewsh {
@@ -34,7 +34,7 @@ UserError parse_compression(const std::string& text, Compression* out) {
 int tell_transfer(const std::string& text, const LayerStore::Answer<TransferReport>& answer,
                   bool json) {
   constexpr int kSignalled = 128;
-  if (const int signal = Progress::signal_that_came(); signal != 0 && !answer.ok()) {
+  if (const int signal = Interrupt::signal(); signal != 0 && !answer.ok()) {
     return kSignalled + signal;
   }
   if (!answer.ok()) return fail_with({printable(answer.error)});

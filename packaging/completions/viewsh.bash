@@ -85,7 +85,7 @@ _viewsh() {
     show) options="$view --yaml --json" ;;
     resolve) options="$view --json" ;;
     diff) options="--patch --stat --json" ;;
-    commit) options="--dry-run --force --json" ;;
+    commit) options="--dry-run --force --ours --theirs --interactive --script --resume --undo --json" ;;
     export) options="--compress --overlayfs --json" ;;
     import) options="--at --root --overlayfs --json" ;;
     check | profiles | plugins | doctor | layers | discard) options="--json" ;;

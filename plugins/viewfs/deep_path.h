@@ -3,9 +3,9 @@
 #include <string>
 #include <string_view>
 
-#include "viewsh/unique_fd.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh::viewfs {
 

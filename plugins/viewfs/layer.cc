@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "commit_record.h"
 #include "host_ops.h"
 
 namespace viewsh::viewfs {
@@ -107,6 +108,7 @@ std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
   if (!layer->open_dirs(error)) return nullptr;
   if (spec.durable) {
     if (spec.write && !layer->lock(error)) return nullptr;
+    if (!spec.recover && !layer->check_journal(error)) return nullptr;
     if (!layer->read_version(error) || !layer->read_log(error)) return nullptr;
   }
   // What can't be removed is never taken for something new: making the same name again is EEXIST.
@@ -161,6 +163,17 @@ bool Layer::lock(MountError* error) {
     return fail(error, errno, what + "can't be written: " + strerror(errno));
   }
   return true;
+}
+
+bool Layer::check_journal(MountError* error) {
+  if (!CommitJournal::exists(dir_fd_.get())) return true;
+  // While it lasts it holds the lock.
+  const std::string user = spec_.write ? std::string() : layer_user(spec_.dir);
+  if (!user.empty()) return fail(error, EBUSY, "layer " + spec_.name + ": is being committed");
+  return fail(error, EBUSY,
+              "layer " + spec_.name + ": a commit of it was cut short: viewsh commit --resume " +
+                  spec_.name + " goes on with it, viewsh commit --undo " + spec_.name +
+                  " takes it back");
 }
 
 bool Layer::read_version(MountError* error) {

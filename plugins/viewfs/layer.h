@@ -13,14 +13,15 @@ namespace viewsh::viewfs {
 
 /// How a layer directory is to be opened.
 struct LayerSpec {
-  std::string dir;      ///< absolute host path
-  std::string name;     ///< for messages
-  bool durable = true;  ///< keeps a log; else the layer ends with the object
-  bool create = false;  ///< make it where it is not there
-  bool write = true;    ///< takes the lock; else a look from outside, nothing is changed
-  std::string view_id;  ///< written into the lock
-  std::string at;       ///< the mount point that it is, or has to be, made for; empty: any
-  std::string lower;    ///< create: host path of the tree below
+  std::string dir;       ///< absolute host path
+  std::string name;      ///< for messages
+  bool durable = true;   ///< keeps a log; else the layer ends with the object
+  bool create = false;   ///< make it where it is not there
+  bool write = true;     ///< takes the lock; else a look from outside, nothing is changed
+  bool recover = false;  ///< open it although a commit of it is unfinished
+  std::string view_id;   ///< written into the lock
+  std::string at;        ///< the mount point that it is, or has to be, made for; empty: any
+  std::string lower;     ///< create: host path of the tree below
 };
 
 /// A layer on disk: `upper/` with the content under real names, `work/` for what is being made,
@@ -71,6 +72,7 @@ class Layer {
   explicit Layer(LayerSpec spec) : spec_(std::move(spec)) {}
   bool open_dirs(MountError* error);
   bool lock(MountError* error);
+  bool check_journal(MountError* error);
   bool read_version(MountError* error);
   bool read_log(MountError* error);
   /// Fills history_ and log_size_; `last`: where the last transaction begins. Empty, or what is

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "cow_host.h"
-#include "host_ops.h"
 #include "deep_path.h"
+#include "host_ops.h"
 #include "layer_view.h"
 
 namespace viewsh::viewfs {

@@ -2,11 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "commit.h"
 #include "cow_host.h"
 #include "host_ops.h"
 #include "layer_view.h"
@@ -19,24 +21,36 @@ using viewfs::LayerView;
 using viewfs::NodeChange;
 using viewfs::Selection;
 
+constexpr char kRemoved[] = ".removed-";
+
 class Store final : public LayerStore {
  public:
   explicit Store(Host& host) : host_(host) {}
 
   Answer<std::vector<LayerInfo>> layers() override {
     Answer<std::vector<LayerInfo>> out;
+    auto names = this->names();
+    out.error = names.error;
+    for (const std::string& name : names.value) out.value.push_back(info(name));
+    return out;
+  }
+
+  Answer<std::vector<std::string>> names() override {
+    Answer<std::vector<std::string>> out;
     DIR* dir = opendir(layers_dir().c_str());
     if (dir == nullptr) {
       if (errno != ENOENT) out.error = layers_dir() + ": " + strerror(errno);
       return out;
     }
-    std::vector<std::string> names;
+    std::vector<std::string> gone;
     while (const dirent* entry = readdir(dir)) {
-      if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+      const std::string name = entry->d_name;
+      if (name[0] != '.') out.value.push_back(name);
+      if (name[0] == '.' && abandoned(name)) gone.push_back(name);
     }
+    for (const std::string& name : gone) (void)host_ops::remove_tree(dirfd(dir), name);
     closedir(dir);
-    std::sort(names.begin(), names.end());
-    for (const std::string& name : names) out.value.push_back(info(name));
+    std::sort(out.value.begin(), out.value.end());
     return out;
   }
 
@@ -45,7 +59,8 @@ class Store final : public LayerStore {
     Answer<std::vector<Change>> out;
     auto view = open(layer, false, &out.error);
     if (!view) return out;
-    for (NodeChange& c : selected(view.get(), layer, paths, &out.error)) {
+    const Selection selection(*view, paths, &out.error);
+    for (NodeChange& c : selected(view.get(), layer, selection, &out.error)) {
       out.value.push_back(std::move(c.change));
     }
     return out;
@@ -56,32 +71,85 @@ class Store final : public LayerStore {
     Answer<CommitReport> out;
     auto view = open(layer, !options.dry_run, &out.error);
     if (!view) return out;
-    if (view->layer->lower().empty()) {
-      out.error = "layer " + layer + ": it was made over a tree that is not the host's";
-      return out;
-    }
-    const auto changes = selected(view.get(), layer, paths, &out.error);
-    const Selection selection(*view, paths, &out.error);
-    if (out.ok()) out.error = entangled(*view, selection);
-    if (!out.ok()) return out;
-    for (const NodeChange& c : changes) {
-      out.value.applied.push_back(c.change);
-      std::string conflict = conflict_of(*view, c);
-      if (!conflict.empty()) out.value.conflicts.push_back(std::move(conflict));
-    }
-    const bool stop = !out.value.conflicts.empty() && !options.force;
-    if (stop || options.dry_run) {
-      if (stop) out.value.applied.clear();
-      return out;
-    }
-    if (const auto why = apply_changes(view.get(), selection); !why.empty()) {
-      out.error = "commit: " + why;
-    } else if (selection.all()) {
-      out.error = remove_layer(layer, std::move(view));
+    const Selection selection(*view, paths, options, &out.error);
+    const auto changes = to_commit(view.get(), layer, selection, &out);
+    if (!out.ok() || options.dry_run) return out;
+    const bool stop = !out.value.conflicts.empty();
+    if (stop) out.value.applied.clear();
+    if (stop) return out;
+    out.error = viewfs::apply_changes(view.get(), selection, changes, options);
+    if (!out.ok()) {
+      out.error = "commit: " + out.error;
     } else {
-      adopt_parents(view.get(), selection);
-      out.error = drop_changes(view.get(), changes);
+      out.error = let_go(layer, std::move(view), selection);
     }
+    return out;
+  }
+
+  Answer<std::string> commit_script(const std::string& layer, const std::vector<std::string>& paths,
+                                    const CommitOptions& options) override {
+    Answer<std::string> out;
+    Answer<CommitReport> report;
+    auto view = open(layer, false, &report.error);
+    if (view) {
+      const Selection selection(*view, paths, options, &report.error);
+      const auto changes = to_commit(view.get(), layer, selection, &report);
+      if (report.ok() && !report.value.conflicts.empty()) {
+        report.error = "conflict: " + report.value.conflicts[0];
+      }
+      if (report.ok()) {
+        out.value = viewfs::script_of(view.get(), selection, changes, &report.error);
+      }
+    }
+    out.error = report.error;
+    return out;
+  }
+
+  Answer<CommitReport> resume_commit(const std::string& layer,
+                                     const CommitOptions& options) override {
+    using Stage = viewfs::CommitRecord::Stage;
+    Answer<CommitReport> out;
+    viewfs::CommitRecord record;
+    auto view = open_unfinished(layer, &record, &out.error);
+    if (!view) return out;
+    if (record.stage < Stage::kReady) {
+      // Nothing was changed yet: it is done anew, and what changed underneath meanwhile is looked
+      // at.
+      out.error = viewfs::undo_commit(view.get(), record, options);
+      if (!out.ok()) return out;
+      view.reset();
+      view = open(layer, true, &out.error);
+      if (!view) return out;
+      const Selection selection(record.rest, record.decisions, options.force);
+      const auto changes = to_commit(view.get(), layer, selection, &out);
+      if (!out.ok() || !out.value.conflicts.empty()) {
+        out.value.applied.clear();
+        return out;
+      }
+      out.error = viewfs::apply_changes(view.get(), selection, changes, options);
+    } else {
+      out.error = viewfs::finish_commit(view.get(), record, options);
+    }
+    if (!out.ok()) {
+      out.error = "commit: " + out.error;
+      return out;
+    }
+    out.error = let_go(layer, std::move(view), Selection(record.rest, record.decisions));
+    return out;
+  }
+
+  Answer<bool> undo_commit(const std::string& layer, const CommitOptions& options) override {
+    Answer<bool> out;
+    viewfs::CommitRecord record;
+    auto view = open_unfinished(layer, &record, &out.error);
+    if (!view) return out;
+    if (record.stage == viewfs::CommitRecord::Stage::kApplied) {
+      out.error = "layer " + layer + ": all of it is committed already; viewsh commit --resume " +
+                  layer + " cleans up";
+      return out;
+    }
+    out.error = viewfs::undo_commit(view.get(), record, options);
+    out.value = out.ok();
     return out;
   }
 
@@ -89,14 +157,14 @@ class Store final : public LayerStore {
     Answer<bool> out;
     auto view = open(layer, true, &out.error);
     if (!view) return out;
-    const auto changes = selected(view.get(), layer, paths, &out.error);
     const Selection selection(*view, paths, &out.error);
+    (void)selected(view.get(), layer, selection, &out.error, true);
     if (!out.ok()) return out;
     if (selection.all()) {
       out.error = remove_layer(layer, std::move(view));
     } else {
-      out.error = entangled(*view, selection);
-      if (out.ok()) out.error = drop_changes(view.get(), changes);
+      out.error = viewfs::entangled(*view, selection);
+      if (out.ok()) out.error = viewfs::drop_selected(view.get(), selection, false);
     }
     out.value = out.ok();
     return out;
@@ -124,11 +192,60 @@ class Store final : public LayerStore {
  private:
   std::string layers_dir() const { return host_.state_dir() + "/layers"; }
 
-  std::unique_ptr<LayerView> open(const std::string& name, bool write, std::string* error) {
+  std::unique_ptr<LayerView> open(const std::string& name, bool write, std::string* error,
+                                  bool recover = false) {
     *error = viewfs::check_layer_name(name);
     if (!error->empty()) return nullptr;
     const std::string who = "of a command (process " + std::to_string(getpid()) + ")";
-    return LayerView::open(layers_dir() + "/" + name, name, write, who, error);
+    return LayerView::open(layers_dir() + "/" + name, name, write, who, error, recover);
+  }
+
+  std::unique_ptr<LayerView> open_unfinished(const std::string& name, viewfs::CommitRecord* record,
+                                             std::string* error) {
+    auto view = open(name, true, error, true);
+    if (!view) return nullptr;
+    auto read = viewfs::CommitJournal(view->layer->dir()).read();
+    if (read) {
+      *record = std::move(*read);
+      return view;
+    }
+    *error = "layer " + name + ": " +
+             (read.error() == Errno(ENOENT)
+                  ? "no commit of it is unfinished"
+                  : "its commit journal can't be read: " + read.error().message());
+    return nullptr;
+  }
+
+  /// What of a layer is to be committed; conflicts that aren't overruled go to the report.
+  static std::vector<NodeChange> to_commit(LayerView* view, const std::string& layer,
+                                           const Selection& selection, Answer<CommitReport>* out) {
+    if (out->ok() && view->layer->lower().empty()) {
+      out->error = "layer " + layer + ": it was made over a tree that is not the host's";
+    }
+    if (!out->ok()) return {};
+    auto changes = selected(view, layer, selection, &out->error, true);
+    if (out->ok()) out->error = viewfs::entangled(*view, selection);
+    if (!out->ok()) return {};
+    for (const NodeChange& c : changes) {
+      out->value.applied.push_back(c.change);
+      std::string conflict = conflict_of(*view, c);
+      if (!conflict.empty() && !selection.forced(c.path)) {
+        out->value.conflicts.push_back(std::move(conflict));
+      }
+    }
+    return changes;
+  }
+
+  /// What was committed leaves the layer, and an empty layer goes.
+  std::string let_go(const std::string& layer, std::unique_ptr<LayerView> view,
+                     const Selection& selection) {
+    if (selection.whole()) return remove_layer(layer, std::move(view));
+    if (std::string why = viewfs::drop_selected(view.get(), selection, true); !why.empty()) {
+      return why;
+    }
+    viewfs::CommitJournal journal(view->layer->dir());
+    const auto done = journal.remove();
+    return done ? std::string() : "journal: " + done.error().message();
   }
 
   LayerInfo info(const std::string& name) {
@@ -140,85 +257,42 @@ class Store final : public LayerStore {
     if (stat((out.path + "/log").c_str(), &st) == 0) out.last_used = st.st_mtim.tv_sec;
     out.bytes = host_ops::measure_tree(out.path + "/upper").bytes;
     std::string error;
-    auto view = open(name, false, &error);
+    auto view = open(name, false, &error, true);
     if (!view) return out;
+    const UniqueFd dir(::open(out.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    out.unfinished = dir && viewfs::CommitJournal::exists(dir.get());
     out.at = view->layer->at();
     out.lower = view->layer->lower();
-    out.changes = changes_of(view.get()).size();
+    if (!out.unfinished) out.changes = changes_of(view.get()).size();
     return out;
   }
 
-  std::vector<NodeChange> selected(LayerView* view, const std::string& layer,
-                                   const std::vector<std::string>& paths, std::string* error) {
-    const Selection selection(*view, paths, error);
+  /// `whole`: an error where a part of it can't go alone.
+  static std::vector<NodeChange> selected(LayerView* view, const std::string& layer,
+                                          const Selection& selection, std::string* error,
+                                          bool whole = false) {
     std::vector<NodeChange> all = viewfs::changes_of(view);
-    for (const std::string& path : selection.paths()) {
-      const bool hit = std::any_of(all.begin(), all.end(), [&](const NodeChange& c) {
-        return c.path == path || c.path.rfind(path + "/", 0) == 0;
-      });
-      if (!hit && error->empty()) {
-        *error = "layer " + layer + ": " + view->view_path(path) + ": nothing is changed there";
-      }
+    const std::string missed = selection.without_change(all);
+    if (!missed.empty() && error->empty()) {
+      *error = "layer " + layer + ": " + missed + ": nothing is changed there";
     }
+    if (whole && error->empty()) *error = viewfs::torn(selection, all);
     std::erase_if(all, [&](const NodeChange& c) { return !selection.has(c.path); });
     return all;
   }
 
-  /// Part of a layer can't go without what it hangs on by a rename.
-  static std::string entangled(const LayerView& view, const Selection& selection) {
-    std::string out;
-    if (selection.all()) return out;
-    view.index.each([&](viewfs::Node* node) {
-      if (!out.empty() || !node->present()) return;
-      const std::string path = viewfs::Index::path_of(node);
-      const std::string where = view.view_path(path);
-      const bool replaced = node->is_dir() && !node->merged() && node->hidden;
-      if (replaced && !selection.has(path) && selection.touches(path)) {
-        out = where + ": replaced what was there as a whole; name it instead of what is in it";
-        return;
-      }
-      if (!node->meta || node->meta->redirect.empty()) return;
-      if (!selection.has(path)) {
-        if (selection.touches(path)) {
-          out = where + ": is renamed as a whole; name it instead of what is in it";
-        } else if (selection.has(node->meta->redirect)) {
-          out = where + ": was renamed from what is selected; name it, too";
-        }
-        return;
-      }
-      for (const auto& [source, shown] : view.sources) {
-        if (source.rfind(node->meta->redirect + "/", 0) == 0) {
-          out = where + ": something was moved out of it; only the whole layer can go";
-        }
-      }
-    });
-    return out;
-  }
-
-  /// Directories above what was committed now exist below: they are merged with it.
-  static void adopt_parents(LayerView* view, const Selection& selection) {
-    viewfs::Transaction t;
-    view->index.each([&](viewfs::Node* node) {
-      const std::string path = viewfs::Index::path_of(node);
-      if (!node->is_dir() || node->merged() || selection.has(path) || !selection.touches(path)) {
-        return;
-      }
-      const auto attr = viewfs::lstat_at(AT_FDCWD, view->lower_host(path));
-      if (!attr) return;
-      viewfs::Meta meta;
-      meta.kind = viewfs::Meta::Kind::kMerged;
-      meta.type = NodeType::kDirectory;
-      meta.origin = viewfs::lower_state(*attr);
-      t.records.push_back(viewfs::Record::show(path));
-      t.records.push_back(viewfs::Record::node(path, std::move(meta)));
-    });
-    for (const viewfs::Record& record : t.records) view->index.apply(record);
+  /// A layer that was being removed when the process that did it was killed.
+  static bool abandoned(const std::string& name) {
+    const size_t at = name.rfind(kRemoved);
+    if (at == std::string::npos) return false;
+    const int pid = atoi(name.c_str() + at + strlen(kRemoved));
+    return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
   }
 
   std::string remove_layer(const std::string& name, std::unique_ptr<LayerView> view) {
     // Renamed first: half a layer must not look like one.
     const std::string dir = layers_dir();
-    const std::string gone = "." + name + ".removed-" + std::to_string(getpid());
+    const std::string gone = "." + name + kRemoved + std::to_string(getpid());
     if (renameat(AT_FDCWD, (dir + "/" + name).c_str(), AT_FDCWD, (dir + "/" + gone).c_str()) < 0) {
       return dir + "/" + name + ": " + strerror(errno);
     }

@@ -11,11 +11,13 @@
 namespace viewsh::viewfs {
 
 std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::string& name,
-                                           bool write, const std::string& who, std::string* error) {
+                                           bool write, const std::string& who, std::string* error,
+                                           bool recover) {
   LayerSpec spec;
   spec.dir = dir;
   spec.name = name;
   spec.write = write;
+  spec.recover = recover;
   spec.view_id = who;
   MountError failure;
   auto view = std::make_unique<LayerView>();
@@ -91,34 +93,6 @@ bool LayerView::shown_at_home(const std::string& lower) const {
     node = child;
   }
   return at == lower;
-}
-
-Selection::Selection(const LayerView& view, const std::vector<std::string>& paths,
-                     std::string* error)
-    : all_(paths.empty()) {
-  const std::string prefix = view.layer->at() == "/" ? "/" : view.layer->at() + "/";
-  for (std::string path : paths) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    if (path == view.layer->at()) {
-      all_ = true;
-    } else if (path.rfind(prefix, 0) == 0) {
-      paths_.push_back(path.substr(prefix.size()));
-    } else {
-      *error = path + ": not in the layer, which is of " + view.layer->at();
-    }
-  }
-}
-
-bool Selection::has(const std::string& path) const {
-  return all_ || std::any_of(paths_.begin(), paths_.end(), [&](const std::string& p) {
-           return path == p || path.rfind(p + "/", 0) == 0;
-         });
-}
-
-bool Selection::touches(const std::string& path) const {
-  return has(path) || path.empty() ||
-         std::any_of(paths_.begin(), paths_.end(),
-                     [&](const std::string& p) { return p.rfind(path + "/", 0) == 0; });
 }
 
 bool same_content(const std::string& a, const std::string& b) {

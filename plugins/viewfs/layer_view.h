@@ -8,6 +8,7 @@
 
 #include "cow_index.h"
 #include "layer.h"
+#include "layer_selection.h"
 #include "viewsh/layer.h"
 
 namespace viewsh::viewfs {
@@ -18,9 +19,10 @@ struct LayerView {
   Index index;
   std::map<std::string, Node*> sources;  ///< lower paths that are shown elsewhere, and (one) where
 
-  /// Null: `error` says why. `write`: takes the lock.
+  /// Null: `error` says why. `write`: takes the lock. `recover`: also with an unfinished commit.
   static std::unique_ptr<LayerView> open(const std::string& dir, const std::string& name,
-                                         bool write, const std::string& who, std::string* error);
+                                         bool write, const std::string& who, std::string* error,
+                                         bool recover = false);
 
   std::string view_path(const std::string& path) const;
   std::string lower_host(const std::string& lower) const;
@@ -30,22 +32,6 @@ struct LayerView {
   /// The place of a lower path in the view still shows it: another name for it is a hard link, not
   /// a rename.
   bool shown_at_home(const std::string& lower) const;
-};
-
-/// Which view paths are meant: those at or below one of some, or all.
-class Selection {
- public:
-  /// `error` is filled if a path can't be in the layer.
-  Selection(const LayerView& view, const std::vector<std::string>& paths, std::string* error);
-  bool all() const { return all_; }
-  bool has(const std::string& path) const;
-  /// Something below `path` may be meant.
-  bool touches(const std::string& path) const;
-  const std::vector<std::string>& paths() const { return paths_; }
-
- private:
-  bool all_ = true;
-  std::vector<std::string> paths_;
 };
 
 /// A change with the node that it comes from.
@@ -62,11 +48,6 @@ struct NodeChange {
 std::vector<NodeChange> changes_of(LayerView* view);
 /// Why the lower's node isn't any more what the layer built on; empty: it is.
 std::string conflict_of(const LayerView& view, const NodeChange& change);
-
-/// Writes changes to the lower; empty, or the error. See layer_commit.cc.
-std::string apply_changes(LayerView* view, const Selection& selection);
-/// Takes what is selected out of the layer: the lower shows again. Empty, or the error.
-std::string drop_changes(LayerView* view, const std::vector<NodeChange>& changes);
 
 /// Both are regular files or links of the same content.
 bool same_content(const std::string& a, const std::string& b);

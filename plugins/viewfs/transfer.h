@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "viewsh/unique_fd.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/layer.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh::viewfs {
 

@@ -9,7 +9,6 @@
 #include "cow_host.h"
 #include "cow_index.h"
 #include "deep_path.h"
-#include "viewsh/long_path.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -29,13 +28,13 @@ TransferNode escaped(const TransferNode& node) {
   return out;
 }
 
-std::string get_xattr(const std::string& path, const char* name) {
+std::string get_xattr(const LongPath& path, const char* name) {
   char value[16];
   const ssize_t n = lgetxattr(path.c_str(), name, value, sizeof value);
   return n < 0 ? std::string() : std::string(value, static_cast<size_t>(n));
 }
 
-bool has_xattr(const std::string& path, const std::string& name) {
+bool has_xattr(const LongPath& path, const std::string& name) {
   return lgetxattr(path.c_str(), name.c_str(), nullptr, 0) >= 0;
 }
 
@@ -107,7 +106,7 @@ std::string OverlayWriter::finish() {
     // Without its mark a directory would show again what was deleted in it.
     const UniqueFd fd = open_deep(root_, parent_of(it->path));
     const std::string name(it->path.empty() ? "." : name_of(it->path));
-    if (!fd || !has_xattr(LongPath(fd.get(), name).text(), kOpaque)) {
+    if (!fd || !has_xattr(LongPath(fd.get(), name), kOpaque)) {
       return told(it->path) + ": can't be marked opaque: no user attributes here";
     }
   }
@@ -147,7 +146,7 @@ class OverlayReader {
     const auto attr = fd ? lstat_at(fd.get(), "") : Result<Attr>(Errno::last());
     const auto names = attr ? list_sorted(fd.get()) : Result<std::vector<DeepEntry>>(attr.error());
     if (!names) return told(path) + ": " + names.error().message();
-    const std::string self = LongPath(fd.get(), ".").text();
+    const LongPath self(fd.get(), ".");
     TransferNode node;
     node.path = path;
     node.attr = *attr;
@@ -165,19 +164,19 @@ class OverlayReader {
     return error;
   }
 
-  static std::string mark(const std::string& at, const std::string& name) {
+  static std::string mark(const LongPath& at, const std::string& name) {
     const std::string value = get_xattr(at, ("user.overlay." + name).c_str());
     return value.empty() ? get_xattr(at, ("trusted.overlay." + name).c_str()) : value;
   }
 
-  static bool is_whiteout(const Attr& attr, const std::string& at) {
+  static bool is_whiteout(const Attr& attr, const LongPath& at) {
     if (S_ISCHR(attr.stx_mode)) return attr.stx_rdev_major == 0 && attr.stx_rdev_minor == 0;
     return S_ISREG(attr.stx_mode) && attr.stx_size == 0 &&
            (has_xattr(at, kWhiteout) || has_xattr(at, "trusted.overlay.whiteout"));
   }
 
   /// What overlayfs notes for itself is left out, what it took from elsewhere can't be read.
-  static std::string take_xattrs(const std::string& at, TransferNode* node) {
+  static std::string take_xattrs(const LongPath& at, TransferNode* node) {
     for (const char* name : {"redirect", "metacopy"}) {
       for (const char* space : {"user.overlay.", "trusted.overlay."}) {
         if (!has_xattr(at, std::string(space) + name)) continue;
@@ -185,7 +184,7 @@ class OverlayReader {
                "); mount without redirect_dir and metacopy";
       }
     }
-    for (auto& [key, value] : read_xattrs(LongPath(at))) {
+    for (auto& [key, value] : read_xattrs(at)) {
       const std::string escaped = std::string(kOwn) + "overlay.";
       if (key.rfind(escaped, 0) == 0) {
         node->xattrs[std::string(kOwn) + key.substr(escaped.size())] = value;
@@ -201,7 +200,7 @@ class OverlayReader {
                    std::vector<std::string>* below) {
     const auto attr = lstat_at(dir_fd, name);
     if (!attr) return told(path) + ": " + attr.error().message();
-    const std::string at = LongPath(dir_fd, name).text();
+    const LongPath at(dir_fd, name);
     const bool whiteout = is_whiteout(*attr, at);
     if (marks != whiteout) return {};
     if (whiteout) return sink_.whiteout(path);

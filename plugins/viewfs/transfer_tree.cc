@@ -9,7 +9,6 @@
 #include "cow_host.h"
 #include "cow_index.h"
 #include "deep_path.h"
-#include "viewsh/long_path.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -98,7 +97,7 @@ std::string TreeMaker::remove(const std::string& path) {
 }
 
 void TreeMaker::set_xattrs(int dir_fd, const std::string& name, const TransferNode& node) {
-  const std::string at = LongPath(dir_fd, name).text();
+  const LongPath at(dir_fd, name);
   for (const auto& [key, value] : node.xattrs) {
     if (lsetxattr(at.c_str(), key.c_str(), value.data(), value.size(), 0) < 0) {
       meter_->lost("the attribute " + key + " can't be kept: " + why(), node.path);

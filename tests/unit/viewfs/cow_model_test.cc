@@ -198,6 +198,7 @@ void run_model(uint32_t seed, int steps, const std::string& layer) {
       ASSERT_EQ(after, "") << "reopened after step " << i;
     }
   }
+  const auto shown = describe(*cow);
   cow.reset();
   EXPECT_EQ(fingerprint(lower), before);
   if (layer.empty()) return;
@@ -205,6 +206,7 @@ void run_model(uint32_t seed, int steps, const std::string& layer) {
   EXPECT_EQ(done.error, "");
   EXPECT_EQ(done.value.conflicts, std::vector<std::string>());
   NativeCalls committed(lower);
+  EXPECT_EQ(difference(describe(committed), shown), "") << "after commit, left: committed";
   EXPECT_EQ(difference(outline(committed), outline(model.native())), "") << "after commit";
 }
 

@@ -175,6 +175,8 @@ TEST_F(DeepTest, DiffAndCommit) {
   ASSERT_EQ(diff.error, "");
   EXPECT_EQ(diff.value.size(), 11u);
   for (const Change& c : diff.value) EXPECT_EQ(c.path.rfind("/" + deep_ + "/", 0), 0u) << c.path;
+  EXPECT_NE(store_->commit_script("work", {}, {}).error.find("too long for a script"),
+            std::string::npos);
   const auto done = store_->commit("work", {}, {});
   EXPECT_EQ(done.error, "");
   EXPECT_EQ(done.value.conflicts, std::vector<std::string>());

@@ -183,6 +183,45 @@ TEST_F(LayerTest, AnotherNameOfALowerFileIsAddedNotARename) {
      " && test one -ef three && test ! -e two && test e/4 -ef four && test ! -e d/e");
 }
 
+TEST_F(LayerTest, WhatIsWrittenThroughANewNameIsWrittenToTheFile) {
+  sh("cd " + lower_ + " && echo one > one && echo two > two && ln two other && echo m > mode");
+  open();
+  ASSERT_EQ(cow_->link("one", "link"), 0);
+  write("link", "through link");
+  ASSERT_EQ(cow_->link("two", "second"), 0);
+  write("second", "through second");
+  ASSERT_EQ(cow_->link("mode", "mode2"), 0);
+  ASSERT_EQ(cow_->chmod("mode2", 0600), 0);
+  ASSERT_EQ(cow_->mkfifo("pipe"), 0);
+  ASSERT_EQ(cow_->link("pipe", "pipe2"), 0);
+  ASSERT_EQ(cow_->symlink("s", "text"), 0);
+  ASSERT_EQ(cow_->link("s", "s2"), 0);
+  close();
+  EXPECT_EQ(store_->commit("work", {}, {}).error, "");
+  sh("cd " + lower_ +
+     " && test one -ef link && test two -ef other && test two -ef second && test mode -ef mode2"
+     " && test pipe -ef pipe2 && test -p pipe && test $(stat -c %i s) = $(stat -c %i s2)"
+     " && test $(stat -c %a mode) = 600");
+  EXPECT_EQ(read_file(lower_ + "/one"), "through link");
+  EXPECT_EQ(read_file(lower_ + "/other"), "through second");
+}
+
+TEST_F(LayerTest, WhatWentWithAReplacedDirectoryCantStay) {
+  sh("cd " + lower_ + " && mkdir r && echo g > r/gone");
+  open();
+  ASSERT_EQ(cow_->unlink("r/gone"), 0);
+  ASSERT_EQ(cow_->rmdir("r"), 0);
+  ASSERT_EQ(cow_->mkdir("r", 0755), 0);
+  close();
+  CommitOptions options;
+  options.skip = {"/r/gone"};
+  EXPECT_EQ(store_->commit("work", {}, options).error,
+            "/r/gone: went with the directory that was replaced, and can't stay without it");
+  EXPECT_EQ(read_file(lower_ + "/r/gone"), "g\n");
+  EXPECT_EQ(store_->commit("work", {}, {}).error, "");
+  EXPECT_NE(access((lower_ + "/r/gone").c_str(), F_OK), 0);
+}
+
 TEST_F(LayerTest, CommitMakesTheLowerWhatTheViewWas) {
   open();
   write("new", "x");

@@ -1,0 +1,191 @@
+// The course of a commit: prepare, write down what is going to be done, do it, say that it is done,
+// clean up. Until the third is complete, everything can be taken back.
+#include "commit.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include <climits>
+
+#include "commit_apply.h"
+#include "commit_plan.h"
+#include "commit_script.h"
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+/// A tree as deep as can be is worked on with a descriptor for each directory.
+void allow_many_descriptors() {
+  struct rlimit limit {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);  // else fewer have to do
+}
+
+std::string random_id() {
+  uint64_t number = 0;
+  if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) {
+    number = static_cast<uint64_t>(getpid());
+  }
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (int i = 0; i < 12; ++i, number >>= 4) out += kDigits[number & 15];
+  return out;
+}
+
+/// Programs that a shell starts take no longer paths.
+std::string too_long(const LayerView& view, const CommitPlan& plan) {
+  constexpr size_t kRoom = PATH_MAX - 2 * NAME_MAX;  // for "./", temporary names and new ones
+  const auto check = [&](const std::string& path) {
+    const bool fits = view.upper_host(path).size() < kRoom;
+    return fits ? std::string() : view.view_path(path) + ": the path is too long for a script";
+  };
+  std::string why;
+  for (const Item& item : plan.items) why = why.empty() ? check(item.path) : why;
+  for (const InPlace& in : plan.record.in_place) why = why.empty() ? check(in.path) : why;
+  for (const Rename& r : plan.record.renames) why = why.empty() ? check(r.from_dir) : why;
+  for (const Rename& r : plan.record.renames) why = why.empty() ? check(r.to_dir) : why;
+  for (const Finish& f : plan.record.finish) why = why.empty() ? check(f.path) : why;
+  return why;
+}
+
+UniqueFd open_lower(const LayerView& view, std::string* error) {
+  UniqueFd fd(open(view.layer->lower().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) *error = view.layer->lower() + ": " + strerror(errno);
+  return fd;
+}
+
+std::string why_not(const char* what, const Result<void>& done) {
+  return done ? std::string() : what + done.error().message();
+}
+
+/// One commit of one layer.
+class Course {
+ public:
+  Course(LayerView* view, const CommitRecord& record, Tree* lower, const CommitOptions& options)
+      : view_(*view),
+        record_(record),
+        journal_(view->layer->dir()),
+        lower_(*lower),
+        run_(record, lower, view->layer->upper_fd(), view->layer->at(), options.progress) {}
+
+  /// From the plan to the point of no return, and beyond.
+  std::string go(CommitPlan* plan, const CommitOptions& options) {
+    if (const auto begun = journal_.begin(record_); !begun) return why_not("journal: ", begun);
+    std::string why = run_.loosen();
+    if (why.empty()) why = prepare_commit(&view_, &lower_, plan, options.progress);
+    if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
+    if (why.empty()) why = why_not("journal: ", journal_.ready(record_));
+    if (!why.empty()) return taken_back(why, false);
+    why = run_.apply();
+    if (why.empty()) why = settle();
+    return why.empty() ? clean() : taken_back(why, true);
+  }
+
+  std::string go_on() {
+    if (record_.stage == CommitRecord::Stage::kApplied) return clean();
+    if (const auto known = journal_.read(); !known) return "journal: " + known.error().message();
+    std::string why = run_.loosen();
+    if (why.empty()) why = run_.resume(run_.renamed());
+    if (why.empty()) why = settle();
+    return why.empty() ? clean() : why + "; it is still unfinished";
+  }
+
+  std::string back() {
+    std::string why;
+    if (record_.stage == CommitRecord::Stage::kReady) why = run_.undo(run_.renamed());
+    if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {
+      why = run_.undo_preparation();
+    }
+    if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
+    return why.empty() ? closed() : why;
+  }
+
+ private:
+  /// All changes are made; from here on there is no way back.
+  std::string settle() {
+    const std::string why = why_not("sync: ", sync_commit(&lower_, record_));
+    return why.empty() ? why_not("journal: ", journal_.applied()) : why;
+  }
+
+  std::string clean() {
+    std::string why = run_.finish();
+    if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
+    if (why.empty()) return why;
+    return why + "; all is committed, viewsh commit --resume cleans up";
+  }
+
+  /// Nothing of the commit is left but times of change.
+  std::string closed() {
+    // On a full disk this can't be written down; what is undone is undone all the same, and the
+    // next commit asks once more than it has to.
+    (void)forget_own_changes(&view_, record_);
+    return why_not("journal: ", journal_.remove());
+  }
+
+  std::string taken_back(const std::string& why, bool changed) {
+    std::string undone;
+    if (changed) undone = run_.undo(run_.done());
+    if (undone.empty()) undone = run_.undo_preparation();
+    if (undone.empty()) undone = closed();
+    if (undone.empty()) return why + "; nothing was written";
+    return why + "; and it can't be taken back: " + undone;
+  }
+
+  LayerView& view_;
+  const CommitRecord& record_;
+  CommitJournal journal_;
+  Tree& lower_;
+  CommitRun run_;
+};
+
+}  // namespace
+
+std::string apply_changes(LayerView* view, const Selection& selection,
+                          const std::vector<NodeChange>& changes, const CommitOptions& options) {
+  allow_many_descriptors();
+  std::string error;
+  const UniqueFd root = open_lower(*view, &error);
+  if (!root) return error;
+  Tree lower(root.get());
+  CommitPlan plan;
+  plan.record.id = random_id();
+  error = plan_commit(view, selection, changes, &lower, &plan);
+  if (!error.empty()) return error + "; nothing was written";
+  return Course(view, plan.record, &lower, options).go(&plan, options);
+}
+
+std::string script_of(LayerView* view, const Selection& selection,
+                      const std::vector<NodeChange>& changes, std::string* error) {
+  const UniqueFd root = open_lower(*view, error);
+  if (!root) return {};
+  Tree lower(root.get());
+  CommitPlan plan;
+  plan.record.id = random_id();
+  *error = plan_commit(view, selection, changes, &lower, &plan);
+  if (error->empty()) *error = too_long(*view, plan);
+  return error->empty() ? write_script(*view, plan) : std::string();
+}
+
+std::string finish_commit(LayerView* view, const CommitRecord& record,
+                          const CommitOptions& options) {
+  allow_many_descriptors();
+  std::string error;
+  const UniqueFd root = open_lower(*view, &error);
+  if (!root) return error;
+  Tree lower(root.get());
+  return Course(view, record, &lower, options).go_on();
+}
+
+std::string undo_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options) {
+  allow_many_descriptors();
+  std::string error;
+  const UniqueFd root = open_lower(*view, &error);
+  if (!root) return error;
+  Tree lower(root.get());
+  return Course(view, record, &lower, options).back();
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "commit_record.h"
+#include "layer_view.h"
+
+namespace viewsh::viewfs {
+
+/// Writes changes to the lower: all of them or none, see docs/layer-format.md. The layer itself and
+/// its journal stay, also after an error that could not be taken back. Empty, or the error.
+std::string apply_changes(LayerView* view, const Selection& selection,
+                          const std::vector<NodeChange>& changes, const CommitOptions& options);
+/// A POSIX shell script that would do the same.
+std::string script_of(LayerView* view, const Selection& selection,
+                      const std::vector<NodeChange>& changes, std::string* error);
+
+/// Goes on with a commit of which the preparation was complete, up to where the layer can lose what
+/// was committed.
+std::string finish_commit(LayerView* view, const CommitRecord& record,
+                          const CommitOptions& options);
+/// Takes back a commit that was not applied, and removes its journal.
+std::string undo_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options);
+
+/// After a commit was taken back: the change times of what it renamed say nothing any more of what
+/// others did. Where they did nothing, the layer forgets them. Empty, or the error.
+std::string forget_own_changes(LayerView* view, const CommitRecord& record);
+
+/// Why what is selected can't go without something else of the layer; empty: it can.
+std::string entangled(const LayerView& view, const Selection& selection);
+
+/// Why what went with a directory can't be kept when that is meant; empty: nothing of it is to be.
+std::string torn(const Selection& selection, const std::vector<NodeChange>& changes);
+
+/// Takes what is not kept out of the layer: the lower shows again. `committed`: it is what
+/// the layer had. Empty, or the error.
+std::string drop_selected(LayerView* view, const Selection& selection, bool committed);
+
+}  // namespace viewsh::viewfs

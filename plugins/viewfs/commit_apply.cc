@@ -1,0 +1,302 @@
+#include "commit_apply.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cow_host.h"
+#include "cow_index.h"
+#include "host_ops.h"
+#include "layer.h"
+
+namespace viewsh::viewfs {
+
+std::string CommitRun::fail_shown(const std::string& show, Errno why) const {
+  if (why == Errno(ESTALE)) return show + ": was changed underneath while it was committed";
+  return show + ": " + why.message();
+}
+
+std::string CommitRun::fail(const std::string& path, Errno why) const {
+  return fail_shown((at_ == "/" ? "" : at_) + "/" + path, why);
+}
+
+std::string CommitRun::loosen() {
+  for (const TouchedDir& d : r_.dirs) {
+    if (!d.loosen) continue;
+    const auto dir = lower_.parent(d.path);
+    if (!dir) return fail(d.path, dir.error());
+    const auto now = lstat_in(*dir, leaf_of(d.path));
+    if (!now) return fail(d.path, now.error());
+    if (now->stx_ino != d.ino) return fail(d.path, Errno(ESTALE));
+    const mode_t mode = (d.before.mode & 07777) | S_IRWXU;
+    if (fchmodat((*dir)->get(), leaf_of(d.path).c_str(), mode, 0) < 0) {
+      return fail(d.path, Errno::last());
+    }
+  }
+  return {};
+}
+
+/// Files in upper/ that were opened for a moment get their mode back, should a kill have come then.
+std::string CommitRun::lock_upper() {
+  for (const LockedUpper& l : r_.locked) {
+    const auto dir = upper_.parent(l.path);
+    const bool done = dir && fchmodat((*dir)->get(), leaf_of(l.path).c_str(), l.mode, 0) == 0;
+    const Errno why = done ? Errno() : (dir ? Errno::last() : dir.error());
+    // It may have left the layer already.
+    if (!done && why != Errno(ENOENT)) return fail(l.path, why);
+  }
+  return {};
+}
+
+bool CommitRun::made(const Rename& r) {
+  const auto to = lower_.dir(r.to_dir, r.to_ino);
+  if (!to) return false;
+  const auto there = lstat_in(*to, r.to_name);
+  return there && there->stx_ino == r.what.ino;
+}
+
+size_t CommitRun::renamed() {
+  size_t done = r_.renames.size();
+  while (done > 0 && !made(r_.renames[done - 1])) --done;
+  return done;
+}
+
+std::string CommitRun::step(const Rename& r) {
+  const auto from = lower_.dir(r.from_dir, r.from_ino);
+  if (!from) return fail_shown(r.show, from.error());
+  const auto to = lower_.dir(r.to_dir, r.to_ino);
+  if (!to) return fail_shown(r.show, to.error());
+  const auto what = lstat_in(*from, r.from_name);
+  if (!what)
+    return fail_shown(r.show, what.error() == Errno(ENOENT) ? Errno(ESTALE) : what.error());
+  const bool exchange = r.kind == Rename::Kind::kExchange;
+  bool same = is_still(r.what, *what);
+  if (exchange) {
+    const auto there = lstat_in(*to, r.to_name);
+    same = same && there && is_still(r.there, *there);
+  }
+  if (!same) return fail_shown(r.show, Errno(ESTALE));
+  const unsigned flags = exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+  const auto rename = [&](unsigned how) {
+    return renameat2((*from)->get(), r.from_name.c_str(), (*to)->get(), r.to_name.c_str(), how);
+  };
+  if (rename(flags) == 0) return {};
+  return fail_shown(r.show, Errno::last() == Errno(EEXIST) ? Errno(ESTALE) : Errno::last());
+}
+
+std::string CommitRun::apply() {
+  const size_t total = r_.in_place.size() + r_.renames.size();
+  for (begun_ = 0; begun_ < r_.in_place.size();) {
+    tell("applying", begun_, total);
+    const InPlace& in = r_.in_place[begun_++];
+    if (std::string why = change(in, true); !why.empty()) return why;
+  }
+  return rename_from(0);
+}
+
+std::string CommitRun::resume(size_t done) {
+  // None of these was begun after the first rename; each can be done twice.
+  for (size_t i = 0; done == 0 && i < r_.in_place.size(); ++i) {
+    if (std::string why = change(r_.in_place[i], false); !why.empty()) return why;
+  }
+  return rename_from(done);
+}
+
+std::string CommitRun::rename_from(size_t done) {
+  const size_t total = r_.in_place.size() + r_.renames.size();
+  for (done_ = done; done_ < r_.renames.size(); ++done_) {
+    tell("applying", r_.in_place.size() + done_, total);
+    if (std::string why = step(r_.renames[done_]); !why.empty()) return why;
+  }
+  tell("applying", total, total);
+  return {};
+}
+
+Result<void> CommitRun::set_xattrs(const Dir& dir, const std::string& name,
+                                   const InPlace::Xattrs& want) {
+  const LongPath path(dir->get(), name);
+  const InPlace::Xattrs now = read_xattrs(path);
+  for (const auto& [key, value] : now) {
+    if (want.count(key) == 0) TRY(from_libc(lremovexattr(path.c_str(), key.c_str())));
+  }
+  for (const auto& [key, value] : want) {
+    const auto had = now.find(key);
+    if (had != now.end() && had->second == value) continue;
+    TRY(from_libc(lsetxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0)));
+  }
+  return {};
+}
+
+/// The inode gets the content of another file.
+std::string CommitRun::rewrite(const InPlace& in, const Dir& from_dir, const std::string& name) {
+  const auto dir = lower_.parent(in.path);
+  if (!dir) return fail_shown(in.show, dir.error());
+  const auto attr = lstat_in(from_dir, name);
+  if (!attr) return fail_shown(in.show, attr.error());
+  UniqueFd from = open_anyway(from_dir->get(), name, O_RDONLY);
+  if (!from) return fail_shown(in.show, Errno::last());
+  UniqueFd to = open_anyway((*dir)->get(), leaf_of(in.path), O_WRONLY);
+  struct stat st {};
+  if (!to || fstat(to.get(), &st) < 0) return fail_shown(in.show, Errno::last());
+  if (st.st_ino != in.stamp.ino) return fail_shown(in.show, Errno(ESTALE));
+  if (ftruncate(to.get(), 0) < 0) return fail_shown(in.show, Errno::last());
+  const auto done = copy_data(from.get(), to.get(), *attr);
+  return done ? std::string() : fail_shown(in.show, done.error());
+}
+
+std::string CommitRun::change(const InPlace& in, bool first) {
+  const auto dir = lower_.parent(in.path);
+  if (!dir) return fail_shown(in.show, dir.error());
+  const std::string name = leaf_of(in.path);
+  const auto now = lstat_in(*dir, name);
+  if (!now) return fail_shown(in.show, now.error());
+  if (first && !is_still(in.stamp, *now)) {
+    --begun_;  // somebody else's content stays
+    return fail_shown(in.show, Errno(ESTALE));
+  }
+  if (now->stx_ino != in.stamp.ino) return fail_shown(in.show, Errno(ESTALE));
+  if (!in.upper.empty()) {
+    const auto from = upper_.parent(in.upper);
+    if (!from) return fail_shown(in.show, from.error());
+    const std::string why = rewrite(in, *from, leaf_of(in.upper));
+    if (!why.empty()) return why;
+  }
+  Attributes want = in.after;
+  // A directory stays writable until the end; its times are set then.
+  if (S_ISDIR(now->stx_mode)) want.mode |= S_IRWXU;
+  if (in.with_xattrs) {
+    if (const auto set = set_xattrs(*dir, name, in.xattrs_after); !set) {
+      return fail_shown(in.show, set.error());
+    }
+  }
+  // Somebody else's file that the user may write to has the times of the writing.
+  const bool foreign = now->stx_uid != geteuid() && geteuid() != 0;
+  if (foreign && !in.upper.empty()) return {};
+  const auto set = set_attributes((*dir)->get(), name, want);
+  return set ? std::string() : fail_shown(in.show, set.error());
+}
+
+std::string CommitRun::restore(const InPlace& in) {
+  const auto dir = lower_.parent(in.path);
+  if (!dir) return fail_shown(in.show, dir.error());
+  const std::string name = leaf_of(in.path);
+  const auto now = lstat_in(*dir, name);
+  if (!now) return fail_shown(in.show, now.error());
+  if (now->stx_ino != in.stamp.ino) return fail_shown(in.show, Errno(ESTALE));
+  if (!in.backup.empty() && !is_still(in.stamp, *now)) {
+    const std::string why = rewrite(in, *dir, in.backup);
+    if (!why.empty()) return why;
+  }
+  if (in.with_xattrs) {
+    if (const auto set = set_xattrs(*dir, name, in.xattrs_before); !set) {
+      return fail_shown(in.show, set.error());
+    }
+  }
+  Attributes want = in.before;
+  if (S_ISDIR(now->stx_mode)) want.mode |= S_IRWXU;
+  const auto set = set_attributes((*dir)->get(), name, want);
+  const bool foreign = now->stx_uid != geteuid() && geteuid() != 0;
+  return set || foreign ? std::string() : fail_shown(in.show, set.error());
+}
+
+std::string CommitRun::undo(size_t done) {
+  for (size_t i = done; i-- > 0;) {
+    const Rename& r = r_.renames[i];
+    tell("undoing", done - i, done);
+    const auto from = lower_.dir(r.from_dir, r.from_ino);
+    if (!from) return fail_shown(r.show, from.error());
+    const auto to = lower_.dir(r.to_dir, r.to_ino);
+    if (!to) return fail_shown(r.show, to.error());
+    if (!made(r)) return fail_shown(r.show, Errno(ESTALE));
+    const unsigned flags = r.kind == Rename::Kind::kExchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+    if (renameat2((*to)->get(), r.to_name.c_str(), (*from)->get(), r.from_name.c_str(), flags) <
+        0) {
+      return fail_shown(r.show, Errno::last());
+    }
+  }
+  lower_.forget();
+  for (size_t i = std::min(begun_, r_.in_place.size()); i-- > 0;) {
+    if (std::string why = restore(r_.in_place[i]); !why.empty()) return why;
+  }
+  return {};
+}
+
+std::string CommitRun::undo_preparation() {
+  lower_.forget();
+  std::string first = lock_upper();
+  const auto note = [&](std::string why) {
+    if (first.empty()) first = std::move(why);
+  };
+  uint64_t done = 0;
+  for (const Temp& t : r_.temps) {
+    tell("undoing", done++, r_.temps.size());
+    const auto dir = lower_.dir(t.dir);
+    if (!dir) {
+      note(fail(t.dir, dir.error()));
+    } else if (const auto gone = host_ops::remove_tree((*dir)->get(), t.name); !gone) {
+      note(fail(join(t.dir, t.name), gone.error()));
+    }
+  }
+  std::vector<TouchedDir> dirs = r_.dirs;
+  for (const InPlace& in : r_.in_place) {
+    if (S_ISDIR(in.before.mode)) dirs.push_back({in.path, in.stamp.ino, in.before, true});
+  }
+  std::stable_sort(dirs.begin(), dirs.end(), [](const TouchedDir& a, const TouchedDir& b) {
+    return std::count(a.path.begin(), a.path.end(), '/') >
+           std::count(b.path.begin(), b.path.end(), '/');
+  });
+  for (const TouchedDir& d : dirs) {
+    const auto dir = lower_.parent(d.path);
+    if (!dir) {
+      note(fail(d.path, dir.error()));
+      continue;
+    }
+    const auto now = lstat_in(*dir, leaf_of(d.path));
+    if (!now || now->stx_ino != d.ino) continue;  // it isn't the one that was touched any more
+    const auto set = set_attributes((*dir)->get(), leaf_of(d.path), d.before);
+    // In a directory of somebody else's the user may change names, not its times.
+    if (!set && (now->stx_uid == geteuid() || geteuid() == 0)) note(fail(d.path, set.error()));
+  }
+  return first;
+}
+
+std::string CommitRun::finish() {
+  lower_.forget();
+  std::string first = lock_upper();
+  const auto note = [&](std::string why) {
+    if (first.empty()) first = std::move(why);
+  };
+  uint64_t done = 0;
+  for (const Trash& t : r_.trash) {
+    tell("removing", done++, r_.trash.size());
+    const auto dir = lower_.dir(t.dir, t.dir_ino);
+    if (!dir) continue;  // gone or moved by somebody, and with it what was in it
+    const auto now = lstat_in(*dir, t.name);
+    if (!now || now->stx_ino != t.ino) continue;  // removed already
+    if (const auto gone = host_ops::remove_tree((*dir)->get(), t.name); !gone) {
+      note(fail(join(t.dir, t.name), gone.error()) + " (what was replaced can't be removed)");
+    }
+  }
+  std::vector<const Finish*> dirs;
+  for (const Finish& f : r_.finish) dirs.push_back(&f);
+  std::stable_sort(dirs.begin(), dirs.end(), [](const Finish* a, const Finish* b) {
+    return std::count(a->path.begin(), a->path.end(), '/') >
+           std::count(b->path.begin(), b->path.end(), '/');
+  });
+  for (const Finish* f : dirs) {
+    const auto dir = lower_.parent(f->path);
+    if (!dir) continue;  // as above
+    const auto now = lstat_in(*dir, leaf_of(f->path));
+    if (!now || now->stx_ino != f->ino) continue;
+    const auto set = set_attributes((*dir)->get(), leaf_of(f->path), f->attributes);
+    // In a directory of somebody else's the user may change names, not its times.
+    if (!set && (now->stx_uid == geteuid() || geteuid() == 0)) note(fail(f->path, set.error()));
+  }
+  return first;
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <string>
+
+#include "commit_build.h"
+#include "commit_record.h"
+
+namespace viewsh::viewfs {
+
+/// Does what a record says, and takes it back. Works from the record alone, so that it can go on
+/// where a killed process stopped. Every call returns an empty text or why it stopped.
+class CommitRun {
+ public:
+  /// `upper`: descriptor of the layer's upper/. `at`: what the view calls the lower's root.
+  CommitRun(const CommitRecord& record, Tree* lower, int upper, std::string at,
+            const CommitProgress& progress)
+      : r_(record), lower_(*lower), upper_(upper), at_(std::move(at)), progress_(progress) {}
+
+  /// Makes directories writable that are not, and files in upper/ readable.
+  std::string loosen();
+  /// How many of the renames were made.
+  size_t renamed();
+  /// Makes the changes. What is to be written to must be as it was found.
+  std::string apply();
+  /// Goes on with the changes, the first `done` renames being made already.
+  std::string resume(size_t done);
+  /// Takes back the changes, of which `done` renames were made.
+  std::string undo(size_t done);
+  /// Takes back what was prepared; only after undo(), or when nothing was applied.
+  std::string undo_preparation();
+  /// Removes what was replaced and sets the attributes of directories.
+  std::string finish();
+
+  size_t done() const { return done_; }
+
+ private:
+  std::string fail(const std::string& path, Errno why) const;
+  std::string fail_shown(const std::string& show, Errno why) const;
+  bool made(const Rename& r);
+  std::string step(const Rename& r);
+  std::string rename_from(size_t done);
+  std::string change(const InPlace& in, bool first);
+  std::string restore(const InPlace& in);
+  std::string rewrite(const InPlace& in, const Dir& from, const std::string& name);
+  static Result<void> set_xattrs(const Dir& dir, const std::string& name,
+                                 const InPlace::Xattrs& want);
+  std::string lock_upper();
+  void tell(const char* phase, uint64_t done, uint64_t total) const {
+    if (progress_) progress_(phase, done, total);
+  }
+
+  const CommitRecord& r_;
+  Tree& lower_;
+  Tree upper_;
+  std::string at_;
+  const CommitProgress& progress_;
+  size_t done_ = 0;
+  size_t begun_ = SIZE_MAX;  ///< of in_place; what wasn't begun isn't restored
+};
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,290 @@
+// Preparing a commit: whatever is new is made under temporary names beside where it is to go.
+#include "commit_build.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+timespec timespec_of(int64_t ns) {
+  constexpr int64_t kSecond = 1000000000;
+  int64_t rest = ns % kSecond;
+  if (rest < 0) rest += kSecond;
+  return {.tv_sec = static_cast<time_t>((ns - rest) / kSecond), .tv_nsec = static_cast<long>(rest)};
+}
+
+/// Errors after which a copy may do instead of a link.
+bool cannot_link(int code) {
+  return code == EXDEV || code == EPERM || code == EMLINK || code == EOPNOTSUPP || code == ENOSYS;
+}
+
+class Builder {
+ public:
+  Builder(LayerView* view, Tree* lower, CommitPlan* plan, const CommitProgress& progress)
+      : view_(*view),
+        lower_(*lower),
+        upper_(view->layer->upper_fd()),
+        plan_(*plan),
+        progress_(progress) {}
+
+  std::string run() {
+    total_ = plan_.items.size();
+    for (const InPlace& in : plan_.record.in_place) total_ += in.backup.empty() ? 0 : 1;
+    for (size_t i = 0; i < plan_.items.size() && error_.empty(); ++i) {
+      if (plan_.items[i].dir != nullptr) top(i);
+    }
+    for (const InPlace& in : plan_.record.in_place) {
+      if (error_.empty() && !in.backup.empty()) back_up(in);
+    }
+    if (error_.empty()) fill_numbers();
+    return error_;
+  }
+
+ private:
+  bool fail(const std::string& path, int code) {
+    if (error_.empty()) error_ = view_.view_path(path) + ": " + strerror(code);
+    return false;
+  }
+  void tell() {
+    if (progress_) progress_("preparing", ++done_, total_);
+  }
+
+  void top(size_t number) {
+    const Item& item = plan_.items[number];
+    const auto dir = lower_.dir(item.dir->lower, item.dir->stamp.ino);
+    if (!dir) {
+      fail(item.path, dir.error().value());
+      return;
+    }
+    const std::string name = plan_.record.temp_name(item.temp);
+    if (!build(number, (*dir)->get(), name)) return;
+    const auto made = lstat_in(*dir, name);
+    if (!made) {
+      fail(item.path, made.error().value());
+      return;
+    }
+    item.object->stamp = stamp_of(*made);
+    item.object->stamp.only_ino = true;  // the commit may yet write to what it is a link of
+  }
+
+  bool build(size_t number, int dir_fd, const std::string& name) {
+    const Item& item = plan_.items[number];
+    tell();
+    if (!error_.empty()) return false;
+    if (S_ISDIR(item.attr.stx_mode)) return directory(number, dir_fd, name);
+    if (item.from == Item::From::kKept) return link_kept(item, dir_fd, name);
+    if (item.from == Item::From::kItem) {
+      const int code = link_item(number, dir_fd, name);
+      if (code == 0) return true;
+      if (!cannot_link(code)) return fail(item.path, code);
+    }
+    const auto source = upper_.parent(item.path);
+    if (!source) return fail(item.path, source.error().value());
+    const int from = (*source)->get();
+    if (item.may_link && links_work_) {
+      if (linkat(from, item.name.c_str(), dir_fd, name.c_str(), 0) == 0) return true;
+      if (!cannot_link(errno)) return fail(item.path, errno);
+      links_work_ = errno != EXDEV;
+    }
+    if (S_ISREG(item.attr.stx_mode)) return copy_file(item, from, dir_fd, name);
+    return special(item, from, dir_fd, name);
+  }
+
+  bool directory(size_t number, int dir_fd, const std::string& name) {
+    const Item& item = plan_.items[number];
+    if (mkdirat(dir_fd, name.c_str(), 0700) < 0) return fail(item.path, errno);
+    UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat st {};
+    if (!fd || fstat(fd.get(), &st) < 0) return fail(item.path, errno);
+    for (size_t i = number + 1; i < item.end; i = plan_.items[i].end) {
+      // What is new in a directory that is placed here is made where that is now.
+      if (plan_.items[i].dir == nullptr && !build(i, fd.get(), plan_.items[i].name)) return false;
+    }
+    if (item.object != nullptr) item.object->stamp.ino = st.st_ino;
+    const auto source = upper_.parent(item.path);
+    if (!source) return fail(item.path, source.error().value());
+    copy_xattrs(LongPath((*source)->get(), item.name), LongPath(fd.get(), "."));
+    if (item.late) return true;
+    const auto done = set_attributes(dir_fd, name, attributes_of(item.attr));
+    return done || fail(item.path, done.error().value());
+  }
+
+  bool link_kept(const Item& item, int dir_fd, const std::string& name) {
+    const auto from = lower_.parent(item.kept);
+    if (!from) return fail(item.path, from.error().value());
+    const std::string leaf = leaf_of(item.kept);
+    return linkat((*from)->get(), leaf.c_str(), dir_fd, name.c_str(), 0) == 0 ||
+           fail(item.path, errno);
+  }
+
+  /// 0 or an errno.
+  int link_item(size_t number, int dir_fd, const std::string& name) {
+    const auto [dir, leaf] = where(plan_.items[number].other);
+    const auto from = lower_.dir(dir);
+    if (!from) return from.error().value();
+    return linkat((*from)->get(), leaf.c_str(), dir_fd, name.c_str(), 0) == 0 ? 0 : errno;
+  }
+
+  /// Directory and name of an item while all is under temporary names.
+  std::pair<std::string, std::string> where(size_t number) const {
+    const Item& item = plan_.items[number];
+    if (item.dir != nullptr) return {item.dir->lower, plan_.record.temp_name(item.temp)};
+    size_t top = number;
+    while (plan_.items[top].dir == nullptr || plan_.items[top].end <= number) --top;
+    const Item& above = plan_.items[top];
+    std::string dir = join(above.dir->lower, plan_.record.temp_name(above.temp));
+    const std::string rest = item.path.substr(above.path.size() + 1);
+    return {join(dir, parent_of(rest)), item.name};
+  }
+
+  bool copy_file(const Item& item, int from_fd, int dir_fd, const std::string& name) {
+    UniqueFd from = open_anyway(from_fd, item.name, O_RDONLY);
+    if (!from) return fail(item.path, errno);
+    return copy_open(from.get(), LongPath(from_fd, item.name), item.attr, dir_fd, name) ||
+           fail(item.path, errno);
+  }
+
+  /// False: errno says why.
+  bool copy_open(int from, const LongPath& host, const Attr& attr, int dir_fd,
+                 const std::string& name) {
+    UniqueFd to(openat(dir_fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!to) return false;
+    const auto done = copy_data(from, to.get(), attr);
+    if (!done) {
+      errno = done.error().value();
+      return false;
+    }
+    copy_xattrs(host, LongPath(dir_fd, name));
+    const auto set = set_attributes(dir_fd, name, attributes_of(attr));
+    if (!set) errno = set.error().value();
+    return set.ok();
+  }
+
+  bool special(const Item& item, int from_fd, int dir_fd, const std::string& name) {
+    if (S_ISLNK(item.attr.stx_mode)) {
+      const auto target = read_link(from_fd, item.name);
+      if (!target) return fail(item.path, target.error().value());
+      if (symlinkat(target->c_str(), dir_fd, name.c_str()) < 0) return fail(item.path, errno);
+    } else {
+      const dev_t dev = makedev(item.attr.stx_rdev_major, item.attr.stx_rdev_minor);
+      if (mknodat(dir_fd, name.c_str(), (item.attr.stx_mode & S_IFMT) | 0600, dev) < 0) {
+        return fail(item.path, errno);
+      }
+      copy_xattrs(LongPath(from_fd, item.name), LongPath(dir_fd, name));
+    }
+    const auto done = set_attributes(dir_fd, name, attributes_of(item.attr));
+    return done || fail(item.path, done.error().value());
+  }
+
+  void back_up(const InPlace& in) {
+    tell();
+    const auto dir = lower_.parent(in.path);
+    if (!dir) {
+      fail(in.path, dir.error().value());
+      return;
+    }
+    const std::string leaf = leaf_of(in.path);
+    const auto attr = lstat_in(*dir, leaf);
+    UniqueFd from = open_anyway((*dir)->get(), leaf, O_RDONLY);
+    if (!attr || !from) {
+      fail(in.path, attr ? errno : attr.error().value());
+      return;
+    }
+    Attr own = *attr;
+    own.stx_uid = geteuid();  // the copy is the user's, whoever the file belongs to
+    own.stx_gid = getegid();
+    own.stx_mode = S_IFREG | S_IRUSR | S_IWUSR;
+    if (!copy_open(from.get(), LongPath((*dir)->get(), leaf), own, (*dir)->get(), in.backup)) {
+      fail(in.path, errno);
+    }
+  }
+
+  /// Now that all is made, its inode numbers are known.
+  void fill_numbers() {
+    CommitRecord& r = plan_.record;
+    for (size_t i = 0; i < r.renames.size(); ++i) {
+      const CommitPlan::RenameObjects& of = plan_.renames[i];
+      r.renames[i].what = of.what->stamp;
+      r.renames[i].from_ino = of.from->stamp.ino;
+      r.renames[i].to_ino = of.to->stamp.ino;
+    }
+    for (size_t i = 0; i < r.finish.size(); ++i) r.finish[i].ino = plan_.finish[i]->stamp.ino;
+    size_t backup = 0;
+    for (size_t i = 0; i < r.trash.size(); ++i) {
+      Trash& t = r.trash[i];
+      if (plan_.trash[i] != nullptr) {
+        t.ino = plan_.trash[i]->stamp.ino;
+        t.dir_ino = plan_.trash[i]->parent->stamp.ino;
+        continue;
+      }
+      while (r.in_place[backup].backup != t.name) ++backup;
+      const InPlace& in = r.in_place[backup];
+      const auto made = lower_.lstat(join(parent_of(in.path), in.backup));
+      if (made) t.ino = made->stx_ino;
+      if (!made) fail(in.path, made.error().value());
+    }
+  }
+
+  LayerView& view_;
+  Tree& lower_;
+  Tree upper_;
+  CommitPlan& plan_;
+  const CommitProgress& progress_;
+  std::string error_;
+  bool links_work_ = true;
+  size_t done_ = 0;
+  size_t total_ = 0;
+};
+
+}  // namespace
+
+Result<void> set_attributes(int dir_fd, const std::string& name, const Attributes& a) {
+  struct stat st {};
+  if (fstatat(dir_fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
+  if (st.st_uid != a.uid || st.st_gid != a.gid) {
+    // A user can't give files away, nor to groups of others: the rest is theirs all the same.
+    const uid_t uid = st.st_uid == a.uid ? static_cast<uid_t>(-1) : a.uid;
+    if (fchownat(dir_fd, name.c_str(), uid, a.gid, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno != EPERM && errno != EINVAL) return Errno::last();
+      (void)!fchownat(dir_fd, name.c_str(), static_cast<uid_t>(-1), a.gid, AT_SYMLINK_NOFOLLOW);
+    }
+    if (fstatat(dir_fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
+  }
+  if (!S_ISLNK(st.st_mode) && (st.st_mode & 07777) != (a.mode & 07777)) {
+    TRY(from_libc(fchmodat(dir_fd, name.c_str(), a.mode & 07777, 0)));
+  }
+  const timespec times[2] = {timespec_of(a.atime), timespec_of(a.mtime)};
+  return from_libc(utimensat(dir_fd, name.c_str(), times, AT_SYMLINK_NOFOLLOW));
+}
+
+Result<void> sync_commit(Tree* lower, const CommitRecord& record) {
+  lower->forget();
+  std::set<dev_t> done;
+  const auto sync = [&](const std::string& path) -> Result<void> {
+    const auto dir = lower->dir(path);
+    if (!dir) return {};  // it has moved; it is among the others by its new path
+    struct stat st {};
+    TRY(from_libc(fstat((*dir)->get(), &st)));
+    if (!done.insert(st.st_dev).second) return {};
+    UniqueFd fd(openat((*dir)->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) done.erase(st.st_dev);  // can't be read; another one of that file system can, maybe
+    return fd ? from_libc(syncfs(fd.get())) : Result<void>();
+  };
+  for (const TouchedDir& d : record.dirs) TRY(sync(d.path));
+  for (const Finish& f : record.finish) TRY(sync(f.path));
+  return sync("");
+}
+
+std::string prepare_commit(LayerView* view, Tree* lower, CommitPlan* plan,
+                           const CommitProgress& progress) {
+  return Builder(view, lower, plan, progress).run();
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,232 @@
+#include "commit_steps.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cow_host.h"
+
+namespace viewsh::viewfs {
+
+Stamp stamp_of(const Attr& attr) {
+  return {attr.stx_ino, attr.stx_mode, attr.stx_size, nanoseconds(attr.stx_mtime), false};
+}
+
+bool is_still(const Stamp& then, const Attr& now) {
+  if (then.ino != now.stx_ino || (then.mode & S_IFMT) != (now.stx_mode & S_IFMT)) return false;
+  if (then.only_ino || S_ISDIR(now.stx_mode)) return true;
+  return then.size == now.stx_size && then.mtime == nanoseconds(now.stx_mtime);
+}
+
+Attributes attributes_of(const Attr& a) {
+  return {a.stx_mode, a.stx_uid, a.stx_gid, nanoseconds(a.stx_atime), nanoseconds(a.stx_mtime)};
+}
+
+Object* Steps::lower(const std::string& path) {
+  const auto known = objects_.find(path);
+  if (known != objects_.end()) return known->second;
+  error_ = {};
+  Object* parent = nullptr;
+  if (!path.empty()) {
+    parent = lower(std::string(parent_of(path)));
+    if (parent == nullptr) return nullptr;
+  }
+  Object* out = nullptr;
+  if (const auto attr = tree_.lstat(path)) {
+    out = &plan_.objects.emplace_back();
+    out->parent = parent;
+    out->name = name_of(path);
+    out->lower = path;
+    out->attr = *attr;
+    out->stamp = stamp_of(*attr);
+  } else {
+    error_ = attr.error();
+  }
+  objects_.emplace(path, out);
+  return out;
+}
+
+InPlace::Xattrs Steps::xattrs(const Object* object) {
+  const auto dir = tree_.parent(object->lower);
+  if (!dir) return {};
+  return read_xattrs(LongPath((*dir)->get(), leaf_of(object->lower)));
+}
+
+Steps::Position& Steps::position(const std::string& path) {
+  const auto [it, fresh] = positions_.try_emplace(path);
+  if (fresh) {
+    it->second.dir = lower(std::string(parent_of(path)));
+    it->second.old = it->second.dir == nullptr ? nullptr : lower(path);
+    it->second.show = view_.view_path(path);
+  }
+  return it->second;
+}
+
+void Steps::leave(const std::string& path) { position(path).leave = true; }
+
+void Steps::come(const Spot& spot, size_t item) {
+  Position& p = position(spot.lower);
+  p.item = item;
+  p.show = view_.view_path(spot.path);
+}
+
+/// The object that a new directory is, which stays open to get something.
+Object* Steps::object_of(size_t number) {
+  Item& item = plan_.items[number];
+  item.late = true;
+  if (item.object != nullptr) return item.object;
+  Object* out = &plan_.objects.emplace_back();
+  out->name = item.name;
+  out->attr = item.attr;
+  item.object = out;
+  if (item.dir != nullptr) return out;  // its parent is set with its temporary name
+  size_t above = number;
+  do {
+    --above;  // a directory comes before what is in it
+  } while (plan_.items[above].path != parent_of(item.path));
+  out->parent = object_of(above);
+  return out;
+}
+
+bool Steps::place(Object* moved, const Spot& spot) {
+  Object* to = spot.dir != nullptr ? spot.dir : object_of(spot.item);
+  if (spot.dir != nullptr && dev_of(to->attr) != dev_of(moved->attr)) return false;
+  const auto depth = std::count(spot.path.begin(), spot.path.end(), '/');
+  placements_.push_back({moved, to, std::string(name_of(spot.path)), view_.view_path(spot.path),
+                         static_cast<size_t>(depth)});
+  return true;
+}
+
+void Steps::touch(Object* dir) {
+  if (dir == nullptr || dir->lower.empty() != (dir->parent == nullptr)) return;  // a new one
+  if (!touched_.emplace(dir, plan_.record.dirs.size()).second) return;
+  const Attributes before = attributes_of(dir->attr);
+  const bool mine = before.uid == geteuid() && geteuid() != 0;
+  const bool loosen = mine && (before.mode & S_IRWXU) != S_IRWXU;
+  plan_.record.dirs.push_back({dir->lower, dir->stamp.ino, before, loosen});
+}
+
+void Steps::back_up(Object* file, InPlace* in) {
+  in->backup = fresh_name();
+  touch(file->parent);
+  plan_.record.temps.push_back({file->parent->lower, in->backup});
+  backups_.emplace_back(file->parent, in->backup);
+}
+
+void Steps::rename(Rename::Kind kind, Object* what, Object* to, const std::string& name,
+                   const std::string& show) {
+  Rename r;
+  r.kind = kind;
+  r.from_dir = path_of(what->parent);
+  r.from_name = what->name;
+  r.to_dir = path_of(to);
+  r.to_name = name;
+  r.what = what->stamp;
+  r.show = show;
+  plan_.record.renames.push_back(std::move(r));
+  plan_.renames.push_back({what, what->parent, to, nullptr});
+  what->parent = to;
+  what->name = name;
+  for (Object* above = what->parent; above != nullptr; above = above->parent) above->changed = true;
+}
+
+/// What becomes of one name of a lower directory.
+void Steps::settle(const std::string& path, Position* p) {
+  if (p->dir == nullptr) return;
+  const std::string name(name_of(path));
+  if (p->item == SIZE_MAX) {
+    if (!p->leave || p->old == nullptr) return;
+    touch(p->dir);
+    p->old->trash = true;
+    rename(Rename::Kind::kAside, p->old, p->dir, fresh_name(), p->show);
+    return;
+  }
+  touch(p->dir);
+  Item& item = plan_.items[p->item];
+  if (item.object == nullptr) {
+    item.object = &plan_.objects.emplace_back();
+    item.object->attr = item.attr;
+  }
+  Object* fresh = item.object;
+  item.temp = temps_;
+  fresh->parent = p->dir;
+  fresh->name = fresh_name();
+  plan_.record.temps.push_back({p->dir->lower, fresh->name});
+  const std::string temp = fresh->name;
+  rename(p->old != nullptr ? Rename::Kind::kExchange : Rename::Kind::kIn, fresh, p->dir, name,
+         p->show);
+  if (p->old == nullptr) return;
+  plan_.record.renames.back().there = p->old->stamp;
+  plan_.renames.back().old = p->old;
+  p->old->name = temp;
+  p->old->trash = true;
+  for (Object* above = p->dir; above != nullptr; above = above->parent) above->changed = true;
+}
+
+bool Steps::in_trash(const Object* object) {
+  for (; object != nullptr; object = object->parent) {
+    if (object->trash) return true;
+  }
+  return false;
+}
+
+/// What is left to be done when all is in place: trash, and the attributes of directories.
+void Steps::tidy() {
+  CommitRecord& record = plan_.record;
+  for (const Object& object : plan_.objects) {
+    if (!object.trash || in_trash(object.parent)) continue;
+    record.trash.push_back(
+        {path_of(object.parent), object.name, object.parent->stamp.ino, object.stamp.ino});
+    plan_.trash.push_back(&object);
+  }
+  for (const auto& [dir, name] : backups_) {
+    if (in_trash(dir)) continue;
+    record.trash.push_back({path_of(dir), name, dir->stamp.ino, 0});
+    plan_.trash.push_back(nullptr);
+  }
+  for (const auto& [dir, number] : touched_) {
+    finish_.try_emplace(const_cast<Object*>(dir), record.dirs[number].before);
+  }
+  for (const Item& item : plan_.items) {
+    if (item.late) finish_[item.object] = attributes_of(item.attr);
+  }
+  for (const auto& [dir, attributes] : finish_) {
+    const bool same = touched_.count(dir) == 0 && dir->lower.empty() == (dir->parent == nullptr) &&
+                      attributes.mode == dir->attr.stx_mode &&
+                      attributes.mtime == nanoseconds(dir->attr.stx_mtime) &&
+                      attributes.atime == nanoseconds(dir->attr.stx_atime);
+    if (same || in_trash(dir)) continue;
+    record.finish.push_back({path_of(dir), dir->stamp.ino, attributes});
+    plan_.finish.push_back(dir);
+  }
+}
+
+std::string Steps::finish() {
+  std::vector<std::pair<size_t, std::string>> order;
+  for (const auto& [path, p] : positions_) {
+    order.emplace_back(static_cast<size_t>(std::count(path.begin(), path.end(), '/')), path);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  // Directories that change parents have to be writable, too.
+  for (const Placement& p : placements_) {
+    if (S_ISDIR(p.what->attr.stx_mode) && p.what->parent != p.dir) touch(p.what);
+  }
+  for (const auto& [depth, path] : order) settle(path, &positions_[path]);
+  std::stable_sort(placements_.begin(), placements_.end(),
+                   [](const Placement& a, const Placement& b) { return a.depth < b.depth; });
+  for (const Placement& p : placements_) {
+    p.what->trash = false;
+    touch(p.dir);
+    rename(Rename::Kind::kPlace, p.what, p.dir, p.name, p.show);
+  }
+  tidy();
+  const auto higher = [](const TouchedDir& a, const TouchedDir& b) {
+    return std::count(a.path.begin(), a.path.end(), '/') <
+           std::count(b.path.begin(), b.path.end(), '/');
+  };
+  std::stable_sort(plan_.record.dirs.begin(), plan_.record.dirs.end(), higher);
+  return {};
+}
+
+}  // namespace viewsh::viewfs

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "commit_plan.h"
+
+namespace viewsh::viewfs {
+
+/// A name of the view: in a directory that the lower has, or in one that is new.
+struct Spot {
+  Object* dir = nullptr;   ///< the lower's; null: new
+  std::string lower;       ///< the lower path of the name before the commit
+  std::string path;        ///< the view's
+  size_t item = SIZE_MAX;  ///< the new directory
+};
+
+/// Gathers what is to become of names and turns it into renames in an order that works.
+class Steps {
+ public:
+  Steps(LayerView* view, Tree* lower, CommitPlan* plan)
+      : view_(*view), tree_(*lower), plan_(*plan) {}
+
+  /// What the lower has at a path. Null: nothing (ENOENT), or error() says what else.
+  Object* lower(const std::string& path);
+  Errno error() const { return error_; }
+  InPlace::Xattrs xattrs(const Object* object);
+
+  /// What the lower has by this name, if anything, leaves it.
+  void leave(const std::string& lower);
+  /// An item gets a name in a lower directory.
+  void come(const Spot& spot, size_t item);
+  /// What leaves its name gets another. False: on another file system.
+  bool place(Object* moved, const Spot& spot);
+  /// The attributes of a lower directory in the end.
+  void finish_as(Object* dir, const Attributes& attributes) { finish_[dir] = attributes; }
+  /// The old content of a file is kept beside it until the end.
+  void back_up(Object* file, InPlace* in);
+
+  /// All was said: fills the plan's record. Empty, or why it can't be.
+  std::string finish();
+
+ private:
+  struct Position {
+    Object* dir = nullptr;
+    Object* old = nullptr;
+    size_t item = SIZE_MAX;
+    bool leave = false;
+    std::string show;
+  };
+  struct Placement {
+    Object* what;
+    Object* dir;
+    std::string name;
+    std::string show;
+    size_t depth;
+  };
+  Position& position(const std::string& lower);
+  Object* object_of(size_t item);
+  void touch(Object* dir);
+  void settle(const std::string& lower, Position* p);
+  void rename(Rename::Kind kind, Object* what, Object* to, const std::string& name,
+              const std::string& show);
+  void tidy();
+  std::string fresh_name() { return plan_.record.temp_name(temps_++); }
+  static bool in_trash(const Object* object);
+
+  LayerView& view_;
+  Tree& tree_;
+  CommitPlan& plan_;
+  std::unordered_map<std::string, Object*> objects_;
+  std::map<std::string, Position> positions_;
+  std::vector<Placement> placements_;
+  std::unordered_map<Object*, Attributes> finish_;
+  std::unordered_map<const Object*, size_t> touched_;  ///< number in record.dirs
+  std::vector<std::pair<Object*, std::string>> backups_;
+  Errno error_;
+  size_t temps_ = 1;
+};
+
+}  // namespace viewsh::viewfs
