@@ -22,7 +22,7 @@ std::string Groups::add(Node* node) {
   if (!meant && !(node->is_dir() ? selection_.touches(path) : partial)) return {};
   auto attr = upper_.lstat(path);
   if (!attr) return view_.view_path(path) + ": " + attr.error().message();
-  const bool file = S_ISREG(attr->stx_mode);
+  const bool file = !S_ISDIR(attr->stx_mode);
   if (file && meant) {
     Group& group = groups_[attr->stx_ino];
     group.members.push_back(node);
@@ -62,7 +62,8 @@ void Groups::settle(Group* group, const std::map<std::string, const Change*>& ch
     const std::string path = home_of(*node);
     if (path.empty() || !home.empty()) continue;
     const auto attr = lower_.lstat(path);
-    if (!attr || !S_ISREG(attr->stx_mode) || attr->stx_ino != node->meta->origin->ino) continue;
+    if (!attr || attr->stx_ino != node->meta->origin->ino) continue;
+    if (type_of_mode(attr->stx_mode) != node->type) continue;
     if (dev_of(*attr) != node->meta->origin->dev) continue;
     home = path;
     origin = &*node->meta->origin;
@@ -73,7 +74,8 @@ void Groups::settle(Group* group, const std::map<std::string, const Change*>& ch
   const uid_t me = geteuid();
   const bool foreign = me != 0 && now.stx_uid != me && shown.stx_uid == now.stx_uid;
   const bool elsewhere = view_.index.linked().count({origin->dev, origin->ino}) != 0;
-  if (foreign || elsewhere || !group->content) group->kept = home;
+  const bool writable = S_ISREG(now.stx_mode);
+  if ((writable && (foreign || elsewhere)) || !group->content) group->kept = home;
 }
 
 std::string Groups::collect(const std::vector<NodeChange>& changes) {
@@ -97,7 +99,7 @@ std::string Groups::collect(const std::vector<NodeChange>& changes) {
 
 Group* Groups::of(const Node* node) {
   const auto attr = shown_.find(node);
-  if (attr == shown_.end() || !S_ISREG(attr->second.stx_mode)) return nullptr;
+  if (attr == shown_.end() || S_ISDIR(attr->second.stx_mode)) return nullptr;
   const auto it = groups_.find(attr->second.stx_ino);
   return it == groups_.end() ? nullptr : &it->second;
 }
