@@ -75,7 +75,8 @@ void Groups::settle(Group* group, const std::map<std::string, const Change*>& ch
     const std::string path = home_of(*node);
     if (path.empty() || !home.empty()) continue;
     const auto attr = lower_.lstat(path);
-    if (!attr || S_ISDIR(attr->stx_mode) || attr->stx_ino != node->meta->origin->ino) continue;
+    if (!attr || attr->stx_ino != node->meta->origin->ino) continue;
+    if (type_of_mode(attr->stx_mode) != node->type) continue;
     if (dev_of(*attr) != node->meta->origin->dev) continue;
     home = path;
     origin = &*node->meta->origin;
@@ -88,7 +89,8 @@ void Groups::settle(Group* group, const std::map<std::string, const Change*>& ch
   const uid_t me = geteuid();
   const bool foreign = me != 0 && now.stx_uid != me && shown.stx_uid == now.stx_uid;
   const bool elsewhere = view_.index.linked().count({origin->dev, origin->ino}) != 0;
-  if (foreign || elsewhere || !group->content) group->kept = home;
+  const bool writable = S_ISREG(now.stx_mode);
+  if ((writable && (foreign || elsewhere)) || !group->content) group->kept = home;
 }
 
 std::string Groups::collect(const std::vector<NodeChange>& changes) {

@@ -9,7 +9,7 @@
 
 namespace viewsh::viewfs {
 
-/// A file in upper/ with all of its names.
+/// What is in upper/ and no directory, with all of its names.
 struct Group {
   std::vector<Node*> members;
   std::string kept;  ///< path of the lower inode that it is and stays; empty: it becomes a new one

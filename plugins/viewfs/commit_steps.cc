@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "cow_host.h"
 
@@ -202,6 +203,14 @@ void Steps::tidy() {
 }
 
 std::string Steps::finish() {
+  // What is written in place is so by all of its names.
+  std::set<std::pair<uint64_t, uint64_t>> written;
+  for (const Object& object : plan_.objects) {
+    if (object.stamp.only_ino) written.emplace(dev_of(object.attr), object.stamp.ino);
+  }
+  for (Object& object : plan_.objects) {
+    if (written.count({dev_of(object.attr), object.stamp.ino}) != 0) object.stamp.only_ino = true;
+  }
   std::vector<std::pair<size_t, std::string>> order;
   for (const auto& [path, p] : positions_) {
     order.emplace_back(static_cast<size_t>(std::count(path.begin(), path.end(), '/')), path);
