@@ -79,7 +79,9 @@ std::string op_ftrunc(Worker& w, const Op& op) {
 
 std::string op_fchmod(Worker& w, const Op& op) {
   if (is_fifo(w.fd(op.args[0]))) return "skipped";
-  return outcome(fchmod(w.fd(op.args[0]), static_cast<mode_t>(number(op.args[1]))));
+  struct stat st {};
+  if (fstat(w.fd(op.args[0]), &st) != 0) st.st_mode = 0;
+  return outcome(fchmod(w.fd(op.args[0]), w.mode_for(op.args[1], st)));
 }
 
 std::string op_futimens(Worker& w, const Op& op) {

@@ -119,7 +119,9 @@ std::string op_trunc(Worker& w, const Op& op) {
 
 std::string op_mkdir(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
-  return outcome(mkdirat(at.dir, at.path.c_str(), static_cast<mode_t>(number(op.args[1]))));
+  struct stat made {};
+  made.st_mode = S_IFDIR;
+  return outcome(mkdirat(at.dir, at.path.c_str(), w.mode_for(op.args[1], made)));
 }
 
 std::string op_mkfifo(Worker& w, const Op& op) {
@@ -185,8 +187,9 @@ std::string op_readlink(Worker& w, const Op& op) {
 std::string op_chmod(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
   const Kept kept(at);
-  return outcome(fchmodat(at.dir, at.path.c_str(), static_cast<mode_t>(number(op.args[1])), 0)) +
-         kept.text();
+  struct stat st {};
+  if (fstatat(at.dir, at.path.c_str(), &st, 0) != 0) st.st_mode = 0;
+  return outcome(fchmodat(at.dir, at.path.c_str(), w.mode_for(op.args[1], st), 0)) + kept.text();
 }
 
 /// utimens PATH SECONDS FLAGS; the seconds `now`: UTIME_NOW.
