@@ -78,7 +78,10 @@ Session make_session(const BuiltView& built, PluginHost& host) {
   session.exec_formats = built.exec_formats;
   session.host_proc = built.host_proc;
   for (const auto& mount : built.view->mounts()) {
-    session.has_aliases = session.has_aliases || mount->type == "bind" || mount->type == "merge";
+    // What a cow stands on may be a bind or a merge, whose sources show elsewhere; not below "/".
+    bool covers = mount->type == "cow" && mount->at != "/";
+    session.has_aliases =
+        session.has_aliases || covers || mount->type == "bind" || mount->type == "merge";
   }
   session.loader = find_loader();
   session.engine_pid = getpid();

@@ -40,6 +40,9 @@ std::optional<std::string> Session::view_path_of(const std::string& host) const 
   if (opened != opened_at.end()) {
     Location here = view->locate(opened->second);
     if (here.mount->fs->reverse(host) == here.path) return opened->second;
+    // Removed or replaced where it was opened. That the host's own path shows it, too, as the source
+    // of a merge, say, doesn't make that the place: a change would reach what a copy stood in for.
+    if (!here.mount->fs->transparent()) return std::nullopt;
   }
   return view->reverse(host);
 }
