@@ -29,17 +29,24 @@ bool is_directory(const Walked& walked) {
   return attr.ok() && S_ISDIR(attr->stx_mode);
 }
 
+UserPath without_slashes(const UserPath& path, bool* had) {
+  UserPath out = path;
+  while (out.text.size() > 1 && out.text.back() == '/') {
+    out.text.pop_back();
+    *had = true;
+  }
+  return out;
+}
+
 /// A new name is to be made: EEXIST where there is one already and the file system can't say so
 /// itself because the path ends in "." or "..".
 template <typename Make>
 Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, Make make) {
-  // mkdir(2) takes a trailing slash: the name itself is meant, not what a link there leads to.
-  UserPath name = path;
-  if (directory) {
-    while (name.text.size() > 1 && name.text.back() == '/') name.text.pop_back();
-  }
-  Result<Walked> walked = walk_name(call, dir, name);
+  // filename_create() of fs/namei.c: the name itself is meant, not what a link there leads to.
+  bool slash = false;
+  Result<Walked> walked = walk_name(call, dir, without_slashes(path, &slash));
   if (!walked.ok()) return Outcome::error(walked.error());
+  walked->must_be_dir = walked->must_be_dir || slash;
   if (walked->fs().read_only() && walked->found.kind == Found::Kind::kNode && !walked->found.exists) {
     Result<Attr> there = walked->fs_mutable().getattr(walked->path);
     if (!there.ok() && there.error() == ENOENT) walked->found.kind = Found::Kind::kMissing;
@@ -84,15 +91,6 @@ Outcome natively_then(Call& call, const Walked& walked, const UserPath& path,
     if (result == 0) success();
     return result;
   });
-  return out;
-}
-
-UserPath without_slashes(const UserPath& path, bool* had) {
-  UserPath out = path;
-  while (out.text.size() > 1 && out.text.back() == '/') {
-    out.text.pop_back();
-    *had = true;
-  }
   return out;
 }
 
@@ -295,12 +293,14 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
     from = walk_linked(call, from_dir, from_path, flags);
     if (!from.ok()) return Outcome::error(from.error());
   }
-  Result<Walked> to = walk_name(call, to_dir, to_path);
-  bool slash = to.ok() && to->found.kind == Found::Kind::kMissing && to->must_be_dir;
-  if (!to.ok() || slash) {
+  bool slash = false;
+  Result<Walked> to = walk_name(call, to_dir, without_slashes(to_path, &slash));
+  if (!to.ok()) {
     bool there = descriptor || from->proc_magic || is_there(*from);
-    return Outcome::error(there && !slash ? to.error() : Errno(ENOENT));
+    return Outcome::error(there ? to.error() : Errno(ENOENT));
   }
+  if (slash && !is_there(*to)) return Outcome::error(ENOENT);
+  to->must_be_dir = to->must_be_dir || slash;
   if (descriptor) return link_descriptor(call, call.fd_path(from_dir.value), *to, to_path, 1);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
   return link_named(call, *from, *to, from_path, to_path);

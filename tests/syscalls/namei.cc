@@ -282,6 +282,13 @@ TEST_F(Namei, SlashesAndDotsAtTheEndOfWhatIsRemoved) {
   EXPECT_EQ(sys(SYS_rmdir, "f/.."), -ENOTDIR);
   EXPECT_EQ(sys(SYS_rmdir, "none/.."), -ENOENT);
   EXPECT_EQ(sys(SYS_rmdir, "d/."), -EINVAL);
+  ASSERT_EQ(::symlink("none", "dangling"), 0);
+  EXPECT_EQ(sys(SYS_mkdir, "dangling/", 0755), -EEXIST);
+  EXPECT_EQ(sys(SYS_symlink, "x", "dangling/"), -EEXIST);
+  EXPECT_EQ(sys(SYS_link, "f", "dangling/"), -EEXIST);
+  EXPECT_EQ(sys(SYS_link, "f", "to-d/"), -EEXIST);
+  EXPECT_EQ(sys(SYS_link, "f", "none/"), -ENOENT);
+  EXPECT_EQ(sys(SYS_symlink, "x", "none/"), -ENOENT);
   EXPECT_EQ(sys(SYS_open, "f/", O_WRONLY | O_CREAT, 0644), -EISDIR);
   EXPECT_EQ(sys(SYS_open, "none/x/", O_WRONLY | O_CREAT, 0644), -ENOENT);
 }
