@@ -1,6 +1,7 @@
 #include "vfs/walk.h"
 
 #include <linux/openat2.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <climits>
@@ -261,7 +262,12 @@ Result<bool> Walker::step_proc(std::string_view run, bool last) {
       if ((flags_.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)) != 0) return Errno(ELOOP);
       std::optional<std::string> seen = proc_->magic_target(inside);
       if (!seen) {
-        if (!(last && i + 1 == parts.size())) return Errno(ENOTDIR);
+        if (!(last && i + 1 == parts.size())) {
+          // A directory that the view doesn't show (any more) has no names in it.
+          struct stat st {};
+          bool directory = ::stat(("/proc/" + inside).c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+          return Errno(directory ? ENOENT : ENOTDIR);
+        }
         result_.proc_magic = true;
         return false;
       }

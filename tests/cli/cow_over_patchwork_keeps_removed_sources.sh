@@ -7,7 +7,7 @@ need python3
 mkdir -p "$W/a/d" "$W/b/d" "$W/place"
 echo one >"$W/a/d/one"
 echo two >"$W/b/d/two"
-mkdir "$W/b/d/empty"
+mkdir "$W/b/d/empty" "$W/b/d/moved"
 before=$(snapshot --exact "$W/a" && snapshot --exact "$W/b")
 cat >"$T/change.py" <<'BODY'
 import os, sys
@@ -21,6 +21,11 @@ def attempt(what, *args):
 files = [os.open("d/" + name, os.O_RDONLY) for name in ("one", "two") if os.path.exists("d/" + name)]
 path = os.open("d/two", os.O_PATH)
 directory = os.open("d/empty", os.O_RDONLY)
+moved = os.open("d/moved", os.O_RDONLY)
+os.rename("d/two", "d/moved/two")
+os.rename("d/moved", "elsewhere")
+os.close(os.open("two", os.O_RDONLY, dir_fd=moved))
+os.rename("elsewhere/two", "d/two")
 for name in os.listdir("d"):
     (os.rmdir if name == "empty" else os.unlink)("d/" + name)
 files.append(os.open("/proc/self/fd/%d" % path, os.O_RDONLY))
