@@ -57,7 +57,7 @@ Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, M
   }
   if (missing && walked->ends_in_dot) return Outcome::error(ENOENT);
   if (walked->native()) return call.change_on(*walked, path);
-  if (missing && walked->must_be_dir && !directory) return Outcome::error(ENOENT);
+  if (slash && !directory) return Outcome::error(!missing && is_there(*walked) ? EEXIST : ENOENT);
   if (walked->fs().read_only()) return Outcome::error(missing ? EROFS : EEXIST);
   return Outcome::of(make(walked->fs_mutable(), walked->path));
 }
@@ -197,6 +197,21 @@ Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const U
   return Outcome::of(done);
 }
 
+/// do_renameat2() of fs/namei.c: a slash stands behind directories only; behind the new name, too,
+/// where the old one is a directory, or where the two change places and the new one is.
+Result<void> slashes_allowed(const Walked& from, const Walked& to, bool from_slash, bool to_slash,
+                             unsigned flags) {
+  constexpr unsigned kNoReplace = 1;
+  bool exchange = (flags & 2U) != 0;
+  bool there = to.found.kind != Found::Kind::kMissing && is_there(to);
+  TRY_ASSIGN(Attr attr, from.fs_mutable().getattr(from.path));
+  if (exchange && !there) return Errno(ENOENT);
+  if ((flags & kNoReplace) != 0 && there) return Errno(EEXIST);
+  if (exchange && to_slash && !is_directory(to)) return Errno(ENOTDIR);
+  bool refused = from_slash || (to_slash && !exchange);
+  return !S_ISDIR(attr.stx_mode) && refused ? Result<void>(Errno(ENOTDIR)) : Result<void>();
+}
+
 Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
                   const UserPath& to_path, unsigned flags) {
   constexpr unsigned kNoReplace = 1;
@@ -226,12 +241,8 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   from->must_be_dir = from_slash;
   to->must_be_dir = to_slash;
   if ((from_slash || to_slash) && !from->native()) {
-    Result<Attr> attr = from->fs_mutable().getattr(from->path);
-    if (!attr.ok()) return Outcome::error(attr.error());
-    if ((flags & kExchange) != 0 && !is_there(*to)) return Outcome::error(ENOENT);
-    bool taken = to->found.kind != Found::Kind::kMissing && is_there(*to);
-    if ((flags & kNoReplace) != 0 && taken) return Outcome::error(EEXIST);
-    if (!S_ISDIR(attr->stx_mode)) return Outcome::error(ENOTDIR);
+    Result<void> may = slashes_allowed(*from, *to, from_slash, to_slash, flags);
+    if (!may.ok()) return Outcome::error(may.error());
   }
   return rename_checked(call, *from, *to, from_path, to_path, flags);
 }

@@ -333,5 +333,16 @@ TEST_F(Namei, FilesMadeWithoutANameGetSeveral) {
   EXPECT_EQ(sys(SYS_mkdirat, fd.get(), "x", 0755), -ENOTDIR);
 }
 
+TEST_F(Namei, ARemovedDirectoryHasNoNamesBehindItsLinkInProc) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  Fd fd = open_fd("d", O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::rmdir("d"), 0);
+  const std::string name = "/proc/self/fd/" + std::to_string(fd.get()) + "/x";
+  struct stat st {};
+  EXPECT_EQ(sys(SYS_stat, name.c_str(), &st), -ENOENT);
+  EXPECT_EQ(sys(SYS_open, name.c_str(), O_RDONLY), -ENOENT);
+  EXPECT_EQ(sys(SYS_open, name.c_str(), O_WRONLY | O_CREAT, 0644), -ENOENT);
+}
+
 }  // namespace
 }  // namespace viewsh_test
