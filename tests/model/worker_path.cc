@@ -113,6 +113,10 @@ std::string op_trunc(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
   // truncate(2) has no directory descriptor.
   if (at.dir != AT_FDCWD) return "skipped";
+  struct stat st {};
+  if (stat(at.path.c_str(), &st) == 0 && st.st_size == number(op.args[1])) {
+    return "skipped";  // whether this sets the time depends on the file system: not tmpfs
+  }
   const Kept kept(at);
   return outcome(truncate(at.path.c_str(), number(op.args[1]))) + kept.text();
 }
@@ -189,6 +193,8 @@ std::string op_chmod(Worker& w, const Op& op) {
   const Kept kept(at);
   struct stat st {};
   if (fstatat(at.dir, at.path.c_str(), &st, 0) != 0) st.st_mode = 0;
+  // That of a lower's FIFO is recorded by name: its other links don't get it.
+  if (S_ISFIFO(st.st_mode) && st.st_nlink > 1) return "skipped";
   return outcome(fchmodat(at.dir, at.path.c_str(), w.mode_for(op.args[1], st), 0)) + kept.text();
 }
 
