@@ -83,7 +83,10 @@ Session make_session(const BuiltView& built, PluginHost& host) {
     if (mount->type == "device") {
       session.devices.push_back(std::static_pointer_cast<DeviceFs>(mount->fs));
     }
-    session.has_aliases = session.has_aliases || mount->type == "bind" || mount->type == "merge";
+    // What a cow stands on may be a bind or a merge, whose sources show elsewhere; not below "/".
+    bool covers = mount->type == "cow" && mount->at != "/";
+    session.has_aliases =
+        session.has_aliases || covers || mount->type == "bind" || mount->type == "merge";
   }
   session.loader = find_loader();
   session.engine_pid = getpid();

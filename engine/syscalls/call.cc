@@ -39,7 +39,13 @@ std::optional<std::string> Session::view_path_of(const std::string& host) const 
   auto opened = opened_at.find(host);
   if (opened != opened_at.end()) {
     Location here = view->locate(opened->second);
-    if (here.mount->fs->reverse(host) == here.path) return opened->second;
+    std::optional<std::string> shown = here.mount->fs->reverse(host);
+    if (shown == here.path) return opened->second;
+    // Moved there.
+    if (shown && !here.mount->fs->transparent()) return join_path(here.mount->at, *shown);
+    // Removed or replaced where it was opened. That the host's own path shows it, too, as the source
+    // of a merge, say, doesn't make that the place: a change would reach what a copy stood in for.
+    if (!here.mount->fs->transparent()) return std::nullopt;
   }
   return view->reverse(host);
 }

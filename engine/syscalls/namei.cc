@@ -29,17 +29,24 @@ bool is_directory(const Walked& walked) {
   return attr.ok() && S_ISDIR(attr->stx_mode);
 }
 
+UserPath without_slashes(const UserPath& path, bool* had) {
+  UserPath out = path;
+  while (out.text.size() > 1 && out.text.back() == '/') {
+    out.text.pop_back();
+    *had = true;
+  }
+  return out;
+}
+
 /// A new name is to be made: EEXIST where there is one already and the file system can't say so
 /// itself because the path ends in "." or "..".
 template <typename Make>
 Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, Make make) {
-  // mkdir(2) takes a trailing slash: the name itself is meant, not what a link there leads to.
-  UserPath name = path;
-  if (directory) {
-    while (name.text.size() > 1 && name.text.back() == '/') name.text.pop_back();
-  }
-  Result<Walked> walked = walk_name(call, dir, name);
+  // filename_create() of fs/namei.c: the name itself is meant, not what a link there leads to.
+  bool slash = false;
+  Result<Walked> walked = walk_name(call, dir, without_slashes(path, &slash));
   if (!walked.ok()) return Outcome::error(walked.error());
+  walked->must_be_dir = walked->must_be_dir || slash;
   if (walked->fs().read_only() && walked->found.kind == Found::Kind::kNode && !walked->found.exists) {
     Result<Attr> there = walked->fs_mutable().getattr(walked->path);
     if (!there.ok() && there.error() == ENOENT) walked->found.kind = Found::Kind::kMissing;
@@ -50,7 +57,7 @@ Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, M
   }
   if (missing && walked->ends_in_dot) return Outcome::error(ENOENT);
   if (walked->native()) return call.change_on(*walked, path);
-  if (missing && walked->must_be_dir && !directory) return Outcome::error(ENOENT);
+  if (slash && !directory) return Outcome::error(!missing && is_there(*walked) ? EEXIST : ENOENT);
   if (walked->fs().read_only()) return Outcome::error(missing ? EROFS : EEXIST);
   return Outcome::of(make(walked->fs_mutable(), walked->path));
 }
@@ -84,15 +91,6 @@ Outcome natively_then(Call& call, const Walked& walked, const UserPath& path,
     if (result == 0) success();
     return result;
   });
-  return out;
-}
-
-UserPath without_slashes(const UserPath& path, bool* had) {
-  UserPath out = path;
-  while (out.text.size() > 1 && out.text.back() == '/') {
-    out.text.pop_back();
-    *had = true;
-  }
   return out;
 }
 
@@ -199,6 +197,21 @@ Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const U
   return Outcome::of(done);
 }
 
+/// do_renameat2() of fs/namei.c: a slash stands behind directories only; behind the new name, too,
+/// where the old one is a directory, or where the two change places and the new one is.
+Result<void> slashes_allowed(const Walked& from, const Walked& to, bool from_slash, bool to_slash,
+                             unsigned flags) {
+  constexpr unsigned kNoReplace = 1;
+  bool exchange = (flags & 2U) != 0;
+  bool there = to.found.kind != Found::Kind::kMissing && is_there(to);
+  TRY_ASSIGN(Attr attr, from.fs_mutable().getattr(from.path));
+  if (exchange && !there) return Errno(ENOENT);
+  if ((flags & kNoReplace) != 0 && there) return Errno(EEXIST);
+  if (exchange && to_slash && !is_directory(to)) return Errno(ENOTDIR);
+  bool refused = from_slash || (to_slash && !exchange);
+  return !S_ISDIR(attr.stx_mode) && refused ? Result<void>(Errno(ENOTDIR)) : Result<void>();
+}
+
 Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
                   const UserPath& to_path, unsigned flags) {
   constexpr unsigned kNoReplace = 1;
@@ -228,12 +241,8 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   from->must_be_dir = from_slash;
   to->must_be_dir = to_slash;
   if ((from_slash || to_slash) && !from->native()) {
-    Result<Attr> attr = from->fs_mutable().getattr(from->path);
-    if (!attr.ok()) return Outcome::error(attr.error());
-    if ((flags & kExchange) != 0 && !is_there(*to)) return Outcome::error(ENOENT);
-    bool taken = to->found.kind != Found::Kind::kMissing && is_there(*to);
-    if ((flags & kNoReplace) != 0 && taken) return Outcome::error(EEXIST);
-    if (!S_ISDIR(attr->stx_mode)) return Outcome::error(ENOTDIR);
+    Result<void> may = slashes_allowed(*from, *to, from_slash, to_slash, flags);
+    if (!may.ok()) return Outcome::error(may.error());
   }
   return rename_checked(call, *from, *to, from_path, to_path, flags);
 }
@@ -320,12 +329,14 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
     from = walk_linked(call, from_dir, from_path, flags);
     if (!from.ok()) return Outcome::error(from.error());
   }
-  Result<Walked> to = walk_name(call, to_dir, to_path);
-  bool slash = to.ok() && to->found.kind == Found::Kind::kMissing && to->must_be_dir;
-  if (!to.ok() || slash) {
+  bool slash = false;
+  Result<Walked> to = walk_name(call, to_dir, without_slashes(to_path, &slash));
+  if (!to.ok()) {
     bool there = descriptor || from->proc_magic || is_there(*from);
-    return Outcome::error(there && !slash ? to.error() : Errno(ENOENT));
+    return Outcome::error(there ? to.error() : Errno(ENOENT));
   }
+  if (slash && !is_there(*to)) return Outcome::error(ENOENT);
+  to->must_be_dir = to->must_be_dir || slash;
   if (descriptor) return link_open_file(call, from_dir, *to, to_path);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);
   return link_named(call, *from, *to, from_path, to_path);

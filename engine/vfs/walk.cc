@@ -1,6 +1,7 @@
 #include "vfs/walk.h"
 
 #include <linux/openat2.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <climits>
@@ -263,8 +264,10 @@ Result<bool> Walker::step_proc(std::string_view run, bool last) {
       if ((flags_.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0) return Errno(EXDEV);
       std::optional<std::string> seen = proc_->magic_target(inside);
       if (!seen) {
-        if (!(last && i + 1 == parts.size())) return Errno(ENOTDIR);
-        if (result_.must_be_dir && !proc_->leads_to_directory(inside)) return Errno(ENOTDIR);
+        // A directory that the view doesn't show (any more) has no names in it.
+        bool directory = proc_->leads_to_directory(inside);
+        if (!(last && i + 1 == parts.size())) return Errno(directory ? ENOENT : ENOTDIR);
+        if (result_.must_be_dir && !directory) return Errno(ENOTDIR);
         result_.proc_magic = true;
         return false;
       }

@@ -19,3 +19,7 @@ assert_eq "plain" plain "$(cat plain/f)"
   >"$T/out" || die "bind last"
 assert_eq "one file by both names" "$(printf 'new\nreal\nf\nsame')" "$(cat "$T/out")"
 assert_eq "real afterwards" "$before" "$(snapshot --exact "$W/real")"
+# A name with a slash behind it is nothing that a file could be made by, in a directory of the lower too.
+out=$(cd real && "$VIEWSH" run --cow "$W/real" -- perl -MPOSIX -e '
+  print mkfifo("x/", 0644) ? "made" : $!{ENOENT} ? "ENOENT" : $!, " ", symlink("y", "x/") ? "made" : $!{ENOENT} ? "ENOENT" : $!')
+assert_eq "a slash" "ENOENT ENOENT" "$out"

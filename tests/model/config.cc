@@ -63,12 +63,12 @@ const std::vector<Config>& configs() {
       {"root", "a copy-on-write root", false, true, true, false},
       {"scratch", "a copy-on-write root that ends with the view", false, false, false, false},
       {"memory", "copy-on-write over a directory of the host's tmpfs", false, true, true, true},
-      {"over-merge", "copy-on-write over a merge", false, true, false, false, true},
+      {"over-merge", "copy-on-write over a merge", false, true, false, false, false, true},
       {"over-tmpfs", "copy-on-write over a tmpfs mount", true, false, false, true},
       {"over-cow", "copy-on-write over copy-on-write", false, true, false, false},
-      {"merge", "a merge that may be written to", false, false, false, false, true},
-      {"tmpfs", "a tmpfs mount", true, false, false, true},
-      {"bind", "a bind mount", false, false, false, false},
+      {"merge", "a merge that may be written to", false, false, false, false, true, true},
+      {"tmpfs", "a tmpfs mount", true, false, false, true, true},
+      {"bind", "a bind mount", false, false, false, false, true},
   };
   return all;
 }
@@ -93,6 +93,7 @@ Layout::Layout(const Config& config) {
   };
   set("MODEL_NO_DIR_LINKS", config.merged);
   set("MODEL_NO_BLOCKS", config.memory);
+  set("MODEL_OPEN_DIRS", config.by_path);
 }
 
 Layout::~Layout() {

@@ -16,8 +16,9 @@ struct Config {
   bool layer = false;  ///< has the named layer `work`, which later views go on with
   bool commit =
       false;  ///< that layer can be committed, and the working tree then is the native one
-  bool memory = false;  ///< the working tree is on the host's tmpfs
-  bool merged = false;  ///< link counts of directories say nothing, as in other unions
+  bool memory = false;   ///< the working tree is on the host's tmpfs
+  bool by_path = false;  ///< the kernel walks to where a relative path begins, too
+  bool merged = false;   ///< link counts of directories say nothing, as in other unions
 };
 
 const std::vector<Config>& configs();

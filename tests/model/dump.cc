@@ -148,7 +148,7 @@ std::string link_faults(const std::string& root) {
   visit(AT_FDCWD, root, "",
         [&](int, const std::string&, const std::string& path, const struct stat& st) {
           hidden = hidden || st.st_mode == 0;  // names that can't be seen
-    if (st.st_mode == 0 || S_ISDIR(st.st_mode)) return;
+          if (st.st_mode == 0 || S_ISDIR(st.st_mode)) return;
           auto& entry = names[{st.st_dev, st.st_ino}];
           entry.first = st.st_nlink;
           entry.second.push_back(path);

@@ -275,7 +275,10 @@ Op Generator::look_op() {
     case 15:
       // Without RESOLVE_NO_XDEV: the root of a view's mount is a border that isn't there natively.
       return {"openat2",
-              {path(Want::kAny), flags(chance(60) ? O_RDONLY : chance(50) ? O_PATH : O_NOFOLLOW),
+              {path(Want::kAny),
+               flags(chance(60)   ? O_RDONLY
+                     : chance(50) ? O_PATH
+                                  : O_NOFOLLOW),
                "0",
                one_of("0", flags(RESOLVE_BENEATH), flags(RESOLVE_IN_ROOT),
                       flags(RESOLVE_NO_SYMLINKS), flags(RESOLVE_NO_MAGICLINKS))}};

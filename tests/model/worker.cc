@@ -25,8 +25,6 @@ void Worker::reset() {
     if (fd >= 0) close(fd);
     fd = -1;
   }
-  // A script may have closed it.
-  if (chdir(root_.c_str()) != 0 && errno == EACCES) chmod(root_.c_str(), 0755);
   if (chdir(root_.c_str()) != 0) die("chdir " + root_ + ": " + std::strerror(errno));
 }
 
@@ -53,6 +51,14 @@ void Worker::set_slot(const std::string& text, int fd) {
   int& slot = slots_[static_cast<size_t>(number(text)) % kSlots];
   if (slot >= 0) close(slot);
   slot = fd;
+}
+
+mode_t Worker::mode_for(const std::string& text, const struct stat& object) const {
+  const auto mode = static_cast<mode_t>(number(text));
+  struct stat root {};
+  const bool is_root = stat(root_.c_str(), &root) == 0 && same_object(root, object);
+  const bool open = is_root || getenv("MODEL_OPEN_DIRS") != nullptr;
+  return S_ISDIR(object.st_mode) && open ? mode | 0700 : mode;
 }
 
 std::string outcome(long result) {

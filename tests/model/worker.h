@@ -48,6 +48,9 @@ class Worker {
   /// A descriptor of the worker's; -1 (so that calls say EBADF) where it is closed.
   int fd(const std::string& text) const;
   void set_slot(const std::string& text, int fd);
+  /// The mode for an object, which the root keeps open, and with MODEL_OPEN_DIRS all directories:
+  /// what is below a closed one can only be reached natively then, by those who were there before.
+  mode_t mode_for(const std::string& text, const struct stat& object) const;
 
  private:
   std::string root_;

@@ -25,10 +25,11 @@ bool may_be_stale(int fd) {
          fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
-/// A FIFO of the lower is used in place, and so are its attributes: they can't be changed.
-bool is_fifo(int fd) {
+/// A FIFO of the lower is used in place, and so are its attributes: they can't be changed. Nor can
+/// those of another file of the lower that was removed and is open.
+bool keeps_attributes(int fd) {
   struct stat st {};
-  return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+  return (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) || may_be_stale(fd);
 }
 
 /// open SLOT PATH FLAGS MODE
@@ -78,12 +79,14 @@ std::string op_ftrunc(Worker& w, const Op& op) {
 }
 
 std::string op_fchmod(Worker& w, const Op& op) {
-  if (is_fifo(w.fd(op.args[0]))) return "skipped";
-  return outcome(fchmod(w.fd(op.args[0]), static_cast<mode_t>(number(op.args[1]))));
+  if (keeps_attributes(w.fd(op.args[0]))) return "skipped";
+  struct stat st {};
+  if (fstat(w.fd(op.args[0]), &st) != 0) st.st_mode = 0;
+  return outcome(fchmod(w.fd(op.args[0]), w.mode_for(op.args[1], st)));
 }
 
 std::string op_futimens(Worker& w, const Op& op) {
-  if (is_fifo(w.fd(op.args[0]))) return "skipped";
+  if (keeps_attributes(w.fd(op.args[0]))) return "skipped";
   const timespec times[2] = {{number(op.args[1]), 6}, {number(op.args[1]), 987654321}};
   return outcome(futimens(w.fd(op.args[0]), times));
 }

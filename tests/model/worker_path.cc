@@ -113,13 +113,19 @@ std::string op_trunc(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
   // truncate(2) has no directory descriptor.
   if (at.dir != AT_FDCWD) return "skipped";
+  struct stat st {};
+  if (stat(at.path.c_str(), &st) == 0 && st.st_size == number(op.args[1])) {
+    return "skipped";  // whether this sets the time depends on the file system: not tmpfs
+  }
   const Kept kept(at);
   return outcome(truncate(at.path.c_str(), number(op.args[1]))) + kept.text();
 }
 
 std::string op_mkdir(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
-  return outcome(mkdirat(at.dir, at.path.c_str(), static_cast<mode_t>(number(op.args[1]))));
+  struct stat made {};
+  made.st_mode = S_IFDIR;
+  return outcome(mkdirat(at.dir, at.path.c_str(), w.mode_for(op.args[1], made)));
 }
 
 std::string op_mkfifo(Worker& w, const Op& op) {
@@ -185,8 +191,11 @@ std::string op_readlink(Worker& w, const Op& op) {
 std::string op_chmod(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
   const Kept kept(at);
-  return outcome(fchmodat(at.dir, at.path.c_str(), static_cast<mode_t>(number(op.args[1])), 0)) +
-         kept.text();
+  struct stat st {};
+  if (fstatat(at.dir, at.path.c_str(), &st, 0) != 0) st.st_mode = 0;
+  // That of a lower's FIFO is recorded by name: its other links don't get it.
+  if (S_ISFIFO(st.st_mode) && st.st_nlink > 1) return "skipped";
+  return outcome(fchmodat(at.dir, at.path.c_str(), w.mode_for(op.args[1], st), 0)) + kept.text();
 }
 
 /// utimens PATH SECONDS FLAGS; the seconds `now`: UTIME_NOW.

@@ -282,6 +282,13 @@ TEST_F(Namei, SlashesAndDotsAtTheEndOfWhatIsRemoved) {
   EXPECT_EQ(sys(SYS_rmdir, "f/.."), -ENOTDIR);
   EXPECT_EQ(sys(SYS_rmdir, "none/.."), -ENOENT);
   EXPECT_EQ(sys(SYS_rmdir, "d/."), -EINVAL);
+  ASSERT_EQ(::symlink("none", "dangling"), 0);
+  EXPECT_EQ(sys(SYS_mkdir, "dangling/", 0755), -EEXIST);
+  EXPECT_EQ(sys(SYS_symlink, "x", "dangling/"), -EEXIST);
+  EXPECT_EQ(sys(SYS_link, "f", "dangling/"), -EEXIST);
+  EXPECT_EQ(sys(SYS_link, "f", "to-d/"), -EEXIST);
+  EXPECT_EQ(sys(SYS_link, "f", "none/"), -ENOENT);
+  EXPECT_EQ(sys(SYS_symlink, "x", "none/"), -ENOENT);
   EXPECT_EQ(sys(SYS_open, "f/", O_WRONLY | O_CREAT, 0644), -EISDIR);
   EXPECT_EQ(sys(SYS_open, "none/x/", O_WRONLY | O_CREAT, 0644), -ENOENT);
 }
@@ -324,6 +331,17 @@ TEST_F(Namei, FilesMadeWithoutANameGetSeveral) {
   EXPECT_EQ(stat_of("a").st_nlink, 2U);
   EXPECT_EQ(stat_of("a").st_ino, stat_of("b").st_ino);
   EXPECT_EQ(sys(SYS_mkdirat, fd.get(), "x", 0755), -ENOTDIR);
+}
+
+TEST_F(Namei, ARemovedDirectoryHasNoNamesBehindItsLinkInProc) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  Fd fd = open_fd("d", O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::rmdir("d"), 0);
+  const std::string name = "/proc/self/fd/" + std::to_string(fd.get()) + "/x";
+  struct stat st {};
+  EXPECT_EQ(sys(SYS_stat, name.c_str(), &st), -ENOENT);
+  EXPECT_EQ(sys(SYS_open, name.c_str(), O_RDONLY), -ENOENT);
+  EXPECT_EQ(sys(SYS_open, name.c_str(), O_WRONLY | O_CREAT, 0644), -ENOENT);
 }
 
 }  // namespace

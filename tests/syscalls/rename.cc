@@ -202,6 +202,9 @@ TEST_F(Rename, IntoItselfIsToldBeforeTheTypes) {
   EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f/", AT_FDCWD, "none", RENAME_EXCHANGE), -ENOENT);
   EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f", AT_FDCWD, "d/..", RENAME_NOREPLACE), -EEXIST);
   EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f/", AT_FDCWD, "d/sub", RENAME_NOREPLACE), -EEXIST);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/sub", AT_FDCWD, "d/f/", RENAME_EXCHANGE), -ENOTDIR);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f", AT_FDCWD, "d/sub/", RENAME_EXCHANGE), 0);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/f", AT_FDCWD, "d/sub", RENAME_EXCHANGE), 0);
   EXPECT_EQ(sys(SYS_rename, "none", std::string(256, 'x').c_str()), -ENOENT);
   EXPECT_EQ(sys(SYS_rename, "d/f", std::string(256, 'x').c_str()), -ENAMETOOLONG);
 }
