@@ -90,6 +90,7 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
   const int fd = layer_->upper_fd();
   const std::string path = place.path.empty() ? "." : place.path;
   if (set.size) {
+    TRY(snapshots_.unshare(fd, path));
     UniqueFd file(openat(fd, path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file) return Errno::last();
     TRY(from_libc(ftruncate(file.get(), static_cast<off_t>(*set.size))));

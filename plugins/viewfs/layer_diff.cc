@@ -78,7 +78,7 @@ class Differ {
       return;
     }
     const auto a = lstat_at(AT_FDCWD, old);
-    const auto b = lstat_at(view_->layer->upper_fd(), c->path);
+    const auto b = view_->upper_attr(c->path);
     if (!a || !b) return;
     const Meta* meta = c->node->meta.get();
     const uint32_t mode = meta != nullptr && meta->mode ? *meta->mode : b->stx_mode & 07777u;
@@ -93,7 +93,7 @@ class Differ {
       c->change.content = !same_content(old, c->change.upper);
     }
     c->change.metadata = c->change.metadata || (times && !c->change.content);
-    c->change.metadata = c->change.metadata || read_xattrs(old) != read_xattrs(c->change.upper);
+    c->change.metadata = c->change.metadata || read_xattrs(old) != view_->upper_xattrs(c->path);
   }
 
   void file(Node* node, const std::string& path, bool has_lower, const std::string& lower) {
