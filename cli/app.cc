@@ -18,7 +18,7 @@ struct Row {
   std::unique_ptr<Command> (*make)();
 };
 
-constexpr std::array<Row, 12> kCommands = {{
+constexpr std::array<Row, 14> kCommands = {{
     {"run", "run COMMAND (default: $SHELL) in a view", make_run},
     {"try", "run on a copy-on-write root, then say what changed and ask", make_try},
     {"check", "validate profiles", make_check},
@@ -31,11 +31,12 @@ constexpr std::array<Row, 12> kCommands = {{
     {"diff", "what a layer changes", make_diff},
     {"commit", "apply a layer to the real files", make_commit},
     {"discard", "throw a layer, or some paths of it, away", make_discard},
+    {"snapshot", "remember a layer's state, or list what is remembered", make_snapshot},
+    {"restore", "take a layer back to a snapshot", make_restore},
 }};
 /// Commands that belong to later versions of the program.
-constexpr std::array<const char*, 10> kLaterCommands = {"snapshot", "restore",   "export", "import",
-                                                        "ps",       "exec",      "stop",   "load",
-                                                        "unload",   "mount-host"};
+constexpr std::array<const char*, 8> kLaterCommands = {"export", "import", "ps",     "exec",
+                                                       "stop",   "load",   "unload", "mount-host"};
 
 /// Help as the manual page has it: the usage names what follows the options.
 class HelpText : public CLI::Formatter {

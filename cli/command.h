@@ -41,5 +41,7 @@ std::unique_ptr<Command> make_layers();
 std::unique_ptr<Command> make_diff();
 std::unique_ptr<Command> make_commit();
 std::unique_ptr<Command> make_discard();
+std::unique_ptr<Command> make_snapshot();
+std::unique_ptr<Command> make_restore();
 
 }  // namespace viewsh
