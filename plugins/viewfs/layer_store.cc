@@ -9,6 +9,10 @@
 
 #include "cow_host.h"
 #include "host_ops.h"
+#include "layer_compare.h"
+#include "layer_restore.h"
+#include "layer_shared.h"
+#include "layer_verify.h"
 #include "layer_view.h"
 #include "transfer_store.h"
 
@@ -76,8 +80,10 @@ class Store final : public LayerStore {
     }
     if (const auto why = apply_changes(view.get(), selection); !why.empty()) {
       out.error = "commit: " + why;
-    } else if (selection.all()) {
+    } else if (selection.all() && viewfs::snapshot_names(view->layer->dir_fd()).empty()) {
       out.error = remove_layer(layer, std::move(view));
+    } else if (selection.all()) {
+      out.error = viewfs::empty_layer(view.get(), layer);
     } else {
       adopt_parents(view.get(), selection);
       out.error = drop_changes(view.get(), changes);
@@ -121,14 +127,65 @@ class Store final : public LayerStore {
     return out;
   }
 
+  Answer<std::vector<SnapshotInfo>> snapshots(const std::string& layer) override {
+    Answer<std::vector<SnapshotInfo>> out;
+    out.error = viewfs::check_layer_name(layer);
+    return out.ok() ? viewfs::list_snapshots(place(layer)) : out;
+  }
+
+  Answer<SnapshotInfo> take_snapshot(const std::string& layer, const std::string& name) override {
+    return viewfs::take_snapshot(place(layer), name);
+  }
+
+  Answer<bool> delete_snapshot(const std::string& layer, const std::string& name) override {
+    return viewfs::delete_snapshot(place(layer), name);
+  }
+
+  Answer<RestoreReport> restore(const std::string& layer, const std::string& name) override {
+    return viewfs::restore_snapshot(place(layer), name);
+  }
+
+  Answer<std::vector<Change>> diff_snapshot(const std::string& layer, const std::string& name,
+                                            const std::vector<std::string>& paths) override {
+    Answer<std::vector<Change>> out;
+    auto view = viewfs::open_snapshot(place(layer), name, &out.error);
+    if (!view) return out;
+    for (NodeChange& c : selected(view.get(), layer, paths, &out.error)) {
+      out.value.push_back(std::move(c.change));
+    }
+    return out;
+  }
+
+  Answer<std::vector<Change>> diff_between(const std::string& layer, const std::string& from,
+                                           const std::string& to,
+                                           const std::vector<std::string>& paths) override {
+    Answer<std::vector<Change>> out;
+    auto a = viewfs::open_snapshot(place(layer), from, &out.error);
+    if (!a) return out;
+    auto b = to.empty() ? open(layer, false, &out.error)
+                        : viewfs::open_snapshot(place(layer), to, &out.error);
+    if (!b) return out;
+    const Selection selection(*b, paths, &out.error);
+    if (out.ok()) out.value = viewfs::compare_layers(*a, *b, selection);
+    return out;
+  }
+
+  Answer<VerifyReport> verify(const std::string& layer, bool repair) override {
+    return viewfs::verify_layer(place(layer), repair);
+  }
+
  private:
   std::string layers_dir() const { return host_.state_dir() + "/layers"; }
 
   std::unique_ptr<LayerView> open(const std::string& name, bool write, std::string* error) {
     *error = viewfs::check_layer_name(name);
     if (!error->empty()) return nullptr;
-    const std::string who = "of a command (process " + std::to_string(getpid()) + ")";
-    return LayerView::open(layers_dir() + "/" + name, name, write, who, error);
+    return place(name).open(write, error);
+  }
+
+  viewfs::LayerPlace place(const std::string& name) const {
+    return {layers_dir() + "/" + name, name,
+            "of a command (process " + std::to_string(getpid()) + ")"};
   }
 
   LayerInfo info(const std::string& name) {
