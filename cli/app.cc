@@ -18,7 +18,7 @@ struct Row {
   std::unique_ptr<Command> (*make)();
 };
 
-constexpr std::array<Row, 14> kCommands = {{
+constexpr std::array<Row, 16> kCommands = {{
     {"run", "run COMMAND (default: $SHELL) in a view", make_run},
     {"try", "run on a copy-on-write root, then say what changed and ask", make_try},
     {"check", "validate profiles", make_check},
@@ -33,10 +33,12 @@ constexpr std::array<Row, 14> kCommands = {{
     {"discard", "throw a layer, or some paths of it, away", make_discard},
     {"export", "write a layer as an OCI layer archive, or for overlayfs", make_export},
     {"import", "make a layer of such an archive or directory", make_import},
+    {"snapshot", "remember a layer's state, or list what is remembered", make_snapshot},
+    {"restore", "take a layer back to a snapshot", make_restore},
 }};
 /// Commands that belong to later versions of the program.
-constexpr std::array<const char*, 8> kLaterCommands = {
-    "snapshot", "restore", "ps", "exec", "stop", "load", "unload", "mount-host"};
+constexpr std::array<const char*, 6> kLaterCommands = {"ps",   "exec",   "stop",
+                                                       "load", "unload", "mount-host"};
 
 /// Help as the manual page has it: the usage names what follows the options.
 class HelpText : public CLI::Formatter {

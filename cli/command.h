@@ -43,5 +43,7 @@ std::unique_ptr<Command> make_commit();
 std::unique_ptr<Command> make_discard();
 std::unique_ptr<Command> make_export();
 std::unique_ptr<Command> make_import();
+std::unique_ptr<Command> make_snapshot();
+std::unique_ptr<Command> make_restore();
 
 }  // namespace viewsh

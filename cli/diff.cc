@@ -31,14 +31,14 @@ class Diff : public Command {
     patch->excludes(stat)->excludes(json);
     stat->excludes(json);
   }
-  Rest rest() const override { return {"LAYER [PATH...]", 1, kMany}; }
+  Rest rest() const override { return {"LAYER[@SNAPSHOT[..[SNAPSHOT]]] [PATH...]", 1, kMany}; }
 
   int execute(const std::vector<std::string>& rest) override {
     UserError error;
     LayerStore* store = layer_store(&error);
     if (store == nullptr) return fail_with(error);
-    if ((error = known_layer(store, rest[0]))) return fail_with(error);
-    auto answer = store->diff(rest[0], absolute_paths({rest.begin() + 1, rest.end()}));
+    auto answer = changes(store, rest[0], absolute_paths({rest.begin() + 1, rest.end()}), &error);
+    if (error) return fail_with(error);
     if (!answer.ok()) return fail_with({answer.error});
     sort_changes(&answer.value);
     error = tell(answer.value);
@@ -46,6 +46,25 @@ class Diff : public Command {
   }
 
  private:
+  /// `what`: LAYER, LAYER@SNAPSHOT, LAYER@SNAPSHOT.. or LAYER@SNAPSHOT..SNAPSHOT.
+  static LayerStore::Answer<std::vector<Change>> changes(LayerStore* store, const std::string& what,
+                                                         const std::vector<std::string>& paths,
+                                                         UserError* error) {
+    LayerInfo info;
+    const size_t at = what.rfind('@');
+    // A layer may have an '@' in its name, a snapshot has none.
+    *error = find_layer(store, what, &info);
+    if (!*error) return store->diff(what, paths);
+    if (at == std::string::npos) return {};
+    const std::string layer = what.substr(0, at);
+    const std::string range = what.substr(at + 1);
+    *error = find_layer(store, layer, &info);
+    if (*error) return {};
+    const size_t dots = range.find("..");
+    if (dots == std::string::npos) return store->diff_snapshot(layer, range, paths);
+    return store->diff_between(layer, range.substr(0, dots), range.substr(dots + 2), paths);
+  }
+
   UserError tell(const std::vector<Change>& changes) const {
     bool colour = colour_wanted(STDOUT_FILENO);
     if (patch_) return write_patch(changes, STDOUT_FILENO, colour);

@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/command.h"
+#include "cli/layer_text.h"
+#include "cli/snapshot_text.h"
 #include "cli/text.h"
 #include "viewsh/layer.h"
 
@@ -27,17 +29,38 @@ std::string user_of(const LayerInfo& layer) {
 /// viewsh layers
 class Layers : public Command {
  public:
-  void declare(CLI::App* app) override { app->add_flag("--json", json_, "as JSON"); }
+  void declare(CLI::App* app) override {
+    auto* history = app->add_flag("--history", history_, "the snapshots of each layer");
+    auto* verify =
+        app->add_flag("--verify", verify_, "check the layers; status 1: something is wrong");
+    auto* repair = app->add_flag("--repair", repair_, "mend what can be mended, and tell it");
+    app->add_flag("--json", json_, "as JSON");
+    history->excludes(verify)->excludes(repair);
+  }
+  Rest rest() const override { return {"[LAYER...]", 0, kMany}; }
 
-  int execute(const std::vector<std::string>&) override {
+  int execute(const std::vector<std::string>& rest) override {
     UserError error;
     LayerStore* store = layer_store(&error);
     if (store == nullptr) return fail_with(error);
     auto answer = store->layers();
     if (!answer.ok()) return fail_with({answer.error});
+    std::vector<LayerInfo> layers;
+    for (const std::string& name : rest) {
+      LayerInfo info;
+      if ((error = find_layer(store, name, &info))) return fail_with(error);
+      layers.push_back(info);
+    }
+    if (rest.empty()) layers = answer.value;
+    if (verify_ || repair_) return verify(store, layers);
+    return history_ ? history(store, layers) : list(layers);
+  }
+
+ private:
+  int list(const std::vector<LayerInfo>& layers) const {
     Json list = Json::array();
     Table table({"NAME", "AT", "CHANGES", "SIZE", "LAST USED", "IN USE BY"});
-    for (const LayerInfo& layer : answer.value) {
+    for (const LayerInfo& layer : layers) {
       list.push_back(layer_json(layer));
       table.add({printable(layer.name), printable(layer.at), std::to_string(layer.changes),
                  human_size(layer.bytes), local_time(layer.last_used), user_of(layer)});
@@ -46,7 +69,42 @@ class Layers : public Command {
     return 0;
   }
 
- private:
+  int history(LayerStore* store, const std::vector<LayerInfo>& layers) const {
+    Json list = Json::array();
+    for (const LayerInfo& layer : layers) {
+      auto answer = store->snapshots(layer.name);
+      if (!answer.ok()) return fail_with({answer.error});
+      list.push_back(layer_json(layer));
+      list.back()["snapshots"] = snapshots_json(answer.value);
+      if (!json_) print(printable(layer.name) + ":\n" + snapshots_table(answer.value));
+    }
+    if (json_) print(json_text(list));
+    return 0;
+  }
+
+  int verify(LayerStore* store, const std::vector<LayerInfo>& layers) const {
+    Json list = Json::array();
+    int status = 0;
+    for (const LayerInfo& layer : layers) {
+      auto answer = store->verify(layer.name, repair_);
+      if (!answer.ok()) {
+        // The others are looked at all the same.
+        status = fail_with({answer.error});
+        continue;
+      }
+      const VerifyReport& report = answer.value;
+      list.push_back(
+          {{"name", layer.name}, {"problems", report.problems}, {"repaired", report.repaired}});
+      const int found = json_ ? !report.problems.empty() : tell_verify(layer.name, report);
+      if (status == 0) status = found;
+    }
+    if (json_) print(json_text(list));
+    return status;
+  }
+
+  bool history_ = false;
+  bool verify_ = false;
+  bool repair_ = false;
   bool json_ = false;
 };
 

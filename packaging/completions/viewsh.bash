@@ -1,8 +1,8 @@
 # bash completion for viewsh(1)
 
 _viewsh_names() {
-  # Names of profiles or layers, from the listing's JSON.
-  viewsh "$1" --json 2>/dev/null | sed -n 's/^ *"name": "\([^"\\]*\)",\{0,1\}$/\1/p'
+  # Names of profiles, layers or snapshots, from the listing's JSON.
+  viewsh "$@" --json 2>/dev/null | sed -n 's/^ *"name": "\([^"\\]*\)",\{0,1\}$/\1/p'
 }
 
 _viewsh() {
@@ -16,7 +16,7 @@ _viewsh() {
     prev=${COMP_WORDS[COMP_CWORD - 1]}
   fi
   local commands="run try check show resolve profiles plugins doctor layers diff commit discard
-    export import"
+    export import snapshot restore"
   local view="--profile --bind --hide --tmpfs --cow --layer --merge --mount --root --disk --env
     --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
@@ -88,7 +88,9 @@ _viewsh() {
     commit) options="--dry-run --force --ours --theirs --interactive --script --resume --undo --json" ;;
     export) options="--compress --overlayfs --json" ;;
     import) options="--at --root --overlayfs --json" ;;
-    check | profiles | plugins | doctor | layers | discard) options="--json" ;;
+    layers) options="--history --verify --repair --json" ;;
+    snapshot) options="--delete --json" ;;
+    check | profiles | plugins | doctor | discard | restore) options="--json" ;;
   esac
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
@@ -100,6 +102,14 @@ _viewsh() {
       compgen -f -X '!*.yaml' -- "$cur") ;;
     resolve) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     import) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    layers) mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names layers)" -- "$cur") ;;
+    snapshot | restore)
+      if ((cword == 2)) || [[ $prev == --* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names layers)" -- "$cur")
+      else
+        mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names snapshot "$prev")" -- "$cur")
+      fi
+      ;;
     diff | commit | discard | export)
       if ((cword == 2)) || [[ $prev == --* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names layers)" -- "$cur")

@@ -16,7 +16,7 @@ namespace viewsh {
 namespace viewfs {
 
 CowFs::CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer)
-    : lower_(std::move(lower)), layer_(std::move(layer)) {
+    : lower_(std::move(lower)), layer_(std::move(layer)), snapshots_(layer_->dir_fd()) {
   index_.on_remove = [this](Node* node) { unregister_node(node); };
 }
 

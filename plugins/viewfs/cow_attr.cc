@@ -93,6 +93,12 @@ void CowFs::fix_links(Attr* attr) const {
   }
 }
 
+void CowFs::hide_snapshots(Attr* attr) {
+  // An open file whose names are all the snapshots' has none in the view.
+  if (attr->stx_nlink == 0 || S_ISDIR(attr->stx_mode) || snapshots_.none()) return;
+  attr->stx_nlink -= std::min(attr->stx_nlink, snapshots_.count(attr->stx_ino));
+}
+
 void CowFs::show(Node* node, Attr* attr) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
@@ -124,6 +130,7 @@ Result<Attr> CowFs::attr_of(const Place& place) {
   if (place.what == Place::What::kAbsent) return Errno(ENOENT);
   if (place.what == Place::What::kUpper) {
     TRY_ASSIGN(Attr attr, lstat_at(layer_->upper_fd(), place.path));
+    hide_snapshots(&attr);
     show(place.node, &attr);
     return attr;
   }
@@ -140,6 +147,8 @@ Result<Attr> CowFs::getattr(const std::string& path) {
 
 bool CowFs::fix_attr(Attr* attr) {
   const uint64_t dev = dev_of(*attr);
+  const uint32_t links = attr->stx_nlink;
+  if (dev == upper_dev_) hide_snapshots(attr);
   if (dev == upper_dev_ && !by_upper_ino_.empty()) {
     const auto it = by_upper_ino_.find(attr->stx_ino);
     if (it != by_upper_ino_.end()) {
@@ -156,7 +165,7 @@ bool CowFs::fix_attr(Attr* attr) {
     }
   }
   // What the lower shows of its own object is what is known here.
-  const bool changed = lower_->fix_attr(attr);
+  const bool changed = lower_->fix_attr(attr) || attr->stx_nlink != links;
   const InodeKey key{dev_of(*attr), attr->stx_ino};
   if (show_gone(key, attr)) return true;
   if (S_ISDIR(attr->stx_mode)) {

@@ -10,6 +10,7 @@
 
 #include "cow_index.h"
 #include "layer.h"
+#include "layer_shared.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/long_path.h"
 
@@ -92,6 +93,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::string> link_target(Node* node, const std::string& path, const std::string& lower);
   std::string upper_host(std::string_view path) const;
   bool origin_is(const Node* node, const std::string& lower) const;
+  /// Snapshots have names of the inode in upper/, too.
+  bool snapshotted(Node* node, const std::string& path);
   /// A lower name of an inode that was copied up under another name becomes a name of the copy.
   Result<bool> materialise(const std::string& path, const Attr& lower_attr);
   std::optional<std::string> view_of_lower(const std::string& lower);
@@ -103,6 +106,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   void number(const std::string& path, const std::vector<size_t>& which,
               std::vector<DirEntry>* entries);
   void show(Node* node, Attr* attr);
+  /// Takes the snapshots' names off the link count of what is in upper/.
+  void hide_snapshots(Attr* attr);
   void show_merged(Node* node, Attr* attr);
   const Attr* lower_attr(Node* node);
   void adopt(Node* node, uint64_t upper_ino, int64_t ctime);
@@ -196,6 +201,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
 
   std::shared_ptr<FileSystem> lower_;
   std::unique_ptr<Layer> layer_;
+  SnapshotLinks snapshots_;
   Index index_;
   uint64_t upper_dev_ = 0;
   bool closed_ = false;

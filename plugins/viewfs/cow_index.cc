@@ -126,7 +126,7 @@ void Index::drop(Node* node) {
   node->state = Node::State::kNone;
   node->type = NodeType::kUnknown;
   node->loaded = node->special = false;
-  node->may_change = -1;
+  node->may_change = node->snapshotted = -1;
   node->meta.reset();
   node->lower_attr.reset();
   node->lower_host.clear();

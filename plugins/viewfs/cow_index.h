@@ -33,6 +33,7 @@ struct Node {
   bool links_known = false;    ///< a merged directory: `links` is up to date
   int32_t links = 0;           ///< subdirectories that the layer adds, less those it hides
   bool watched = false;        ///< a directory: somebody wants to hear of changes
+  int8_t snapshotted = -1;     ///< snapshots have names of its inode in upper/; -1 unknown
   int8_t may_change = -1;  ///< a merged directory: the caller may write in its lower; -1 unknown
   std::unique_ptr<Meta> meta;
   std::unique_ptr<LowerState> hidden_state;

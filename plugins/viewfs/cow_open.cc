@@ -44,6 +44,8 @@ Result<OpenPlan> CowFs::plan_existing(Place place, const OpenHow& how, const Cal
   const bool copies = place.type == NodeType::kRegular && (wanted & W_OK) != 0;
   if (copies && place.what != Place::What::kUpper) {
     TRY(copy_up(&place, (how.flags & O_TRUNC) == 0));
+  } else if (copies) {
+    TRY(snapshots_.unshare(layer_->upper_fd(), place.path));
   }
   if (place.what != Place::What::kUpper) {
     TRY_ASSIGN(plan.host, host_of_lower(place.lower));

@@ -148,6 +148,7 @@ Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::
   }
   found.host = upper_host(path);
   if (!node->is_dir()) {
+    found.attr_virtual = found.attr_virtual || snapshotted(node, path);
     found.in_place = !node->meta || !(node->meta->mode || node->meta->uid);
     return found;
   }
@@ -240,6 +241,16 @@ Result<Found> CowFs::resolve(const std::string& base, std::string_view rest, Res
   TRY_ASSIGN(Found found, found_node(node, path, lower));
   found.consumed = rest.size();
   return found;
+}
+
+bool CowFs::snapshotted(Node* node, const std::string& path) {
+  if (snapshots_.none()) return false;
+  if (node->snapshotted < 0) {
+    const auto attr = lstat_at(layer_->upper_fd(), path);
+    const bool many = attr && attr->stx_nlink > 1;
+    node->snapshotted = many && snapshots_.count(attr->stx_ino) > 0 ? 1 : 0;
+  }
+  return node->snapshotted == 1;
 }
 
 bool CowFs::origin_is(const Node* node, const std::string& lower) const {

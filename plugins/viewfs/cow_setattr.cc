@@ -89,6 +89,7 @@ Result<void> CowFs::set_dir_mode(const Place& place, mode_t mode) {
 Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
   const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
   if (set.size) {
+    TRY(snapshots_.unshare(at.dir(), at.name()));
     UniqueFd file(openat(at.dir(), at.name(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file) return Errno::last();
     TRY(from_libc(ftruncate(file.get(), static_cast<off_t>(*set.size))));

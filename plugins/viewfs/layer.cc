@@ -5,15 +5,19 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "commit_record.h"
 #include "host_ops.h"
+#include "layer_restore.h"
+#include "layer_shared.h"
 
 namespace viewsh::viewfs {
 namespace {
 
 constexpr char kVersionLine[] = "viewsh-layer 1\n";
 constexpr char kVersionWord[] = "viewsh-layer ";
-constexpr char kLogWord[] = "viewsh-log 1";
 constexpr char kCleanMark[] = "clean";
 constexpr char kDoneMark[] = "done";
 
@@ -32,20 +36,23 @@ Result<void> write_all(int fd, std::string_view data) {
   return {};
 }
 
-/// Replaces a small file so that it has the old or the new content.
-Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
-  const std::string temp = std::string(name) + ".new";
-  UniqueFd fd(
-      openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return Errno::last();
-  TRY(write_all(fd.get(), content));
-  TRY(from_libc(fsync(fd.get())));
-  return from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
-}
-
 UniqueFd open_dir(int at, const char* name, bool create) {
   if (create) mkdirat(at, name, 0700);
   return UniqueFd(openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+bool is_empty(int dir_fd) {
+  UniqueFd copy(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = copy ? fdopendir(copy.get()) : nullptr;
+  if (dir == nullptr) return false;
+  copy.release();
+  bool empty = true;
+  while (const dirent* entry = readdir(dir)) {
+    const std::string_view name = entry->d_name;
+    empty = empty && (name == "." || name == "..");
+  }
+  closedir(dir);
+  return empty;
 }
 
 std::optional<std::string> field(std::string_view text, std::string_view key) {
@@ -60,6 +67,71 @@ std::optional<std::string> field(std::string_view text, std::string_view key) {
 }
 
 }  // namespace
+
+std::optional<uint64_t> state_count(std::string_view mark) {
+  constexpr std::string_view kStateWord = "state ";
+  if (mark.substr(0, kStateWord.size()) != kStateWord) return {};
+  mark.remove_prefix(kStateWord.size());
+  uint64_t n = 0;
+  const auto [end, ec] = std::from_chars(mark.data(), mark.data() + mark.size(), n);
+  if (ec != std::errc() || end != mark.data() + mark.size()) return {};
+  return n;
+}
+
+std::string parse_header(const std::string& text, LayerHeader* header) {
+  if (text.rfind(kVersionWord, 0) != 0) return "is not a layer's version file";
+  if (text.rfind(kVersionLine, 0) != 0) {
+    const std::string version = text.substr(0, text.find('\n')).substr(strlen(kVersionWord));
+    return "its format is version " + version + ", this viewsh knows version 1";
+  }
+  const auto at = field(text, "at ");
+  const auto lower = field(text, "lower ");
+  if (!at || !lower) return "is damaged";
+  header->at = *at;
+  header->lower = *lower;
+  return {};
+}
+
+Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
+  const std::string temp = std::string(name) + ".new";
+  UniqueFd fd(
+      openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return Errno::last();
+  TRY(write_all(fd.get(), content));
+  TRY(from_libc(fsync(fd.get())));
+  return from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
+}
+
+std::string log_text(const Transaction& state, bool closing) {
+  std::string content = encode_text(kLogWord);
+  content += encode_text("state " + std::to_string(state.records.size()));
+  for (const Record& record : state.records) content += encode({{}, {record}});
+  if (closing) content += encode_text(kCleanMark);
+  return content;
+}
+
+std::string parse_closed_log(std::string_view text, std::vector<Transaction>* out) {
+  bool clean = false;
+  uint64_t expected = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    const std::string where = "at byte " + std::to_string(at);
+    const auto mark = decode_text(line);
+    if (!mark || clean) return "its log is damaged " + where;
+    clean = *mark == kCleanMark;
+    if (at == 0 && *mark != kLogWord) return "its log is not a log";
+    const auto count = state_count(*mark);
+    if (count) expected = *count;
+    if (at > 0 && !clean && !count) {
+      auto transaction = decode(line);
+      if (!transaction) return "its log is unknown " + where;
+      out->push_back(std::move(*transaction));
+    }
+    at = end + 1;
+  }
+  return clean && out->size() >= expected ? std::string() : "its log is cut off";
+}
 
 std::string check_layer_name(const std::string& name) {
   if (name.empty()) return "a layer needs a name";
@@ -105,6 +177,7 @@ std::string layer_user(const std::string& dir) {
 
 std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
   std::unique_ptr<Layer> layer(new Layer(spec));
+  if (spec.durable && !finish_restore(spec.dir, spec.name, error)) return nullptr;
   if (!layer->open_dirs(error)) return nullptr;
   if (spec.durable) {
     if (spec.write && !layer->lock(error)) return nullptr;
@@ -113,6 +186,7 @@ std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
   }
   // What can't be removed is never taken for something new: making the same name again is EEXIST.
   if (spec.write) (void)host_ops::remove_content(layer->work_fd());
+  if (spec.write && spec.durable) drop_unfinished_snapshots(layer->dir_fd());
   layer->open_ = true;
   return layer;
 }
@@ -190,22 +264,15 @@ bool Layer::read_version(MountError* error) {
     const std::string why = text.error() == ENOENT ? "not a layer" : text.error().message();
     return fail(error, EINVAL, what + spec_.dir + ": " + why);
   }
-  if (text->rfind(kVersionWord, 0) != 0) {
-    return fail(error, EINVAL, what + spec_.dir + "/layer is not a layer's version file");
+  LayerHeader header;
+  if (const std::string why = parse_header(*text, &header); !why.empty()) {
+    return fail(error, EINVAL, what + spec_.dir + "/layer: " + why);
   }
-  if (text->rfind(kVersionLine, 0) != 0) {
-    const std::string version = text->substr(0, text->find('\n')).substr(strlen(kVersionWord));
-    return fail(error, EINVAL,
-                what + "its format is version " + version + ", this viewsh knows version 1");
+  if (!spec_.at.empty() && header.at != spec_.at) {
+    return fail(error, EINVAL, what + "it was made for " + header.at + ", not for " + spec_.at);
   }
-  const auto at = field(*text, "at ");
-  const auto lower = field(*text, "lower ");
-  if (!at || !lower) return fail(error, EINVAL, what + spec_.dir + "/layer is damaged");
-  if (!spec_.at.empty() && *at != spec_.at) {
-    return fail(error, EINVAL, what + "it was made for " + *at + ", not for " + spec_.at);
-  }
-  spec_.at = *at;
-  spec_.lower = *lower;
+  spec_.at = header.at;
+  spec_.lower = header.lower;
   return true;
 }
 
@@ -223,6 +290,10 @@ bool Layer::read_log(MountError* error) {
   size_t last = 0;
   if (std::string why = parse_log(text ? *text : std::string(), &last); !why.empty()) {
     return fail(error, EINVAL, what + why);
+  }
+  // Of a new layer the log is there, with its state, before anything gets into upper/.
+  if (!expected_ && history_.empty() && (log_size_ == 0 || !clean_) && !is_empty(upper_fd())) {
+    return fail(error, EINVAL, what + "its log is gone or cut off, but there is content in upper/");
   }
   if (!recover_last(last)) return fail(error, errno, what + "log: " + strerror(errno));
   if (!spec_.write || log_size_ > 0) return true;
@@ -244,7 +315,9 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
     }
     if (at == 0 && *mark != kLogWord) return "its log is not a log";
     clean_ = *mark == kCleanMark;
-    if (at == 0 || clean_ || *mark == kDoneMark) {
+    const auto count = state_count(*mark);
+    if (count) expected_ = count;
+    if (at == 0 || clean_ || count || *mark == kDoneMark) {
       unsettled_ = false;
     } else {
       auto transaction = decode(line);
@@ -256,6 +329,11 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
     at = end + 1;
   }
   if (at < all.size() || unsettled_) clean_ = false;
+  // Those were on disk before the log got its name: no crash takes them away again.
+  if (expected_ && history_.size() < *expected_) {
+    return "its log is cut off: " + std::to_string(history_.size()) + " of " +
+           std::to_string(*expected_) + " records are left";
+  }
   if (at == 0) clean_ = true;
   log_size_ = at;
   return {};
@@ -320,9 +398,7 @@ Result<void> Layer::settle() {
 
 Result<void> Layer::compact(const Transaction& state, bool closing) {
   if (!durable()) return {};
-  std::string content = encode_text(kLogWord);
-  for (const Record& record : state.records) content += encode({{}, {record}});
-  if (closing) content += encode_text(kCleanMark);
+  const std::string content = log_text(state, closing);
   TRY(replace_file(dir_fd_.get(), "log", content));
   log_fd_.reset(openat(dir_fd_.get(), "log", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (!log_fd_) return Errno::last();

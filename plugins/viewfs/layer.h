@@ -1,7 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layer_record.h"
@@ -39,6 +41,7 @@ class Layer {
   int upper_fd() const { return upper_fd_.get(); }
   int work_fd() const { return work_fd_.get(); }
   int links_fd() const { return links_fd_.get(); }
+  int dir_fd() const { return dir_fd_.get(); }
   const std::string& upper_path() const { return upper_path_; }
   const std::string& dir() const { return spec_.dir; }
   const std::string& at() const { return spec_.at; }
@@ -90,11 +93,29 @@ class Layer {
   bool previous_unsettled_ = false;
   bool broken_ = false;  ///< the log ends in what could not be taken back: nothing may follow it
   bool open_ = false;
+  std::optional<uint64_t> expected_;  ///< records that the log began with when it was written
   uint64_t log_size_ = 0;
   uint64_t previous_size_ = 0;
   uint64_t temp_counter_ = 0;
 };
 
+/// What the file `layer` says.
+struct LayerHeader {
+  std::string at;     ///< the mount point that it was made for
+  std::string lower;  ///< host path of the tree below, or empty
+};
+/// Empty, or what is wrong.
+std::string parse_header(const std::string& text, LayerHeader* header);
+/// The first line of every log.
+inline constexpr char kLogWord[] = "viewsh-log 1";
+/// How many records follow at least: a line "state N".
+std::optional<uint64_t> state_count(std::string_view mark);
+/// A whole log that holds this state. `closing`: marked as closed in order.
+std::string log_text(const Transaction& state, bool closing);
+/// The reverse for a log that was closed in order; empty, or what is wrong with it.
+std::string parse_closed_log(std::string_view text, std::vector<Transaction>* out);
+/// Writes a small file so that it has the old or the new content. ENOSPC, EROFS...
+Result<void> replace_file(int dir_fd, const char* name, const std::string& content);
 /// A layer's name in a profile or on the command line: one plain file name. Empty, or what is
 /// wrong.
 std::string check_layer_name(const std::string& name);

@@ -79,7 +79,7 @@ class Differ {
       return;
     }
     const auto a = lstat_at(AT_FDCWD, old);
-    const auto b = lstat_deep(view_->layer->upper_fd(), c->path);
+    const auto b = view_->upper_attr(c->path);
     if (!a || !b) return;
     const Meta* meta = c->node->meta.get();
     const uint32_t mode = meta != nullptr && meta->mode ? *meta->mode : b->stx_mode & 07777u;
@@ -96,7 +96,7 @@ class Differ {
     }
     c->change.metadata = c->change.metadata || (times && !c->change.content);
     c->change.metadata =
-        c->change.metadata || read_xattrs(LongPath(old)) != read_xattrs(LongPath(c->change.upper));
+        c->change.metadata || read_xattrs(LongPath(old)) != view_->upper_xattrs(c->path);
   }
 
   void file(Node* node, const std::string& path, bool has_lower, const std::string& lower,

@@ -11,6 +11,10 @@
 #include "commit.h"
 #include "cow_host.h"
 #include "host_ops.h"
+#include "layer_compare.h"
+#include "layer_restore.h"
+#include "layer_shared.h"
+#include "layer_verify.h"
 #include "layer_view.h"
 #include "transfer_store.h"
 
@@ -189,6 +193,54 @@ class Store final : public LayerStore {
     return out;
   }
 
+  Answer<std::vector<SnapshotInfo>> snapshots(const std::string& layer) override {
+    Answer<std::vector<SnapshotInfo>> out;
+    out.error = viewfs::check_layer_name(layer);
+    return out.ok() ? viewfs::list_snapshots(place(layer)) : out;
+  }
+
+  Answer<SnapshotInfo> take_snapshot(const std::string& layer, const std::string& name) override {
+    return viewfs::take_snapshot(place(layer), name);
+  }
+
+  Answer<bool> delete_snapshot(const std::string& layer, const std::string& name) override {
+    return viewfs::delete_snapshot(place(layer), name);
+  }
+
+  Answer<RestoreReport> restore(const std::string& layer, const std::string& name) override {
+    return viewfs::restore_snapshot(place(layer), name);
+  }
+
+  Answer<std::vector<Change>> diff_snapshot(const std::string& layer, const std::string& name,
+                                            const std::vector<std::string>& paths) override {
+    Answer<std::vector<Change>> out;
+    auto view = viewfs::open_snapshot(place(layer), name, &out.error);
+    if (!view) return out;
+    const Selection selection(*view, paths, &out.error);
+    for (NodeChange& c : selected(view.get(), layer, selection, &out.error)) {
+      out.value.push_back(std::move(c.change));
+    }
+    return out;
+  }
+
+  Answer<std::vector<Change>> diff_between(const std::string& layer, const std::string& from,
+                                           const std::string& to,
+                                           const std::vector<std::string>& paths) override {
+    Answer<std::vector<Change>> out;
+    auto a = viewfs::open_snapshot(place(layer), from, &out.error);
+    if (!a) return out;
+    auto b = to.empty() ? open(layer, false, &out.error)
+                        : viewfs::open_snapshot(place(layer), to, &out.error);
+    if (!b) return out;
+    const Selection selection(*b, paths, &out.error);
+    if (out.ok()) out.value = viewfs::compare_layers(*a, *b, selection);
+    return out;
+  }
+
+  Answer<VerifyReport> verify(const std::string& layer, bool repair) override {
+    return viewfs::verify_layer(place(layer), repair);
+  }
+
  private:
   std::string layers_dir() const { return host_.state_dir() + "/layers"; }
 
@@ -196,8 +248,7 @@ class Store final : public LayerStore {
                                   bool recover = false) {
     *error = viewfs::check_layer_name(name);
     if (!error->empty()) return nullptr;
-    const std::string who = "of a command (process " + std::to_string(getpid()) + ")";
-    return LayerView::open(layers_dir() + "/" + name, name, write, who, error, recover);
+    return place(name).open(write, error, recover);
   }
 
   std::unique_ptr<LayerView> open_unfinished(const std::string& name, viewfs::CommitRecord* record,
@@ -239,13 +290,20 @@ class Store final : public LayerStore {
   /// What was committed leaves the layer, and an empty layer goes.
   std::string let_go(const std::string& layer, std::unique_ptr<LayerView> view,
                      const Selection& selection) {
-    if (selection.whole()) return remove_layer(layer, std::move(view));
-    if (std::string why = viewfs::drop_selected(view.get(), selection, true); !why.empty()) {
-      return why;
-    }
+    const bool whole = selection.whole();
+    const bool remembered = !viewfs::snapshot_names(view->layer->dir_fd()).empty();
+    if (whole && !remembered) return remove_layer(layer, std::move(view));
+    const std::string why = whole ? viewfs::empty_layer(view.get(), layer)
+                                  : viewfs::drop_selected(view.get(), selection, true);
+    if (!why.empty()) return why;
     viewfs::CommitJournal journal(view->layer->dir());
     const auto done = journal.remove();
     return done ? std::string() : "journal: " + done.error().message();
+  }
+
+  viewfs::LayerPlace place(const std::string& name) const {
+    return {layers_dir() + "/" + name, name,
+            "of a command (process " + std::to_string(getpid()) + ")"};
   }
 
   LayerInfo info(const std::string& name) {

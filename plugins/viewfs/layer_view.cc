@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "cow_host.h"
+#include "deep_path.h"
 
 namespace viewsh::viewfs {
 
@@ -55,7 +56,23 @@ std::string LayerView::lower_host(const std::string& lower) const {
 }
 
 std::string LayerView::upper_host(const std::string& path) const {
-  return join(layer->upper_path(), path);
+  if (!frozen) return join(layer->upper_path(), path);
+  const TreeEntry* entry = frozen->find(path);
+  if (entry == nullptr || entry->type == NodeType::kDirectory) return {};
+  return objects + std::to_string(entry->object);
+}
+
+Result<Attr> LayerView::upper_attr(const std::string& path) const {
+  if (!frozen) return lstat_deep(layer->upper_fd(), path);
+  const TreeEntry* entry = frozen->find(path);
+  if (entry == nullptr) return Errno(ENOENT);
+  return attr_of(*entry);
+}
+
+std::map<std::string, std::string> LayerView::upper_xattrs(const std::string& path) const {
+  if (!frozen) return read_xattrs(LongPath(upper_host(path)));
+  const TreeEntry* entry = frozen->find(path);
+  return entry == nullptr ? std::map<std::string, std::string>() : entry->xattrs;
 }
 
 bool LayerView::source_below(const std::string& lower) const {

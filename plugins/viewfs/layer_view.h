@@ -9,6 +9,7 @@
 #include "cow_index.h"
 #include "layer.h"
 #include "layer_selection.h"
+#include "layer_tree.h"
 #include "viewsh/layer.h"
 
 namespace viewsh::viewfs {
@@ -18,6 +19,9 @@ struct LayerView {
   std::unique_ptr<Layer> layer;
   Index index;
   std::map<std::string, Node*> sources;  ///< lower paths that are shown elsewhere, and (one) where
+  /// Of a snapshot: what upper/ held. Null: upper/ is what counts.
+  std::shared_ptr<const SnapshotTree> frozen;
+  std::string objects;  ///< of a snapshot: host path of its content, with a slash
 
   /// Null: `error` says why. `write`: takes the lock. `recover`: also with an unfinished commit.
   static std::unique_ptr<LayerView> open(const std::string& dir, const std::string& name,
@@ -26,7 +30,11 @@ struct LayerView {
 
   std::string view_path(const std::string& path) const;
   std::string lower_host(const std::string& lower) const;
+  /// Of a snapshot: "" for a directory.
   std::string upper_host(const std::string& path) const;
+  /// lstat(2) of what is in upper/.
+  Result<Attr> upper_attr(const std::string& path) const;
+  std::map<std::string, std::string> upper_xattrs(const std::string& path) const;
   /// A lower path at or below this one is shown elsewhere.
   bool source_below(const std::string& lower) const;
   /// The place of a lower path in the view still shows it: another name for it is a hard link, not

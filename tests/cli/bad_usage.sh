@@ -12,7 +12,8 @@ refused 125 'no-such-layer' "$VIEWSH" discard no-such-layer
 refused 125 'layer|cow' "$VIEWSH" run --layer x -- true
 refused 125 'layer|name|\.\.' "$VIEWSH" run --cow / --layer ../evil -- true
 "$VIEWSH" --help >"$T/out" && [ -s "$T/out" ] || die "--help"
-for command in run try check show resolve profiles plugins doctor layers diff commit discard export import; do
+for command in run try check show resolve profiles plugins doctor layers diff commit discard export import \
+  snapshot restore; do
   "$VIEWSH" $command --help >"$T/out" 2>"$T/err" || die "$command --help"
   [ -s "$T/out" ] && [ ! -s "$T/err" ] || die "$command --help: nothing on standard output"
 done

@@ -78,8 +78,28 @@ struct TransferReport {
   std::vector<std::string> notes;  ///< a line each: what the other side can't hold
 };
 
-/// Layers outside a running view: what the commands layers, diff, commit, discard, export and
-/// import do. Failures
+/// A remembered state of a layer.
+struct SnapshotInfo {
+  std::string name;
+  int64_t taken = 0;     ///< seconds since the epoch
+  uint64_t bytes = 0;    ///< that the layer held then
+  uint64_t changes = 0;  ///< to the lower as it was then
+  std::string damage;    ///< why it can't be used; empty: it can
+};
+
+struct RestoreReport {
+  std::string kept_as;  ///< the snapshot that holds the state before
+  std::vector<std::string> notes;  ///< a line each: what could not be set as it was
+};
+
+/// What a layer is like on disk.
+struct VerifyReport {
+  std::vector<std::string> problems;  ///< a line each; with repair: those that are left
+  std::vector<std::string> repaired;  ///< a line each: what was done
+};
+
+/// Layers outside a running view: what the commands layers, diff, commit, discard, export, import,
+/// snapshot and restore do. Failures
 /// come back as the text after `viewsh: `. Paths select what is at or below them; none: everything.
 /// They may be patterns: * ? [] within a name as in glob(7), ** for any number of names.
 class LayerStore {
@@ -131,6 +151,22 @@ class LayerStore {
   /// layer after a failure.
   virtual Answer<TransferReport> import_from(const std::string& file, const std::string& layer,
                                              const TransferOptions& options) = 0;
+
+  /// Oldest first.
+  virtual Answer<std::vector<SnapshotInfo>> snapshots(const std::string& layer) = 0;
+  virtual Answer<SnapshotInfo> take_snapshot(const std::string& layer, const std::string& name) = 0;
+  virtual Answer<bool> delete_snapshot(const std::string& layer, const std::string& name) = 0;
+  virtual Answer<RestoreReport> restore(const std::string& layer, const std::string& name) = 0;
+  /// What a snapshot changes of the lower.
+  virtual Answer<std::vector<Change>> diff_snapshot(const std::string& layer,
+                                                    const std::string& name,
+                                                    const std::vector<std::string>& paths) = 0;
+  /// What differs between two snapshots. An empty `to` is the state now.
+  virtual Answer<std::vector<Change>> diff_between(const std::string& layer,
+                                                   const std::string& from, const std::string& to,
+                                                   const std::vector<std::string>& paths) = 0;
+  /// Checks a layer; `repair`: mends what can be mended, after a copy of the log was made.
+  virtual Answer<VerifyReport> verify(const std::string& layer, bool repair) = 0;
 };
 
 }  // namespace viewsh

@@ -12,8 +12,9 @@ using Words = std::vector<std::string>;
 TEST_F(AppTest, VersionAndHelp) {
   EXPECT_EQ(run_words({"--version"}).out.substr(0, 7), "viewsh ");
   EXPECT_NE(run_words({"--help"}).out.find("  commit "), std::string::npos);
-  for (const char* name : {"run", "try", "check", "show", "resolve", "profiles", "plugins",
-                           "doctor", "layers", "diff", "commit", "discard"}) {
+  for (const char* name :
+       {"run", "try", "check", "show", "resolve", "profiles", "plugins", "doctor", "layers", "diff",
+        "commit", "discard", "snapshot", "restore"}) {
     Outcome outcome = run_words({name, "--help"});
     EXPECT_EQ(outcome.status, 0) << name;
     EXPECT_NE(outcome.out.find(std::string("Usage: viewsh ") + name), std::string::npos) << name;
@@ -24,10 +25,10 @@ TEST_F(AppTest, Faults) {
   EXPECT_EQ(run_words({}).status, 125);
   EXPECT_EQ(run_words({"rnu"}).err,
             "viewsh: rnu: unknown command; did you mean 'run'? (viewsh --help)\n");
-  EXPECT_EQ(run_words({"snapshot", "a", "b"}).err,
-            "viewsh: snapshot: not available in this version\n");
-  EXPECT_EQ(run_words({"diff"}).err, "viewsh: diff: needs LAYER [PATH...] (viewsh diff --help)\n");
-  EXPECT_EQ(run_words({"layers", "x"}).err, "viewsh: layers: x: one argument too many\n");
+  EXPECT_EQ(run_words({"ps", "a", "b"}).err, "viewsh: ps: not available in this version\n");
+  EXPECT_EQ(run_words({"discard"}).err,
+            "viewsh: discard: needs LAYER [PATH...] (viewsh discard --help)\n");
+  EXPECT_EQ(run_words({"plugins", "x"}).err, "viewsh: plugins: x: one argument too many\n");
   EXPECT_EQ(run_words({"diff", "--patch", "--stat", "w"}).status, 125);
 }
 

@@ -44,6 +44,36 @@ class FakeStore : public LayerStore {
                                      const TransferOptions& options) override {
     return transfer(file, options);
   }
+  Answer<std::vector<SnapshotInfo>> snapshots(const std::string&) override {
+    return {fake_engine().snapshots, ""};
+  }
+  Answer<SnapshotInfo> take_snapshot(const std::string& layer, const std::string& name) override {
+    fake_engine().asked_snapshot = "take " + layer + " " + name;
+    return {{name, 1, 2048, 3, ""}, fake_engine().snapshot_error};
+  }
+  Answer<bool> delete_snapshot(const std::string& layer, const std::string& name) override {
+    fake_engine().asked_snapshot = "delete " + layer + " " + name;
+    return {true, fake_engine().snapshot_error};
+  }
+  Answer<RestoreReport> restore(const std::string& layer, const std::string& name) override {
+    fake_engine().asked_snapshot = "restore " + layer + " " + name;
+    return {{"before-restore-x", {"a: note"}}, fake_engine().snapshot_error};
+  }
+  Answer<std::vector<Change>> diff_snapshot(const std::string& layer, const std::string& name,
+                                            const std::vector<std::string>& paths) override {
+    fake_engine().asked_snapshot = "diff " + layer + " " + name;
+    return diff(layer, paths);
+  }
+  Answer<std::vector<Change>> diff_between(const std::string& layer, const std::string& from,
+                                           const std::string& to,
+                                           const std::vector<std::string>& paths) override {
+    fake_engine().asked_snapshot = "between " + layer + " " + from + " " + to;
+    return diff(layer, paths);
+  }
+  Answer<VerifyReport> verify(const std::string& layer, bool repair) override {
+    fake_engine().asked_snapshot = (repair ? "repair " : "verify ") + layer;
+    return {fake_engine().verify, ""};
+  }
 
  private:
   static Answer<TransferReport> transfer(const std::string& file, const TransferOptions& options) {

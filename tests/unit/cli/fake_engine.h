@@ -20,6 +20,10 @@ struct FakeEngine {
   std::string view_fault;  ///< what check_view finds
   std::vector<DoctorLine> doctor;
   std::vector<LayerInfo> layers;
+  std::vector<SnapshotInfo> snapshots;
+  VerifyReport verify;
+  std::string snapshot_error;  ///< what taking, deleting and restoring fail with
+  std::string asked_snapshot;  ///< what was asked of snapshots, in words
   std::vector<Change> changes;
   std::vector<std::string> conflicts;
   std::vector<std::string> asked_paths;

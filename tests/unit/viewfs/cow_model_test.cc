@@ -202,6 +202,9 @@ void run_model(uint32_t seed, int steps, const std::string& layer) {
   cow.reset();
   EXPECT_EQ(fingerprint(lower), before);
   if (layer.empty()) return;
+  const auto checked = make_layer_store(host)->verify(layer, false);
+  EXPECT_EQ(checked.error, "");
+  EXPECT_EQ(checked.value.problems, std::vector<std::string>());
   const auto done = make_layer_store(host)->commit(layer, {}, {});
   EXPECT_EQ(done.error, "");
   EXPECT_EQ(done.value.conflicts, std::vector<std::string>());

@@ -1,0 +1,153 @@
+// Going back to a snapshot. The state to be is made in work/; a rename to `restored` decides, and
+// from then on whoever opens the layer puts its parts into place first.
+#include "layer_restore.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ctime>
+
+#include "host_ops.h"
+#include "layer_shared.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+constexpr char kDecided[] = "restored";
+
+bool there(int fd, const std::string& path) {
+  return faccessat(fd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/// One directory of the layer gives way to that of the new state.
+Result<void> put_dir(int layer_fd, const std::string& name) {
+  const std::string next = std::string(kDecided) + "/" + name;
+  const std::string old = std::string(kDecided) + "/old-" + name;
+  if (!there(layer_fd, next)) return {};
+  if (there(layer_fd, name)) {
+    TRY(from_libc(renameat(layer_fd, name.c_str(), layer_fd, old.c_str())));
+  }
+  return from_libc(renameat(layer_fd, next.c_str(), layer_fd, name.c_str()));
+}
+
+Result<void> roll_forward(int layer_fd) {
+  TRY(put_dir(layer_fd, "upper"));
+  TRY(put_dir(layer_fd, "links"));
+  const std::string log = std::string(kDecided) + "/log";
+  if (there(layer_fd, log)) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
+  TRY(from_libc(fsync(layer_fd)));
+  return host_ops::remove_tree(layer_fd, kDecided);
+}
+
+UniqueFd make_dir(int at, const std::string& name) {
+  if (mkdirat(at, name.c_str(), 0700) < 0) return UniqueFd();
+  return UniqueFd(openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+Result<void> prepare(const Snapshot& snapshot, int objects_fd, int at,
+                     std::vector<std::string>* notes) {
+  const UniqueFd upper = make_dir(at, "upper");
+  const UniqueFd links = upper ? make_dir(at, "links") : UniqueFd();
+  if (!links) return Errno::last();
+  TRY(build_tree(snapshot.tree, objects_fd, upper.get(), links.get(), notes));
+  Transaction state;
+  for (const Transaction& t : snapshot.log) {
+    state.records.insert(state.records.end(), t.records.begin(), t.records.end());
+  }
+  TRY(replace_file(at, "log", log_text(state, true)));
+  return from_libc(fsync(at));
+}
+
+/// The state of `snapshot` takes the place of the layer's, whose lock `layer` holds.
+Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
+                       std::vector<std::string>* notes) {
+  const std::string temp = layer->temp_name();
+  UniqueFd at = make_dir(layer->work_fd(), temp);
+  if (!at) return Errno::last();
+  Result<void> done = prepare(snapshot, objects_fd, at.get(), notes);
+  if (done) {
+    done = from_libc(renameat(layer->work_fd(), temp.c_str(), layer->dir_fd(), kDecided));
+  }
+  if (!done) {
+    (void)host_ops::remove_tree(layer->work_fd(),
+                                temp);  // work/ is emptied when the layer is opened, too
+    return done;
+  }
+  TRY(from_libc(fsync(layer->dir_fd())));
+  return roll_forward(layer->dir_fd());
+}
+
+std::string free_name(int layer_fd) {
+  char stamp[64];
+  const time_t now = time(nullptr);
+  tm parts{};
+  localtime_r(&now, &parts);
+  strftime(stamp, sizeof stamp, "before-restore-%Y%m%d-%H%M%S", &parts);
+  std::string name = stamp;
+  for (int i = 2; there(layer_fd, "snapshots/" + name); ++i) {
+    name = std::string(stamp) + "-" + std::to_string(i);
+  }
+  return name;
+}
+
+}  // namespace
+
+LayerStore::Answer<RestoreReport> restore_snapshot(const LayerPlace& place,
+                                                   const std::string& name) {
+  LayerStore::Answer<RestoreReport> out;
+  // Read first: nothing is done for the sake of a snapshot that is damaged.
+  if (!open_snapshot(place, name, &out.error)) return out;
+  auto view = place.open(true, &out.error);
+  if (!view) return out;
+  const std::string what = "layer " + place.name + ": snapshot " + name + ": ";
+  const int fd = view->layer->dir_fd();
+  Snapshot snapshot;
+  if (std::string why = Snapshot::read(fd, name, &snapshot); !why.empty()) {
+    out.error = what + why;
+    return out;
+  }
+  const std::string objects = Snapshot::objects(name);
+  UniqueFd objects_fd(openat(fd, objects.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!objects_fd) {
+    out.error = what + "its objects: " + strerror(errno);
+    return out;
+  }
+  SnapshotInfo before;
+  out.error = take_snapshot(view.get(), place.name, free_name(fd), &before);
+  if (!out.ok()) return out;
+  out.value.kept_as = before.name;
+  const auto done = switch_to(snapshot, objects_fd.get(), view->layer.get(), &out.value.notes);
+  if (!done) {
+    out.error = what +
+                (done.error() == EUCLEAN ? "its objects are damaged" : done.error().message()) +
+                "; what the layer held is also kept as " + before.name;
+  }
+  return out;
+}
+
+std::string empty_layer(LayerView* view, const std::string& layer) {
+  const auto done = switch_to({}, -1, view->layer.get(), nullptr);
+  return done ? std::string() : "layer " + layer + ": " + done.error().message();
+}
+
+bool finish_restore(const std::string& dir, const std::string& name, MountError* error) {
+  UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || !there(fd.get(), kDecided)) return true;
+  const std::string what = "layer " + name + ": a restore was cut short and can't be ended: ";
+  UniqueFd lock(openat(fd.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) {
+    *error = {Errno::last(), what + strerror(errno)};
+    return false;
+  }
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
+    *error = {Errno(EBUSY), "layer " + name + ": in use by view " + layer_user(dir)};
+    return false;
+  }
+  const auto done = roll_forward(fd.get());
+  if (!done) *error = {done.error(), what + done.error().message()};
+  return done.ok();
+}
+
+}  // namespace viewsh::viewfs

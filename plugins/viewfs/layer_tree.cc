@@ -1,0 +1,216 @@
+// A layer's upper/ and links/ written down with their content in objects/, and made again from it.
+#include "layer_tree.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "cow_host.h"
+#include "cow_index.h"
+#include "deep_path.h"
+
+namespace viewsh::viewfs {
+namespace {
+
+/// Makes what its owner can't read readable while a copy of it is made. A kill in between leaves
+/// the owner's read permission set, nothing else.
+class Readable {
+ public:
+  Readable(int dir_fd, const std::string& name, uint32_t mode)
+      : dir_fd_(dir_fd), name_(name), mode_(mode & 07777) {
+    if ((mode & S_IFMT) != S_IFREG || faccessat(dir_fd, name.c_str(), R_OK, AT_EACCESS) == 0)
+      return;
+    changed_ = fchmodat(dir_fd, name.c_str(), mode_ | S_IRUSR, 0) == 0;
+  }
+  ~Readable() {
+    if (changed_) fchmodat(dir_fd_, name_.c_str(), mode_, 0);
+  }
+  Readable(const Readable&) = delete;
+  Readable& operator=(const Readable&) = delete;
+
+ private:
+  int dir_fd_;
+  std::string name_;
+  mode_t mode_;
+  bool changed_ = false;
+};
+
+Result<void> copy_object(int from_fd, const std::string& from, const Attr& attr, int to_fd,
+                         const std::string& to) {
+  const PathAt source(from_fd, from);
+  if (S_ISREG(attr.stx_mode) || S_ISLNK(attr.stx_mode)) {
+    TRY_ASSIGN(const Attr now, lstat_at(source.dir(), source.name()));
+    const Readable readable(source.dir(), source.name(), now.stx_mode);
+    TRY(copy_node(LongPath(from_fd, from).text(), attr, to_fd, to, true));
+    return {};
+  }
+  struct stat st {};
+  TRY(from_libc(fstatat(source.dir(), source.name(), &st, AT_SYMLINK_NOFOLLOW)));
+  const PathAt target(to_fd, to);
+  TRY(from_libc(mknodat(target.dir(), target.name(), attr.stx_mode, st.st_rdev)));
+  (void)copy_attr(to_fd, to, attr, 0);
+  return {};
+}
+
+class Scanner {
+ public:
+  Scanner(int objects_fd, SnapshotTree* tree) : objects_fd_(objects_fd), tree_(tree) {}
+
+  /// Everything below the directory `path` of `root`, which may be of any depth.
+  Result<void> directory(int root, const std::string& path, bool anchors) {
+    std::vector<std::string> subdirs;
+    {
+      const UniqueFd fd = open_deep(root, path);
+      if (!fd) return Errno::last();
+      TRY_ASSIGN(const auto entries, list_sorted(fd.get()));
+      for (const DeepEntry& entry : entries) {
+        const std::string child = join(path, entry.name);
+        TRY_ASSIGN(const Attr attr, lstat_at(fd.get(), entry.name));
+        if (anchors && S_ISDIR(attr.stx_mode)) continue;  // nothing of a layer's
+        TRY(add(fd.get(), entry.name, child, attr, anchors));
+        if (S_ISDIR(attr.stx_mode)) subdirs.push_back(child);
+      }
+    }
+    for (const std::string& child : subdirs) TRY(directory(root, child, anchors));
+    return {};
+  }
+
+  Result<void> add(int dir_fd, const std::string& name, const std::string& path, const Attr& attr,
+                   bool anchor) {
+    TreeEntry e;
+    e.type = type_of_mode(attr.stx_mode);
+    e.anchor = anchor;
+    e.path = path;
+    e.mode = attr.stx_mode & 07777u;
+    e.uid = attr.stx_uid;
+    e.gid = attr.stx_gid;
+    e.size = attr.stx_size;
+    e.atime = nanoseconds(attr.stx_atime);
+    e.mtime = nanoseconds(attr.stx_mtime);
+    if (e.type != NodeType::kSymlink) e.xattrs = read_xattrs(LongPath(dir_fd, name));
+    tree_->bytes += attr.stx_blocks * 512;
+    if (e.type != NodeType::kDirectory) {
+      const auto [it, fresh] =
+          objects_.emplace(attr.stx_ino, static_cast<uint32_t>(objects_.size() + 1));
+      e.object = it->second;
+      if (fresh && objects_fd_ >= 0) TRY(share(dir_fd, name, attr, e.object));
+    }
+    if (!anchor) tree_->upper.emplace(e.path, tree_->entries.size());
+    tree_->entries.push_back(std::move(e));
+    return {};
+  }
+
+ private:
+  /// A link where the file system and the limits of link(2) let us, else a copy.
+  Result<void> share(int dir_fd, const std::string& name, const Attr& attr, uint32_t object) {
+    const std::string to = std::to_string(object);
+    if (linkat(dir_fd, name.c_str(), objects_fd_, to.c_str(), 0) == 0) return {};
+    if (errno == ENOSPC || errno == EDQUOT || errno == EROFS || errno == EIO) return Errno::last();
+    return copy_object(dir_fd, name, attr, objects_fd_, to);
+  }
+
+  int objects_fd_;
+  SnapshotTree* tree_;
+  std::unordered_map<uint64_t, uint32_t> objects_;
+};
+
+class Builder {
+ public:
+  Builder(const SnapshotTree& tree, int objects_fd, int upper_fd, int links_fd,
+          std::vector<std::string>* notes)
+      : tree_(tree), objects_(objects_fd), upper_(upper_fd), links_(links_fd), notes_(notes) {}
+
+  Result<void> run() {
+    for (const TreeEntry& e : tree_.entries) {
+      const int at = e.anchor ? links_ : upper_;
+      if (e.type != NodeType::kDirectory) {
+        TRY(object(e, at));
+      } else if (!e.path.empty()) {
+        const PathAt made(at, e.path);
+        TRY(from_libc(mkdirat(made.dir(), made.name(), 0700)));
+      }
+    }
+    // Deepest first: what is made in a directory changes its times.
+    for (auto it = tree_.entries.rbegin(); it != tree_.entries.rend(); ++it) {
+      if (it->type == NodeType::kDirectory) finish(*it, upper_, it->path.empty() ? "." : it->path);
+    }
+    return {};
+  }
+
+ private:
+  Result<void> object(const TreeEntry& e, int at) {
+    const PathAt to(at, e.path);
+    const auto made = made_.find(e.object);
+    if (made != made_.end()) {
+      const PathAt other(made->second.first, made->second.second);
+      return from_libc(linkat(other.dir(), other.name(), to.dir(), to.name(), 0));
+    }
+    const std::string from = std::to_string(e.object);
+    TRY_ASSIGN(const Attr now, lstat_at(objects_, from));
+    if (type_of_mode(now.stx_mode) != e.type || (S_ISREG(now.stx_mode) && now.stx_size != e.size)) {
+      return Errno(EUCLEAN);
+    }
+    made_.emplace(e.object, std::make_pair(at, e.path));
+    if (same(e, now, LongPath(objects_, from)) &&
+        linkat(objects_, from.c_str(), to.dir(), to.name(), 0) == 0) {
+      return {};
+    }
+    // Its attributes were changed since, in place: those of the view's inode may not change before
+    // the restore is done, so this is a new one.
+    TRY(copy_object(objects_, from, attr_of(e), at, e.path));
+    finish(e, at, e.path);
+    return {};
+  }
+
+  static bool same(const TreeEntry& e, const Attr& now, const LongPath& host) {
+    return (now.stx_mode & 07777u) == e.mode && now.stx_uid == e.uid && now.stx_gid == e.gid &&
+           nanoseconds(now.stx_mtime) == e.mtime &&
+           (e.type == NodeType::kSymlink || read_xattrs(host) == e.xattrs);
+  }
+
+  void finish(const TreeEntry& e, int at, const std::string& path) {
+    const LongPath host(at, path);
+    bool all = true;
+    if (e.type != NodeType::kSymlink) {
+      for (const auto& [name, value] : read_xattrs(host)) {
+        if (e.xattrs.count(name) == 0) all = lremovexattr(host.c_str(), name.c_str()) == 0 && all;
+      }
+      for (const auto& [name, value] : e.xattrs) {
+        all = lsetxattr(host.c_str(), name.c_str(), value.data(), value.size(), 0) == 0 && all;
+      }
+    }
+    const CopiedAttr copied = copy_attr(at, path, attr_of(e), 0);
+    if (!all) notes_->push_back(e.path + ": not all of its extended attributes could be set");
+    if (!copied.owner) notes_->push_back(e.path + ": its owner or group could not be set");
+  }
+
+  const SnapshotTree& tree_;
+  int objects_, upper_, links_;
+  std::vector<std::string>* notes_;
+  std::unordered_map<uint32_t, std::pair<int, std::string>> made_;
+};
+
+}  // namespace
+
+Result<void> copy_object(int from_fd, const std::string& from, int to_fd, const std::string& to) {
+  TRY_ASSIGN(const Attr attr, lstat_at(from_fd, from));
+  const PathAt target(to_fd, to);
+  unlinkat(target.dir(), target.name(), 0);  // left by a copy that was cut short
+  return copy_object(from_fd, from, attr, to_fd, to);
+}
+
+Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, SnapshotTree* tree) {
+  Scanner scanner(objects_fd, tree);
+  TRY_ASSIGN(const Attr root, lstat_at(upper_fd, ""));
+  TRY(scanner.add(upper_fd, ".", "", root, false));
+  TRY(scanner.directory(upper_fd, "", false));
+  return scanner.directory(links_fd, "", true);
+}
+
+Result<void> build_tree(const SnapshotTree& tree, int objects_fd, int upper_fd, int links_fd,
+                        std::vector<std::string>* notes) {
+  return Builder(tree, objects_fd, upper_fd, links_fd, notes).run();
+}
+
+}  // namespace viewsh::viewfs
