@@ -5,7 +5,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <charconv>
 
 #include "commit_record.h"
@@ -111,10 +110,11 @@ std::string log_text(const Transaction& state, bool closing) {
 }
 
 std::string parse_closed_log(std::string_view text, std::vector<Transaction>* out) {
+  if (!text.ends_with('\n')) return "its log is cut off";
   bool clean = false;
   uint64_t expected = 0;
   for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
+    const size_t end = text.find('\n', at);
     const std::string_view line = text.substr(at, end - at);
     const std::string where = "at byte " + std::to_string(at);
     const auto mark = decode_text(line);

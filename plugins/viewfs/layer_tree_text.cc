@@ -1,5 +1,4 @@
 // The text that a snapshot's tree is kept as.
-#include <algorithm>
 #include <charconv>
 
 #include "layer_tree.h"
@@ -111,10 +110,11 @@ std::string encode_tree(const SnapshotTree& tree) {
 }
 
 std::string decode_tree(std::string_view text, SnapshotTree* tree) {
+  if (!text.ends_with('\n')) return "its tree is cut off";
   size_t count = 0;
   size_t line_number = 0;
   for (size_t at = 0; at < text.size(); ++line_number) {
-    const size_t end = std::min(text.find('\n', at), text.size());
+    const size_t end = text.find('\n', at);
     const auto line = decode_text(text.substr(at, end - at));
     if (!line) return "its tree is damaged at byte " + std::to_string(at);
     Words words(*line);

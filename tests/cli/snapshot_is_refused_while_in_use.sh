@@ -5,7 +5,7 @@ needs_view
 cd "$W" || exit 1
 "$VIEWSH" run --cow "$W" --layer t -- sh -c 'echo 1 >f' || die "a layer"
 "$VIEWSH" snapshot t one >/dev/null || die snapshot
-"$VIEWSH" run --cow "$W" --layer t -- sh -c 'echo up >f; sleep 60' &
+"$VIEWSH" run --cow "$W" --layer t -- sh -c 'echo up >f; exec sleep 60' &
 wait_for 20 grep -q up "$T/state/viewsh/layers/t/upper/f"
 for command in "snapshot t two" "restore t one" "snapshot --delete t one" "layers --repair t" "layers --verify t"; do
   # shellcheck disable=SC2086 # words

@@ -225,7 +225,7 @@ TEST_F(SnapshotTest, DiffBetween) {
 TEST_F(SnapshotTest, CommitOfEverythingKeepsSnapshots) {
   work();
   take("one");
-  ASSERT_EQ(store_->commit("work", {"/new"}, {}).error, "");
+  ASSERT_EQ(store_->commit("work", {"/new", "/a/new-too"}, {}).error, "");
   more_work();
   restore("one");
   CommitOptions options;
