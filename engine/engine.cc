@@ -79,6 +79,7 @@ Session make_session(const BuiltView& built, PluginHost& host) {
   session.cache = built.cache;
   session.exec_formats = built.exec_formats;
   session.host_proc = built.host_proc;
+  session.fstat_traced = (built.traps & static_cast<unsigned>(Trap::kObjects)) != 0;
   for (const auto& mount : built.view->mounts()) {
     if (mount->type == "device") {
       session.devices.push_back(std::static_pointer_cast<DeviceFs>(mount->fs));

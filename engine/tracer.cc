@@ -1,6 +1,7 @@
 #include "tracer.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ Registers again(Registers regs) {
 Tracer::Tracer(Session session, Report* report, bool kill_on_exit)
     : session_(std::move(session)),
       follower_(&session_),
+      fstat_(&session_, session_.fstat_traced),
       report_(report),
       kill_on_exit_(kill_on_exit) {
   session_.show_affinity = [this](Task& task) {
@@ -85,6 +87,7 @@ void Tracer::handle(const Event& event) {
     return;
   }
   follower_.on_stop(task);
+  if (event.kind != Event::Kind::kClone) task.marks_known = fstat_.marked();
   switch (event.kind) {
     case Event::Kind::kCall: return on_call(task, std::move(stopped));
     case Event::Kind::kCallExit: return on_call_exit(task, std::move(stopped));
@@ -152,6 +155,10 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   Report::Line line = report_->describe(task.tid, *row, call, outcome);
   Outcome::Kind kind = outcome.kind;
   long value = kind == Outcome::Kind::kReturn ? outcome.value : -EFAULT;
+  if (kind == Outcome::Kind::kRunAsIs && nr == SYS_newfstatat && !report_->tracing() &&
+      fstat_.shorten(task, regs)) {
+    outcome.kind = Outcome::Kind::kNeedMemory;
+  }
   if (begin != 0) report_->add_time(nr, monotonic_ns() - begin);
   apply(task, std::move(stopped), std::move(outcome));
   if (task.pending && task.pending->own) return;  // memory is mapped first; the call comes again
@@ -363,10 +370,16 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
     made.mm->refused_memory = task.mm->refused_memory;
     made.mm->closed = task.mm->closed;
     for (const StubArena& arena : task.mm->arenas) made.mm->arenas.push_back(arena.forked());
+    made.mm->sites = task.mm->sites;
+    made.mm->lane = task.mm->lane;
+    made.mm->fstat_calls = task.mm->fstat_calls;
+    made.mm->sites_known = task.mm->sites_known;
     made.mm->scratch = task.mm->scratch;
     for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
   }
   follower_.on_clone(task, made);
+  fstat_.inherit(made, task.marks_known);
+  task.marks_known = made.marks_known = fstat_.marked();
   if (made.stopped) {
     made.stopped = false;
     begin(made, Stopped(tid));

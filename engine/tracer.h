@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "affinity.h"
+#include "fstat_lane.h"
 #include "report.h"
 #include "syscalls/session.h"
 #include "tracee/event.h"
@@ -45,8 +46,6 @@ class Tracer {
   static std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs);
   static size_t size_of(const std::vector<Outcome::Text>& texts);
   static void set_arguments(const Outcome& outcome, Registers* regs);
-  /// /proc/PID/mem of a task; -1: it can't be opened.
-  static int memory_of(Task& task);
   StubArena* take_slot(Task& task, uint64_t* slot);
   bool fill_slot(Task& task, StubArena& arena, uint64_t slot, const Registers& original,
                  const std::string& bytes, const Scratch* large);
@@ -68,6 +67,7 @@ class Tracer {
 
   Session session_;
   CpuFollower follower_;
+  FstatLane fstat_;
   Report* report_;
   bool kill_on_exit_;
   pid_t leader_ = 0;

@@ -33,14 +33,6 @@ size_t Tracer::size_of(const std::vector<Outcome::Text>& texts) {
   return size;
 }
 
-int Tracer::memory_of(Task& task) {
-  if (!task.mm->mem) {
-    std::string path = "/proc/" + std::to_string(task.tid) + "/mem";
-    task.mm->mem.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  }
-  return task.mm->mem.get();
-}
-
 void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
   task.pending.emplace();
   task.pending->original = stopped.regs();

@@ -205,6 +205,10 @@ bool Tracer::explain_sigsys(Task& task, Stopped& stopped) {
 
 void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
   if (signal == SIGSYS && explain_sigsys(task, stopped)) signal = 0;
+  if (signal == SIGSEGV && stopped.load() && FstatLane::recover(task, &stopped.regs())) {
+    stopped.touch();
+    signal = 0;
+  }
   if (report_->tracing()) report_->trace_signal(task.tid, signal, stopped.signal_info());
   settle(task, stopped);
   // A traced task is woken by signals that it ignores; the call that they ended is made again.

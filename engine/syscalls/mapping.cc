@@ -1,10 +1,19 @@
 #include "syscalls/mapping.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 namespace viewsh {
+
+int memory_of(Task& task) {
+  if (!task.mm->mem) {
+    std::string path = "/proc/" + std::to_string(task.tid) + "/mem";
+    task.mm->mem.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  }
+  return task.mm->mem.get();
+}
 
 void ask_for_memory(Registers* regs, size_t size, bool code) {
   regs->orig_rax = SYS_mmap;
@@ -30,6 +39,16 @@ bool may_ask_for_memory(const Task& task, const Registers& regs, size_t size, bo
   Registers asking = regs;
   ask_for_memory(&asking, size, code);
   return may_call(task, asking, regs.rip);
+}
+
+bool may_shorten_fstat(const Task& task, const Registers& regs, const CallSite& site) {
+  Registers call = regs;
+  call.orig_rax = SYS_newfstatat;
+  call.r10 = AT_EMPTY_PATH;
+  if (!may_call(task, call, site.returns)) return false;
+  call.orig_rax = SYS_fstat;
+  call.rsi = regs.rdx;
+  return may_call(task, call, site.returns);
 }
 
 }  // namespace viewsh

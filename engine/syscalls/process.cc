@@ -50,6 +50,17 @@ Result<std::vector<sock_filter>> read_filter(Call& call, uint64_t address) {
   return program;
 }
 
+/// A filter that tells newfstatat(2) and fstat(2) apart has to see what the program does.
+void restore_fstat(Task& task, const Registers& regs) {
+  std::vector<CallSite>& sites = task.mm->sites;
+  bool same = std::all_of(sites.begin(), sites.end(), [&](const CallSite& site) {
+    return may_shorten_fstat(task, regs, site);
+  });
+  if (same) return;
+  for (const CallSite& site : sites) (void)write_code(task.tid, site.at, site.before);
+  sites.clear();
+}
+
 /// A program installs a filter of its own: what it says to calls of ours has to be known, and the
 /// memory for rewritten calls has to be there before the filter may refuse to map it.
 Outcome install_own_filter(Call& call, uint64_t address, bool all_threads) {
@@ -62,11 +73,12 @@ Outcome install_own_filter(Call& call, uint64_t address, bool all_threads) {
     return out;
   }
   Outcome out;
-  out.then([&session = call.session(), tid = call.task().tid, all_threads,
+  out.then([&session = call.session(), tid = call.task().tid, all_threads, regs = call.regs(),
             program = std::move(*program)](long result) {
     Task* task = session.task(tid);
     if (result != 0 || task == nullptr) return result;
     task->filters = std::make_shared<OwnFilter>(OwnFilter{program, task->filters});
+    restore_fstat(*task, regs);
     if (!all_threads) return result;
     for (const auto& [other, sibling] : session.tasks) {
       if (sibling->tgid == task->tgid) sibling->filters = task->filters;

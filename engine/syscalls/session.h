@@ -25,6 +25,7 @@ struct Session {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
+  bool fstat_traced = false;  ///< the filter stops fstat(2)
   bool host_proc = true;      ///< /proc of the view is the host's procfs
   std::string loader;         ///< host path of the program that starts foreign programs
   std::string socket_dir;     ///< a short private directory for socket names; made when needed

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "syscalls/handlers.h"
+#include "tracee/call_site.h"
 #include "tracee/event.h"
 
 namespace viewsh {
@@ -33,6 +34,7 @@ const Row* row_of(long nr) {
 
 FilterPlan filter_plan(unsigned traps) {
   constexpr int kIoctl = 16;
+  constexpr int kFstat = 5;
   FilterPlan plan;
   plan.actions.assign(kLastNumber + 1, FilterAction::kEnosys);
   for (const Row& row : kRows) {
@@ -54,6 +56,9 @@ FilterPlan filter_plan(unsigned traps) {
     plan.tests.push_back({kIoctl, 1,
                           {static_cast<uint32_t>(FS_IOC_SETFLAGS), static_cast<uint32_t>(FS_IOC_SETVERSION),
                            static_cast<uint32_t>(FS_IOC_FSSETXATTR)}});
+  }
+  if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0) {
+    plan.tests.push_back({.nr = kFstat, .argument = 2, .values = {}, .bits = 0, .pass = kNativeFstat});
   }
   if ((traps & static_cast<unsigned>(Trap::kPaths)) != 0) {
     // BPF_OBJ_PIN and BPF_OBJ_GET name files; the other commands don't.

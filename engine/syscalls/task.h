@@ -11,6 +11,7 @@
 
 #include "viewsh/unique_fd.h"
 #include "tracee/own_filter.h"
+#include "tracee/call_site.h"
 #include "tracee/stopped.h"
 #include "tracee/stub.h"
 
@@ -37,6 +38,10 @@ struct AddressSpace {
   std::vector<StubArena> arenas;
   std::vector<Scratch> scratch;  ///< mappings for texts too large for a slot
   int lost_arenas = 0;   ///< in a row, found unwritable
+  std::vector<CallSite> sites;        ///< of fstat(3), changed to fstat(2): FstatLane
+  std::vector<uint64_t> sites_known;  ///< return addresses that were looked at for that
+  uint64_t lane = 0;                  ///< where the code that they lead to is; 0: there is none
+  int fstat_calls = 0;
   UniqueFd mem;     ///< /proc/PID/mem, opened when first needed
   std::string exe;  ///< view path of the program, as /proc/self/exe shows it
   bool dumpable = true;  ///< as the program believes. prctl(2), PR_SET_DUMPABLE
@@ -97,6 +102,7 @@ struct Task {
   /// the SIGSYS for it is about to come. seccomp(2)
   std::optional<PendingCall> refused;
   Pace pace;
+  uint64_t marks_known = 0;  ///< FstatLane::marked() at the last stop
   /// A wait that was made again after an ignored signal: until when it lasts at most.
   struct Wait {
     uint64_t stack = 0;

@@ -42,7 +42,13 @@ void append_leaf(const Range& range, Program* out) {
   if (range.test != nullptr) {
     uint32_t offset = static_cast<uint32_t>(offsetof(seccomp_data, args)) + 8 * range.test->argument;
     out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset));
-    if (range.test->bits != 0) {
+    if (range.test->pass != 0) {
+      out->push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass), 1, 0));
+      out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
+      out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset + 4));
+      out->push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass >> 32), 1, 0));
+      out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
+    } else if (range.test->bits != 0) {
       out->push_back(jump(BPF_JMP | BPF_JSET | BPF_K, range.test->bits, 0, 1));
       out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
     } else if (range.test->values.empty()) {

@@ -25,7 +25,8 @@ class StubArena {
  public:
   static constexpr size_t kSlotSize = 3 * 4096;
   static constexpr size_t kSlots = 16;
-  static constexpr size_t kSize = kSlotSize * kSlots;
+  static constexpr size_t kLaneSize = 2 * 4096;  ///< behind the slots: FstatCode
+  static constexpr size_t kSize = kSlotSize * kSlots + kLaneSize;
   static constexpr size_t kEntryAt = 2;
   static constexpr size_t kCodeSize = 64;
   static constexpr size_t kSavedAt = 64;
@@ -42,6 +43,7 @@ class StubArena {
   /// The address of a free slot, now owned by `tid`.
   std::optional<uint64_t> take(pid_t tid);
   void release(uint64_t slot);
+  uint64_t lane() const { return address_ + kSlotSize * kSlots; }
   bool contains(uint64_t address) const { return address >= address_ && address < address_ + kSize; }
   /// Writes saved registers and data. False: the mapping is gone.
   bool fill(int mem_fd, uint64_t slot, const Registers& saved, std::string_view data);

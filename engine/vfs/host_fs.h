@@ -62,6 +62,7 @@ class HostFs : public FileSystem {
   std::optional<std::string> reverse(const std::string& host) override;
   bool fix_attr(Attr*) override { return false; }
   bool fixes_attr() const override { return false; }
+  bool mark_attr(AttrMarks*) override { return true; }
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string&, const OpenPlan&, bool) override {}

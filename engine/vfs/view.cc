@@ -119,6 +119,11 @@ bool View::fix_attr(Attr* attr) const {
                      [attr](const auto& mount) { return mount->fs->fix_attr(attr); });
 }
 
+bool View::mark_attr(AttrMarks* marks) const {
+  return std::all_of(order_.begin(), order_.end(),
+                     [marks](const auto& mount) { return mount->fs->mark_attr(marks); });
+}
+
 bool View::fixes_attr() const {
   return std::any_of(order_.begin(), order_.end(),
                      [](const auto& mount) { return mount->fs->fixes_attr(); });

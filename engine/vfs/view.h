@@ -63,6 +63,8 @@ class View {
   std::optional<std::string> reverse(const std::string& host) const;
   bool fix_attr(Attr* attr) const;
   bool fixes_attr() const;
+  /// Tree::mark_attr() of every mount.
+  bool mark_attr(AttrMarks* marks) const;
   /// Oldest first, covered ones left out.
   const std::vector<std::shared_ptr<const Mount>>& mounts() const { return order_; }
 

@@ -22,6 +22,7 @@ class ViewFs : public FileSystem {
   std::optional<std::string> reverse(const std::string& host) override;
   bool fix_attr(Attr* attr) override { return view_->fix_attr(attr); }
   bool fixes_attr() const override { return view_->fixes_attr(); }
+  bool mark_attr(AttrMarks* marks) override { return view_->mark_attr(marks); }
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override;

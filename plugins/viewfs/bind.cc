@@ -32,6 +32,7 @@ class BindFs final : public FileSystem {
     return inner_->reverse(host);
   }
   bool fix_attr(Attr* attr) override { return inner_->fix_attr(attr); }
+  bool mark_attr(AttrMarks* marks) override { return inner_->mark_attr(marks); }
 
   std::string_view type() const override { return type_.empty() ? inner_->type() : type_; }
   bool transparent() const override { return inner_->transparent(); }

@@ -192,6 +192,19 @@ bool CowFs::fix_attr(Attr* attr) {
   return changed || attr->stx_nlink != before;
 }
 
+bool CowFs::mark_attr(AttrMarks* marks) {
+  // Of inodes that are the snapshots', too, the link count is another one; which, isn't known yet.
+  if (!snapshots_.none() || !lower_->mark_attr(marks)) return false;
+  marks_ = marks;
+  for (const auto& [ino, node] : by_upper_ino_) mark(ino);
+  for (const auto& [ino, key] : dead_) mark(ino);
+  for (const auto& [key, node] : by_lower_dir_) mark(key.ino);
+  for (const auto& [key, node] : by_lower_file_) mark(key.ino);
+  for (const auto& [key, gone] : gone_) mark(key.ino);
+  for (const auto& [key, linked] : index_.linked()) mark(key.ino);
+  return true;
+}
+
 void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
   if (node == nullptr || !node->meta) return;
   if (node->meta->upper_ino != upper_ino) remove_one(&by_upper_ino_, node->meta->upper_ino, node);
@@ -204,8 +217,10 @@ void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
 void CowFs::register_node(Node* node) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
+  mark(meta->upper_ino);
   if (meta->upper_ino != 0) add_once(&by_upper_ino_, meta->upper_ino, node);
   if (meta->origin) {
+    mark(meta->origin->ino);
     const InodeKey key{meta->origin->dev, meta->origin->ino};
     if (node->merged()) {
       by_lower_dir_[key] = node;
@@ -263,6 +278,7 @@ void CowFs::note_gone(const std::optional<Attr>& object) {
   constexpr size_t kMaxKept = 65536;  // those that nobody has open are not worth more
   if (!object) return;
   if (gone_.size() >= kMaxKept) gone_.clear();
+  mark(object->stx_ino);
   gone_[{dev_of(*object), object->stx_ino}] = {object->stx_mode, object->stx_uid, object->stx_gid};
 }
 
@@ -285,6 +301,7 @@ void CowFs::apply(const Transaction& transaction) {
       }
     }
     index_.apply(record);
+    mark(record.state.ino);
     if (node) register_node(index_.find(record.path));
   }
 }

@@ -32,6 +32,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::vector<DirEntry>> list(const std::string& path) override;
   std::optional<std::string> reverse(const std::string& host) override;
   bool fix_attr(Attr* attr) override;
+  bool mark_attr(AttrMarks* marks) override;
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override;
@@ -192,6 +193,9 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<OpenPlan> plan_create(const std::string& path, const OpenHow& how, const Caller& caller);
   Result<OpenPlan> plan_existing(Place place, const OpenHow& how, const Caller& caller);
 
+  void mark(uint64_t ino) const {
+    if (marks_ != nullptr && ino != 0) marks_->mark(ino);
+  }
   struct Pending {
     std::string path;
     Node* dir;
@@ -219,6 +223,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
       gone_;                                          ///< lower objects without a name in the view
   std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
   std::vector<Pending> pending_;
+  AttrMarks* marks_ = nullptr;  ///< who wants to know whose attributes are not the kernel's
 };
 
 /// Keeps the times of a directory in upper/ over a change that the view doesn't see.

@@ -22,6 +22,7 @@ class HideFs final : public FileSystem {
   Result<std::vector<DirEntry>> list(const std::string&) override { return Errno(ENOENT); }
   std::optional<std::string> reverse(const std::string&) override { return std::nullopt; }
   bool fix_attr(Attr*) override { return false; }
+  bool mark_attr(AttrMarks*) override { return true; }
 
   std::string_view type() const override { return "hide"; }
   Result<OpenPlan> plan_open(const std::string&, const OpenHow& how, const Caller&) override {

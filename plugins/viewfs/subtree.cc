@@ -33,6 +33,7 @@ class Subtree final : public FileSystem {
     return strip(*path);
   }
   bool fix_attr(Attr* attr) override { return fs_->fix_attr(attr); }
+  bool mark_attr(AttrMarks* marks) override { return fs_->mark_attr(marks); }
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override {
     return fs_->plan_open(full(path), how, caller);

@@ -44,6 +44,7 @@ class TmpFs final : public FileSystem, public std::enable_shared_from_this<TmpFs
   }
   std::optional<std::string> reverse(const std::string& host) override;
   bool fix_attr(Attr*) override { return false; }
+  bool mark_attr(AttrMarks*) override { return true; }
 
   std::string_view type() const override { return "tmpfs"; }
   bool transparent() const override { return options_.inodes == 0; }

@@ -36,7 +36,8 @@ for view in "${views[@]}"; do
     term_line 'clear; jobs | grep -c Stopped; echo "sum $((40 + 2))"'
     term_wait '^sum 42$'
     term_wait '^1$'
-    term_line fg
+    term_line 'clear; fg'
+    last_line inner
     # The shell inside reads from the terminal and has its foreground: its jobs can be interrupted.
     term_line 'clear; sh -c "echo sleeps; exec sleep 300"'
     term_wait '^sleeps$'

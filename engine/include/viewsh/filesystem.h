@@ -96,6 +96,14 @@ struct SetAttr {
   std::optional<uint64_t> size;
 };
 
+/// Who wants to know of which inodes Tree::fix_attr() has something to say.
+class AttrMarks {
+ public:
+  virtual ~AttrMarks() = default;
+  /// `ino`: as the kernel gives it. May be said more than once, and of more than it has to be.
+  virtual void mark(uint64_t ino) = 0;
+};
+
 /// A tree of nodes that can be looked at. All paths are canonical: components joined by '/', no
 /// leading or trailing slash, never "." or ".." or an empty component; "" is the root.
 /// Owner: shared_ptr of mounts and of trees stacked above. Called from the engine's loop only.
@@ -125,6 +133,13 @@ class Tree {
   virtual bool fix_attr(Attr* attr) = 0;
   /// False: fix_attr() would change nothing now, whatever the object. Saves a look at it.
   virtual bool fixes_attr() const { return true; }
+  /// Tells `marks` all inode numbers for which fix_attr() might change something, and from now on each
+  /// new one before the call that makes it so is over. `marks` outlives the tree's use. False: it
+  /// can't be told, and each object has to be asked for.
+  virtual bool mark_attr(AttrMarks* marks) {
+    (void)marks;
+    return false;
+  }
 };
 
 /// A mounted file system: a Tree that can be changed. The engine calls the changing operations only
