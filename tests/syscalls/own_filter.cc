@@ -220,6 +220,31 @@ TEST_F(OwnFilter, IsShownAsTheOnlyOne) {
   EXPECT_TRUE(exited_with(status, 0)) << status;
 }
 
+/// fstat(3) may ask either of two calls. A filter that refuses one of them sees the program's own.
+TEST_F(OwnFilter, TellsTheWaysOfFstatApart) {
+  write_file("f", "text");
+  for (uint32_t refused : {SYS_fstat, SYS_newfstatat}) {
+    for (bool filter_first : {false, true}) {
+      int status = run_child([&] {
+        struct stat st;
+        int fd = ::open("f", O_RDONLY);
+        const sock_filter program[] = {op(BPF_LD | BPF_W | BPF_ABS, kNumber),
+                                       op(BPF_JMP | BPF_JEQ | BPF_K, refused, 0, 1),
+                                       op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM),
+                                       op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+        if (filter_first && install(program, std::size(program), 0) != 0) return 99;
+        bool both = true;
+        for (int i = 0; i < 10; ++i) both = ::fstat(fd, &st) == 0 && st.st_size == 4 && both;
+        if (!filter_first && !both) return 1;
+        if (!filter_first && install(program, std::size(program), 0) != 0) return 99;
+        bool after = ::fstat(fd, &st) == 0;
+        return (refused == SYS_fstat) == after && (sys(SYS_fstat, fd, &st) == 0) != after ? 0 : 2;
+      });
+      EXPECT_TRUE(exited_with(status, 0)) << refused << filter_first << " " << status;
+    }
+  }
+}
+
 /// Its answers would go round the view.
 TEST_F(OwnFilter, ListenersAreRefused) {
   int status = run_child([] {
