@@ -20,6 +20,9 @@ constexpr std::array kSecretBelowHome = {
     ".git-credentials",  ".pgpass",      ".config/git/credentials"};
 constexpr std::array kShared = {"/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/run",
                                 "/run/user", "/dev/pts", "/usr/local"};
+constexpr std::array kBroad = {"/usr/bin",        "/usr/sbin",      "/usr/lib",
+                               "/usr/lib64",      "/usr/libexec",   "/usr/share",
+                               "/usr/local/bin",  "/usr/local/lib", "/usr/local/share"};
 constexpr std::array kSecret = {"/etc/shadow", "/etc/gshadow", "/etc/ssl/private", "/root/.ssh"};
 
 std::string canonical(const std::string& path) {
@@ -71,6 +74,10 @@ bool Places::is_shared(const std::string& dir) const {
   if (is_at_or_below(home_, dir)) return true;
   return std::any_of(kSharedBelowHome.begin(), kSharedBelowHome.end(),
                      [&](const char* name) { return dir == join_path(home_, name); });
+}
+
+bool Places::is_broad(const std::string& dir) {
+  return std::find(kBroad.begin(), kBroad.end(), dir) != kBroad.end();
 }
 
 bool Places::is_secret(const std::string& path) const {

@@ -18,6 +18,9 @@ class Places {
   bool is_temporary(const std::string& dir) const { return temporary_.contains(dir); }
   /// A directory that many programs keep their files in: never to be shown as a whole.
   bool is_shared(const std::string& dir) const;
+  /// A directory of which a few files more don't mean that all of it is used: where programs and
+  /// libraries of all kinds lie.
+  static bool is_broad(const std::string& dir);
   /// In a directory of keys and passwords.
   bool is_secret(const std::string& path) const;
   /// As a profile says it, so that it holds for others: "~/x", "$PWD/x". Dollars of the path itself

@@ -193,7 +193,9 @@ class Planner {
       }
     }
     for (auto it = dirs.rbegin(); it != dirs.rend(); ++it) {
-      if (!places_.is_shared(it->second) && !mounts_.contains(it->second)) join_files_of(it->second);
+      const std::string& dir = it->second;
+      bool whole = !places_.is_shared(dir) && !Places::is_broad(dir);
+      if (whole && !mounts_.contains(dir)) join_files_of(dir);
     }
   }
 
@@ -244,7 +246,13 @@ class Planner {
       bool enough = cover->kind == Kind::kWritable || mount.kind != Kind::kWritable;
       if (enough) covered.push_back(path);
     }
-    for (const std::string& path : covered) mounts_.erase(path);
+    for (const std::string& path : covered) {
+      LearnedMount gone = std::move(mounts_.at(path));
+      mounts_.erase(path);
+      LearnedMount& cover = mounts_.at(cover_of(path)->at);
+      add_use(gone.use, &cover.use);
+      if (gone.kind != Kind::kLink) cover.files += std::max<size_t>(gone.files, 1);
+    }
   }
 
   /// Only what a user may miss later: settings that could have been there.

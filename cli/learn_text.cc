@@ -74,7 +74,7 @@ std::string mount_line(const LearnedMount& mount, const Places& places) {
 
 std::string comment_of(const LearnedMount& mount, const AccessRecord& record) {
   std::string out = use_text(record, mount.use);
-  if (mount.files > 0) out = std::to_string(mount.files) + " files of it: " + out;
+  if (mount.files > 0) out = std::to_string(mount.files) + std::string(mount.files == 1 ? " file of it: " : " files of it: ") + out;
   if (!mount.remark.empty()) out += (out.empty() ? "" : "; ") + mount.remark;
   return out;
 }
@@ -121,7 +121,8 @@ std::string cage_text(const LearnedPlan& plan, const AccessRecord& record, const
     if (!can_be_said(mount.at) || mount.at == "/" || mount.kind == Kind::kLink) continue;
     std::string at = scalar(places.text(mount.at));
     bool socket = mount.use.type == NodeType::kSocket || mount.use.did(Access::kConnected);
-    bool writes = mount.kind == Kind::kWritable || mount.mode == "1777";
+    bool writes = mount.use.did(Access::kWritten) || mount.use.did(Access::kCreated) ||
+                  mount.use.did(Access::kRemoved) || mount.use.did(Access::kChanged);
     (socket ? sockets : writes ? write : read).push_back(at);
     if (mount.use.did(Access::kExecuted)) executed.push_back(places.text(mount.at));
   }
