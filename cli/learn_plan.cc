@@ -137,8 +137,15 @@ class Planner {
     }
     for (const auto& [from, to] : record_.moves) {
       // rename(2) and link(2) don't go from one mount to another.
-      std::string top = common_directory(old_directory(from), old_directory(to));
-      if (!places_.is_shared(top)) dirs.try_emplace(top);
+      std::string here = old_directory(from);
+      std::string there = old_directory(to);
+      std::string top = common_directory(here, there);
+      if (!places_.is_shared(top)) {
+        dirs.try_emplace(top);
+      } else if (here != there && top != here && top != there) {
+        plan_.notes.push_back("names were moved or linked between " + places_.text(here) + " and " +
+                              places_.text(there) + ", which are apart here (EXDEV: mv copies then)");
+      }
     }
     for (const auto& [dir, use] : dirs) add_writable(dir, use);
   }
