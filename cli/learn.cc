@@ -28,7 +28,8 @@ std::string lasting_name(const std::string& name) {
   std::string file;
   bool found = !find_profile(name, working_directory(), &file);
   std::string path = absolute_host_path(file, working_directory());
-  bool here = found && (name.find('/') != std::string::npos || parent_path(path) == working_directory());
+  bool here =
+      found && (name.find('/') != std::string::npos || parent_path(path) == working_directory());
   return here ? path : name;
 }
 
@@ -41,7 +42,8 @@ std::string stem_of(const std::string& path) {
 bool is_plain(const ViewSpec& spec) {
   const EnvSpec& env = spec.env;
   return spec.root == "/" && spec.cwd.empty() && spec.mounts.empty() && spec.devices.empty() &&
-         spec.binfmt.empty() && spec.plugins.empty() && env.set.empty() && env.unset.empty() && !env.clear;
+         spec.binfmt.empty() && spec.plugins.empty() && env.set.empty() && env.unset.empty() &&
+         !env.clear;
 }
 
 }  // namespace
@@ -67,7 +69,8 @@ UserError Learning::finish(const std::vector<std::string>& command, const ViewSp
   if (profiles.empty() && !is_plain(spec)) head.view = &spec;
   if ((error = file_.write(learned_yaml(head, plan, record_, places)))) return error;
   for (const std::string& note : plan.notes) print_error("learned, but " + note);
-  print_error("learned: " + printable(file_.path()) + ": " + counted(plan.mounts.size(), "mount", "mounts"));
+  print_error("learned: " + printable(file_.path()) + ": " +
+              counted(plan.mounts.size(), "mount", "mounts"));
   return {};
 }
 

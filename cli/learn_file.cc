@@ -13,12 +13,15 @@ namespace viewsh {
 UserError LearnFile::open(const std::string& path) {
   if (path.empty()) return {"--learn: must be a file"};
   path_ = absolute_host_path(path, working_directory());
-  auto refused = [&] { return UserError{"--learn " + printable(path) + ": " + Errno::last().message()}; };
+  auto refused = [&] {
+    return UserError{"--learn " + printable(path) + ": " + Errno::last().message()};
+  };
   struct stat st {};
   if (stat(path_.c_str(), &st) == 0) {
     if (S_ISREG(st.st_mode) && st.st_size > 0) {
       return {"--learn " + printable(path) +
-              ": exists already, and a profile that was edited is not overwritten; remove it or give another name"};
+              ": exists already, and a profile that was edited is not overwritten; remove it or "
+              "give another name"};
     }
     fd_.reset(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
     return fd_ ? UserError{} : refused();
@@ -35,7 +38,9 @@ UserError LearnFile::open(const std::string& path) {
 }
 
 UserError LearnFile::write(const std::string& text) {
-  auto refused = [&] { return UserError{"--learn " + printable(path_) + ": " + Errno::last().message()}; };
+  auto refused = [&] {
+    return UserError{"--learn " + printable(path_) + ": " + Errno::last().message()};
+  };
   bool unnamed = nameless_ && fd_;
   if (!fd_) fd_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!fd_) return refused();
@@ -47,7 +52,9 @@ UserError LearnFile::write(const std::string& text) {
   }
   if (!unnamed) return {};
   std::string link = "/proc/self/fd/" + std::to_string(fd_.get());
-  return linkat(AT_FDCWD, link.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0 ? UserError{} : refused();
+  return linkat(AT_FDCWD, link.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0
+             ? UserError{}
+             : refused();
 }
 
 }  // namespace viewsh

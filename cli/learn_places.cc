@@ -11,18 +11,32 @@
 namespace viewsh {
 namespace {
 
-constexpr std::array kSharedBelowHome = {".config", ".cache", ".local", ".local/share", ".local/state",
-                                         ".local/bin", ".var"};
-constexpr std::array kSecretBelowHome = {
-    ".ssh",   ".gnupg",  ".aws",         ".azure",      ".kube",          ".docker",
-    ".pki",   ".netrc",  ".password-store", ".mozilla", ".thunderbird",   ".config/gh",
-    ".config/gcloud",    ".config/chromium", ".config/google-chrome", ".local/share/keyrings",
-    ".git-credentials",  ".pgpass",      ".config/git/credentials"};
-constexpr std::array kShared = {"/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/run",
-                                "/run/user", "/dev/pts", "/usr/local"};
-constexpr std::array kBroad = {"/usr/bin",        "/usr/sbin",      "/usr/lib",
-                               "/usr/lib64",      "/usr/libexec",   "/usr/share",
-                               "/usr/local/bin",  "/usr/local/lib", "/usr/local/share"};
+constexpr std::array kSharedBelowHome = {".config",      ".cache",     ".local", ".local/share",
+                                         ".local/state", ".local/bin", ".var"};
+constexpr std::array kSecretBelowHome = {".ssh",
+                                         ".gnupg",
+                                         ".aws",
+                                         ".azure",
+                                         ".kube",
+                                         ".docker",
+                                         ".pki",
+                                         ".netrc",
+                                         ".password-store",
+                                         ".mozilla",
+                                         ".thunderbird",
+                                         ".config/gh",
+                                         ".config/gcloud",
+                                         ".config/chromium",
+                                         ".config/google-chrome",
+                                         ".local/share/keyrings",
+                                         ".git-credentials",
+                                         ".pgpass",
+                                         ".config/git/credentials"};
+constexpr std::array kShared = {"/var/lib", "/var/log",  "/var/cache", "/var/spool",
+                                "/var/run", "/run/user", "/dev/pts",   "/usr/local"};
+constexpr std::array kBroad = {"/usr/bin",       "/usr/sbin",      "/usr/lib",
+                               "/usr/lib64",     "/usr/libexec",   "/usr/share",
+                               "/usr/local/bin", "/usr/local/lib", "/usr/local/share"};
 constexpr std::array kSecret = {"/etc/shadow", "/etc/gshadow", "/etc/ssl/private", "/root/.ssh"};
 
 std::string canonical(const std::string& path) {

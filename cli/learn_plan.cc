@@ -7,7 +7,7 @@
 namespace viewsh {
 namespace {
 
-constexpr size_t kManyFiles = 8;     ///< so many of one directory: it is named in their place
+constexpr size_t kManyFiles = 8;  ///< so many of one directory: it is named in their place
 constexpr size_t kMaxMissing = 20;
 
 using Kind = LearnedMount::Kind;
@@ -34,7 +34,10 @@ std::string common_directory(std::string a, const std::string& b) {
 class Planner {
  public:
   Planner(const AccessRecord& record, const Places& places, const std::set<std::string>& apart)
-      : record_(record), places_(places), apart_(apart), paths_(record.paths.begin(), record.paths.end()) {}
+      : record_(record),
+        places_(places),
+        apart_(apart),
+        paths_(record.paths.begin(), record.paths.end()) {}
 
   LearnedPlan run(const AskExists& ask) {
     take_kernel_trees();
@@ -103,14 +106,16 @@ class Planner {
       const char* tree = kernel_tree(it->first);
       bool own = tree != nullptr || apart_.contains(it->first);
       bool used = tree != nullptr && it->second.existed;
-      if (used) put(std::string_view(tree) == "/sys" ? Kind::kReadOnly : Kind::kWritable, tree, it->second);
+      if (used)
+        put(std::string_view(tree) == "/sys" ? Kind::kReadOnly : Kind::kWritable, tree, it->second);
       it = own ? paths_.erase(it) : std::next(it);
     }
   }
 
   /// A directory in which names come and go.
   void add_writable(const std::string& dir, const PathUse& use) {
-    if (is_shown(dir) && cover_of(dir)->kind == Kind::kWritable) return add_use(use, &mounts_[cover_of(dir)->at].use);
+    if (is_shown(dir) && cover_of(dir)->kind == Kind::kWritable)
+      return add_use(use, &mounts_[cover_of(dir)->at].use);
     if (!places_.is_shared(dir)) {
       put(Kind::kWritable, dir, use).remark = "names were made, changed or removed in it";
       return;
@@ -129,8 +134,10 @@ class Planner {
       if (changed_names(use)) add_use(use, &dirs[old_directory(parent_path(path))]);
       bool nameless = use.type == NodeType::kDirectory && use.did(Access::kWritten);
       if (nameless) add_use(use, &dirs[old_directory(path)]);
-      bool lost = use.existed && (use.did(Access::kRemoved) || use.did(Access::kMoved)) && !is_new(path);
-      if (lost && places_.is_shared(parent_path(path)) && !places_.is_temporary(parent_path(path))) {
+      bool lost =
+          use.existed && (use.did(Access::kRemoved) || use.did(Access::kMoved)) && !is_new(path);
+      if (lost && places_.is_shared(parent_path(path)) &&
+          !places_.is_temporary(parent_path(path))) {
         plan_.notes.push_back(places_.text(path) + " was replaced or removed, which needs all of " +
                               places_.text(parent_path(path)) + " to be writable");
       }
@@ -144,7 +151,8 @@ class Planner {
         dirs.try_emplace(top);
       } else if (here != there && top != here && top != there) {
         plan_.notes.push_back("names were moved or linked between " + places_.text(here) + " and " +
-                              places_.text(there) + ", which are apart here (EXDEV: mv copies then)");
+                              places_.text(there) +
+                              ", which are apart here (EXDEV: mv copies then)");
       }
     }
     for (const auto& [dir, use] : dirs) add_writable(dir, use);
@@ -163,8 +171,10 @@ class Planner {
       }
       // Made in a directory that is not to be shown: it alone, if it lasts and was made in place.
       std::string dir = parent_path(path);
-      bool lasts = was_made(path) && !was_made(dir) && !use.did(Access::kRemoved) && !use.did(Access::kMoved);
-      if (lasts && !places_.is_temporary(dir) && use.type != NodeType::kSocket) wanted.push_back(path);
+      bool lasts = was_made(path) && !was_made(dir) && !use.did(Access::kRemoved) &&
+                   !use.did(Access::kMoved);
+      if (lasts && !places_.is_temporary(dir) && use.type != NodeType::kSocket)
+        wanted.push_back(path);
     }
     return wanted;
   }
@@ -186,7 +196,8 @@ class Planner {
     }
     bool file = directory || use.type == NodeType::kRegular;
     LearnedMount& mount = put(changes || !file ? Kind::kWritable : Kind::kReadOnly, path, use);
-    if (places_.is_secret(path)) mount.remark = "WARNING: looks like a secret; does the program need it?";
+    if (places_.is_secret(path))
+      mount.remark = "WARNING: looks like a secret; does the program need it?";
   }
 
   /// Many files of one directory: the directory. The deepest one that has many of them.
@@ -208,7 +219,8 @@ class Planner {
 
   void join_files_of(const std::string& dir) {
     std::vector<Mounts::iterator> joined;
-    for (auto it = mounts_.upper_bound(dir + "/"); it != mounts_.end() && is_at_or_below(it->first, dir); ++it) {
+    for (auto it = mounts_.upper_bound(dir + "/");
+         it != mounts_.end() && is_at_or_below(it->first, dir); ++it) {
       if (it->second.kind == Kind::kReadOnly) joined.push_back(it);
     }
     if (joined.size() < kManyFiles) return;
@@ -224,7 +236,8 @@ class Planner {
 
   void add_links() {
     for (const auto& [path, target] : record_.links) {
-      if (target.empty() || kernel_tree(path) != nullptr || is_new(path) || is_shown(path)) continue;
+      if (target.empty() || kernel_tree(path) != nullptr || is_new(path) || is_shown(path))
+        continue;
       if (mounts_.contains(path)) continue;
       auto use = paths_.find(path);
       put(Kind::kLink, path, use == paths_.end() ? PathUse{} : use->second).target = target;

@@ -16,11 +16,11 @@ struct Word {
   Access access;
   const char* text;
 };
-constexpr Word kWords[] = {
-    {Access::kExecuted, "executed"}, {Access::kRead, "read"},       {Access::kListed, "listed"},
-    {Access::kEntered, "entered"},   {Access::kWritten, "written"}, {Access::kCreated, "created"},
-    {Access::kRemoved, "removed"},   {Access::kChanged, "changed"}, {Access::kConnected, "connected"},
-    {Access::kLookedAt, "looked at"}};
+constexpr Word kWords[] = {{Access::kExecuted, "executed"},   {Access::kRead, "read"},
+                           {Access::kListed, "listed"},       {Access::kEntered, "entered"},
+                           {Access::kWritten, "written"},     {Access::kCreated, "created"},
+                           {Access::kRemoved, "removed"},     {Access::kChanged, "changed"},
+                           {Access::kConnected, "connected"}, {Access::kLookedAt, "looked at"}};
 
 /// "sed, grep: executed, read (12)"
 std::string use_text(const AccessRecord& record, const PathUse& use) {
@@ -47,7 +47,8 @@ std::string use_text(const AccessRecord& record, const PathUse& use) {
 /// A path or a link's text as a scalar of a flow map. "~/x" and "$PWD/x" need no quotes.
 std::string scalar(const std::string& text) {
   constexpr std::string_view kPlain = "/._+-=~$";
-  bool plain = !text.empty() && text != "~" && std::string_view("/$~").find(text[0]) != std::string_view::npos;
+  bool plain = !text.empty() && text != "~" &&
+               std::string_view("/$~").find(text[0]) != std::string_view::npos;
   for (char c : text) {
     bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     plain = plain && (word || kPlain.find(c) != std::string_view::npos);
@@ -64,17 +65,23 @@ std::string dollars(const std::string& text) {
 std::string mount_line(const LearnedMount& mount, const Places& places) {
   std::string at = scalar(places.text(mount.at));
   switch (mount.kind) {
-    case Kind::kEmpty: return "{type: tmpfs, at: " + at + ", options: [mode=" + mount.mode + "]}";
-    case Kind::kLink: return "{type: symlink, at: " + at + ", source: " + scalar(dollars(mount.target)) + "}";
-    case Kind::kReadOnly: return "{type: bind, at: " + at + ", source: " + at + ", options: [ro]}";
-    case Kind::kWritable: break;
+    case Kind::kEmpty:
+      return "{type: tmpfs, at: " + at + ", options: [mode=" + mount.mode + "]}";
+    case Kind::kLink:
+      return "{type: symlink, at: " + at + ", source: " + scalar(dollars(mount.target)) + "}";
+    case Kind::kReadOnly:
+      return "{type: bind, at: " + at + ", source: " + at + ", options: [ro]}";
+    case Kind::kWritable:
+      break;
   }
   return "{type: bind, at: " + at + ", source: " + at + "}";
 }
 
 std::string comment_of(const LearnedMount& mount, const AccessRecord& record) {
   std::string out = use_text(record, mount.use);
-  if (mount.files > 0) out = std::to_string(mount.files) + std::string(mount.files == 1 ? " file of it: " : " files of it: ") + out;
+  if (mount.files > 0)
+    out = std::to_string(mount.files) +
+          std::string(mount.files == 1 ? " file of it: " : " files of it: ") + out;
   if (!mount.remark.empty()) out += (out.empty() ? "" : "; ") + mount.remark;
   return out;
 }
@@ -89,9 +96,10 @@ bool can_be_said(const std::string& text) {
 }
 
 std::string mounts_text(const LearnedPlan& plan, const AccessRecord& record, const Places& places) {
-  std::string out = "  # The root is empty: only what is named below is there. Sources are paths of the view\n"
-                    "  # that it covers.\n"
-                    "  - {type: tmpfs, at: /, options: [mode=755]}\n";
+  std::string out =
+      "  # The root is empty: only what is named below is there. Sources are paths of the view\n"
+      "  # that it covers.\n"
+      "  - {type: tmpfs, at: /, options: [mode=755]}\n";
   for (const LearnedMount& mount : plan.mounts) {
     if (mount.at == "/") continue;
     if (!can_be_said(mount.at + mount.target)) {
@@ -135,8 +143,10 @@ std::string cage_text(const LearnedPlan& plan, const AccessRecord& record, const
     peers += "#   " + endpoint.protocol + " " + endpoint.address + " port " + port +
              (endpoint.bound ? ", bound" : "") + "  # " + use_text(record, use) + "\n";
   }
-  std::string out = "\n# What a cage would have to allow. Nothing of this is in force: this version has no cage.\n"
-                    "# cage:\n";
+  std::string out =
+      "\n# What a cage would have to allow. Nothing of this is in force: this version has no "
+      "cage.\n"
+      "# cage:\n";
   out += cage_list("write", write) + cage_list("read", read) + "#   exec: true\n";
   out += cage_list("unix_sockets", sockets) + cage_list("tcp_connect", ports);
   if (!executed.empty()) out += "# Programs came from:\n";
@@ -150,7 +160,8 @@ std::string head_text(const LearnedHead& head) {
   for (const std::string& word : head.command) line += (line.empty() ? "" : " ") + printable(word);
   if (!can_be_said(line)) line = "a command that is not UTF-8";
   std::string said = "What `" + line + "` used on " + head.date;
-  std::string out = "viewsh: 1\nname: " + yaml_scalar(head.name) + "\ndescription: " + yaml_scalar(said) + "\n";
+  std::string out =
+      "viewsh: 1\nname: " + yaml_scalar(head.name) + "\ndescription: " + yaml_scalar(said) + "\n";
   if (!head.extends.empty()) {
     out += "extends:\n";
     for (const std::string& name : head.extends) out += "  - " + yaml_scalar(dollars(name)) + "\n";
@@ -177,16 +188,20 @@ std::string view_text(const ViewSpec& view) {
 
 }  // namespace
 
-std::string learned_yaml(const LearnedHead& head, const LearnedPlan& plan, const AccessRecord& record,
-                         const Places& places) {
+std::string learned_yaml(const LearnedHead& head, const LearnedPlan& plan,
+                         const AccessRecord& record, const Places& places) {
   std::string out = head_text(head);
-  out += "\n# Written by viewsh run --learn: the smallest view in which the same run works. Take away what\n"
-         "# the program has no business with, then try again. What another run needs, and this one didn't\n"
-         "# come to, is not there.\n";
+  out +=
+      "\n# Written by viewsh run --learn: the smallest view in which the same run works. Take away "
+      "what\n"
+      "# the program has no business with, then try again. What another run needs, and this one "
+      "didn't\n"
+      "# come to, is not there.\n";
   for (const std::string& note : plan.notes) out += "# NOTE: " + printable(note) + ".\n";
   out += head.view == nullptr ? "\nmounts:\n" : view_text(*head.view);
   out += mounts_text(plan, record, places);
-  if (!plan.missing.empty()) out += "\n# Looked for and not there, so not shown if it comes to be:\n";
+  if (!plan.missing.empty())
+    out += "\n# Looked for and not there, so not shown if it comes to be:\n";
   for (const std::string& path : plan.missing) out += "#   " + printable(places.text(path)) + "\n";
   return out + cage_text(plan, record, places);
 }

@@ -18,7 +18,7 @@ struct LearnedHead {
 };
 
 /// The profile, commented.
-std::string learned_yaml(const LearnedHead& head, const LearnedPlan& plan, const AccessRecord& record,
-                         const Places& places);
+std::string learned_yaml(const LearnedHead& head, const LearnedPlan& plan,
+                         const AccessRecord& record, const Places& places);
 
 }  // namespace viewsh

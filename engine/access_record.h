@@ -49,9 +49,9 @@ struct Endpoint {
 /// What a run used of its view. A plain value: the engine fills it, who asked for it reads it.
 struct AccessRecord {
   static constexpr size_t kMaxPrograms = 64;
-  bool started = false;  ///< the command was found and executed
+  bool started = false;                            ///< the command was found and executed
   std::unordered_map<std::string, PathUse> paths;  ///< by canonical view path; missing ones as well
-  std::map<std::string, std::string> links;        ///< symbolic links that were met: view path, text
+  std::map<std::string, std::string> links;  ///< symbolic links that were met: view path, text
   /// Directories between which a name was moved or linked.
   std::set<std::pair<std::string, std::string>> moves;
   std::map<Endpoint, PathUse> endpoints;

@@ -71,23 +71,57 @@ std::string protocol_of(const Task& task, int fd) {
 
 /// What calls do with the paths they walk to, by name. All others look at them.
 const Observer::Named Observer::kKinds[] = {
-    {"open", Kind::kOpen},         {"openat", Kind::kOpen},          {"openat2", Kind::kOpenat2},
-    {"creat", Kind::kCreat},       {"execve", Kind::kExec},          {"execveat", Kind::kExec},
-    {"chdir", Kind::kEnter},       {"fchdir", Kind::kEnter},         {"getdents", Kind::kList},
-    {"getdents64", Kind::kList},   {"mkdir", Kind::kMake},           {"mkdirat", Kind::kMake},
-    {"mknod", Kind::kMake},        {"mknodat", Kind::kMake},         {"symlink", Kind::kMake},
-    {"symlinkat", Kind::kMake},    {"unlink", Kind::kRemove},        {"unlinkat", Kind::kRemove},
-    {"rmdir", Kind::kRemove},      {"rename", Kind::kMove},          {"renameat", Kind::kMove},
-    {"renameat2", Kind::kMove},    {"link", Kind::kLink},            {"linkat", Kind::kLink},
-    {"truncate", Kind::kWrite},    {"chmod", Kind::kChange},         {"fchmod", Kind::kChange},
-    {"fchmodat", Kind::kChange},   {"fchmodat2", Kind::kChange},     {"chown", Kind::kChange},
-    {"lchown", Kind::kChange},     {"fchown", Kind::kChange},        {"fchownat", Kind::kChange},
-    {"utime", Kind::kChange},      {"utimes", Kind::kChange},        {"futimesat", Kind::kChange},
-    {"utimensat", Kind::kChange},  {"setxattr", Kind::kChange},      {"lsetxattr", Kind::kChange},
-    {"fsetxattr", Kind::kChange},  {"removexattr", Kind::kChange},   {"lremovexattr", Kind::kChange},
-    {"fremovexattr", Kind::kChange}, {"setxattrat", Kind::kChange},  {"removexattrat", Kind::kChange},
-    {"file_setattr", Kind::kChange}, {"connect", Kind::kConnect},    {"sendto", Kind::kSend},
-    {"sendmsg", Kind::kSendMessage}, {"sendmmsg", Kind::kSendMessage}, {"bind", Kind::kBind},
+    {"open", Kind::kOpen},
+    {"openat", Kind::kOpen},
+    {"openat2", Kind::kOpenat2},
+    {"creat", Kind::kCreat},
+    {"execve", Kind::kExec},
+    {"execveat", Kind::kExec},
+    {"chdir", Kind::kEnter},
+    {"fchdir", Kind::kEnter},
+    {"getdents", Kind::kList},
+    {"getdents64", Kind::kList},
+    {"mkdir", Kind::kMake},
+    {"mkdirat", Kind::kMake},
+    {"mknod", Kind::kMake},
+    {"mknodat", Kind::kMake},
+    {"symlink", Kind::kMake},
+    {"symlinkat", Kind::kMake},
+    {"unlink", Kind::kRemove},
+    {"unlinkat", Kind::kRemove},
+    {"rmdir", Kind::kRemove},
+    {"rename", Kind::kMove},
+    {"renameat", Kind::kMove},
+    {"renameat2", Kind::kMove},
+    {"link", Kind::kLink},
+    {"linkat", Kind::kLink},
+    {"truncate", Kind::kWrite},
+    {"chmod", Kind::kChange},
+    {"fchmod", Kind::kChange},
+    {"fchmodat", Kind::kChange},
+    {"fchmodat2", Kind::kChange},
+    {"chown", Kind::kChange},
+    {"lchown", Kind::kChange},
+    {"fchown", Kind::kChange},
+    {"fchownat", Kind::kChange},
+    {"utime", Kind::kChange},
+    {"utimes", Kind::kChange},
+    {"futimesat", Kind::kChange},
+    {"utimensat", Kind::kChange},
+    {"setxattr", Kind::kChange},
+    {"lsetxattr", Kind::kChange},
+    {"fsetxattr", Kind::kChange},
+    {"removexattr", Kind::kChange},
+    {"lremovexattr", Kind::kChange},
+    {"fremovexattr", Kind::kChange},
+    {"setxattrat", Kind::kChange},
+    {"removexattrat", Kind::kChange},
+    {"file_setattr", Kind::kChange},
+    {"connect", Kind::kConnect},
+    {"sendto", Kind::kSend},
+    {"sendmsg", Kind::kSendMessage},
+    {"sendmmsg", Kind::kSendMessage},
+    {"bind", Kind::kBind},
 };
 
 Observer::Observer(AccessRecord* record) : record_(record) {
@@ -117,7 +151,8 @@ Observer::Sight Observer::sight_of(const Visit& visit, const FsContext& fs) cons
   Sight sight;
   if (!visit.walked.ok()) {
     bool absent = visit.walked.error() == ENOENT && !visit.text.empty();
-    if (absent) sight.path = lexically_normal(visit.text[0] == '/' ? visit.text : fs.cwd + "/" + visit.text);
+    if (absent)
+      sight.path = lexically_normal(visit.text[0] == '/' ? visit.text : fs.cwd + "/" + visit.text);
     return sight;
   }
   const Walked& walked = *visit.walked;
@@ -137,7 +172,8 @@ Observer::Sight Observer::sight_of(const Visit& visit, const FsContext& fs) cons
 void Observer::add_visits(Call& call, Access how, Seen* seen) const {
   for (const Visit& visit : call.visits()) {
     Sight sight = sight_of(visit, *call.task().fs);
-    for (const FollowedLink& link : visit.followed) seen->links.emplace_back(link.view_path, link.target);
+    for (const FollowedLink& link : visit.followed)
+      seen->links.emplace_back(link.view_path, link.target);
     if (sight.exists && sight.type == NodeType::kSymlink && !knows(sight.path, 0)) {
       seen->links.emplace_back(sight.path, link_text(visit.walked->found.host));
     }
@@ -162,7 +198,8 @@ void Observer::when_done(Seen later, Outcome* outcome, std::function<bool(long)>
 
 void Observer::look_at_open(Call& call, Kind kind, Seen* seen, Outcome* outcome) {
   int flags = O_CREAT | O_WRONLY | O_TRUNC;
-  if (kind == Kind::kOpen) flags = static_cast<int>(call.argument(call.signature().size() == 3 ? 1 : 2));
+  if (kind == Kind::kOpen)
+    flags = static_cast<int>(call.argument(call.signature().size() == 3 ? 1 : 2));
   if (kind == Kind::kOpenat2) {
     Result<open_how> how = call.memory().get<open_how>(call.argument(2));
     flags = how.ok() ? static_cast<int>(how->flags) : 0;
@@ -195,15 +232,25 @@ void Observer::look_at_change(Kind kind, Seen* seen, Outcome* outcome) {
     later.sights.push_back(std::move(sight));
   };
   switch (kind) {
-    case Kind::kMake: add(sights.back(), Access::kCreated); break;
-    case Kind::kRemove: add(sights.back(), Access::kRemoved); break;
-    case Kind::kWrite: add(sights.back(), Access::kWritten); break;
-    case Kind::kMove: add(sights[0], Access::kRemoved); [[fallthrough]];
+    case Kind::kMake:
+      add(sights.back(), Access::kCreated);
+      break;
+    case Kind::kRemove:
+      add(sights.back(), Access::kRemoved);
+      break;
+    case Kind::kWrite:
+      add(sights.back(), Access::kWritten);
+      break;
+    case Kind::kMove:
+      add(sights[0], Access::kRemoved);
+      [[fallthrough]];
     case Kind::kLink:
       add(sights[1], Access::kCreated);
       later.sights.back().how |= bit(Access::kMoved);
       break;
-    default: add(sights.back(), Access::kChanged); break;
+    default:
+      add(sights.back(), Access::kChanged);
+      break;
   }
   std::string from = two ? parent_path(sights[0].path) : "";
   std::string to = two ? parent_path(sights[1].path) : "";
@@ -215,7 +262,8 @@ void Observer::look_at_change(Kind kind, Seen* seen, Outcome* outcome) {
 }
 
 void Observer::look_at_peer(Call& call, Kind kind, Seen* seen, Outcome* outcome) {
-  if (!seen->sights.empty() && kind == Kind::kBind) return look_at_change(Kind::kMake, seen, outcome);
+  if (!seen->sights.empty() && kind == Kind::kBind)
+    return look_at_change(Kind::kMake, seen, outcome);
   if (!seen->sights.empty()) return;
   uint64_t address = call.argument(1);
   uint64_t length = call.argument(2);
@@ -237,7 +285,8 @@ void Observer::look_at_peer(Call& call, Kind kind, Seen* seen, Outcome* outcome)
     seen->endpoints.push_back(*peer);
     return;
   }
-  when_done(std::move(later), outcome, [](long result) { return result >= 0 || result == -EINPROGRESS; });
+  when_done(std::move(later), outcome,
+            [](long result) { return result >= 0 || result == -EINPROGRESS; });
 }
 
 Observer::Seen Observer::look(Call& call, const Row& row, Outcome* outcome) {
@@ -254,18 +303,25 @@ Observer::Seen Observer::look(Call& call, const Row& row, Outcome* outcome) {
   switch (kind) {
     case Kind::kOpen:
     case Kind::kCreat:
-    case Kind::kOpenat2: look_at_open(call, kind, &seen, outcome); break;
+    case Kind::kOpenat2:
+      look_at_open(call, kind, &seen, outcome);
+      break;
     case Kind::kMake:
     case Kind::kRemove:
     case Kind::kMove:
     case Kind::kLink:
     case Kind::kWrite:
-    case Kind::kChange: look_at_change(kind, &seen, outcome); break;
+    case Kind::kChange:
+      look_at_change(kind, &seen, outcome);
+      break;
     case Kind::kConnect:
     case Kind::kSend:
     case Kind::kSendMessage:
-    case Kind::kBind: look_at_peer(call, kind, &seen, outcome); break;
-    default: break;
+    case Kind::kBind:
+      look_at_peer(call, kind, &seen, outcome);
+      break;
+    default:
+      break;
   }
   return seen;
 }

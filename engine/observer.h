@@ -42,8 +42,23 @@ class Observer {
 
  private:
   enum class Kind : uint8_t {
-    kLook, kOpen, kCreat, kOpenat2, kExec, kEnter, kList, kMake, kRemove, kMove, kLink, kWrite, kChange,
-    kConnect, kSend, kSendMessage, kBind
+    kLook,
+    kOpen,
+    kCreat,
+    kOpenat2,
+    kExec,
+    kEnter,
+    kList,
+    kMake,
+    kRemove,
+    kMove,
+    kLink,
+    kWrite,
+    kChange,
+    kConnect,
+    kSend,
+    kSendMessage,
+    kBind
   };
   struct Named {
     std::string_view name;

@@ -36,3 +36,14 @@ refused 126 'denied' "$VIEWSH" run --learn none.yaml -- ./empty.yaml
 out=$("$VIEWSH" run --learn new.yaml -- ls 2>/dev/null)
 assert_lacks 'the file' "$out" 'new.yaml'
 [ -s new.yaml ] || die "no profile"
+
+# Who ends viewsh ends the run; what it used until then is written.
+"$VIEWSH" run --learn term.yaml -- sh -c ': >started; exec sleep 100' 2>/dev/null &
+wait_for 20 test -e started
+kill -TERM $!
+assert_status 143 wait $!
+"$VIEWSH" check term.yaml >/dev/null || die "the profile of a run that was ended"
+
+# A view inside a view isn't possible, and learning needs one.
+refused 125 'already inside a view' "$VIEWSH" run --cow / -- "$VIEWSH" run --learn inner.yaml -- touch ran
+[ ! -e inner.yaml ] && [ ! -e ran ] || die "it was started"
