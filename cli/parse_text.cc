@@ -120,7 +120,8 @@ std::string check_mount_options(std::string_view type,
                                 const std::map<std::string, std::string>& options) {
   if (type == "bind" || type == "merge") return check_flags(type, options);
   if (type == "tmpfs") return check_tmpfs(options);
-  if (type == "hide" && !options.empty()) return "hide takes no options";
+  bool none = type == "hide" || type == "symlink";
+  if (none && !options.empty()) return std::string(type) + " takes no options";
   return "";
 }
 

@@ -21,6 +21,7 @@ const ProfileNode& value_of(const ProfileNode& map, std::string_view key) {
 /// Why these sources don't fit the type of a mount, or empty.
 std::string check_source_count(std::string_view type, size_t sources) {
   if (type == "bind" && sources != 1) return "a bind needs one source: what is to be seen there";
+  if (type == "symlink" && sources != 1) return "a symlink needs one source: where it leads to";
   if (type == "merge" && sources < 2) return "a merge needs two or more directories";
   bool none = type == "hide" || type == "tmpfs" || type == "cow";
   if (none && sources > 0) return std::string(type) + " has no source";

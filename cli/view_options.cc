@@ -231,6 +231,15 @@ std::vector<std::string> ViewOptions::layers() const {
   return names;
 }
 
+std::vector<std::string> ViewOptions::only_profiles() const {
+  std::vector<std::string> names;
+  for (const Typed& typed : typed_) {
+    if (typed.option != "--profile") return {};
+    names.push_back(typed.value);
+  }
+  return names;
+}
+
 void ViewOptions::drop_layers() {
   std::erase_if(typed_, [](const Typed& typed) { return typed.option == "--layer"; });
 }

@@ -20,6 +20,8 @@ class ViewOptions {
   UserError build(ViewDraft* draft) const;
   /// The --layer names, in the order typed.
   std::vector<std::string> layers() const;
+  /// The profiles, where they are all that the view is made of; else empty.
+  std::vector<std::string> only_profiles() const;
   /// Takes the --layer options away: `try` has its own use for the name.
   void drop_layers();
 

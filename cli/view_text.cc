@@ -79,30 +79,6 @@ bool is_literal_key(const std::string& key) {
   return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
 }
 
-/// A text as a YAML scalar: as it is where that is safe, else in single quotes, else with escapes.
-std::string yaml_scalar(const std::string& text) {
-  constexpr std::string_view kSafe = "/._+=,-";
-  bool safe = !text.empty() && (isalpha(static_cast<unsigned char>(text[0])) != 0 ||
-                                text[0] == '/' || text[0] == '.');
-  bool control = false;
-  for (char c : text) {
-    auto byte = static_cast<unsigned char>(c);
-    control = control || byte < 0x20 || byte == 0x7f;
-    safe = safe && (isalnum(byte) != 0 || kSafe.find(c) != std::string_view::npos);
-  }
-  for (const char* word : {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}) {
-    std::string lower = text;
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return static_cast<char>(tolower(c)); });
-    safe = safe && lower != word;
-  }
-  if (safe) return text;
-  if (control) return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string quoted = "'";
-  for (char c : text) quoted += c == '\'' ? "''" : std::string(1, c);
-  return quoted + "'";
-}
-
 std::string escape_dollars(const std::string& text) {
   std::string out;
   for (char c : text) out += c == '$' ? "$$" : std::string(1, c);
@@ -156,6 +132,29 @@ std::string source_text(const MountSpec& mount) {
 }
 
 }  // namespace
+
+std::string yaml_scalar(const std::string& text) {
+  constexpr std::string_view kSafe = "/._+=,-";
+  bool safe = !text.empty() && (isalpha(static_cast<unsigned char>(text[0])) != 0 ||
+                                text[0] == '/' || text[0] == '.');
+  bool control = false;
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    control = control || byte < 0x20 || byte == 0x7f;
+    safe = safe && (isalnum(byte) != 0 || kSafe.find(c) != std::string_view::npos);
+  }
+  for (const char* word : {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}) {
+    std::string lower = text;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return static_cast<char>(tolower(c)); });
+    safe = safe && lower != word;
+  }
+  if (safe) return text;
+  if (control) return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string quoted = "'";
+  for (char c : text) quoted += c == '\'' ? "''" : std::string(1, c);
+  return quoted + "'";
+}
 
 Json view_json(const ViewSpec& spec) {
   Json json = {{"viewsh", 1}};

@@ -11,6 +11,8 @@ namespace viewsh {
 Json view_json(const ViewSpec& spec);
 /// A profile that makes the same view.
 std::string view_yaml(const ViewSpec& spec);
+/// A text as a YAML scalar: as it is where that is safe, else in quotes.
+std::string yaml_scalar(const std::string& text);
 /// For people.
 std::string view_table(const ViewSpec& spec);
 

@@ -112,7 +112,8 @@ std::string current_dir() {
 /// The caller's directory, or / in another root where there is no such directory.
 std::string start_dir(const ViewSpec& spec, const View& view) {
   std::string dir = current_dir();
-  if (spec.root == "/" || spec.root.empty()) return dir;
+  bool own_root = spec.root == "/" || spec.root.empty();
+  if (own_root && view.root()->mount->type != "tmpfs") return dir;
   WalkFlags flags;
   flags.want_exists = true;
   Result<Walked> walked = walk(view, {}, dir, flags, {geteuid(), getegid(), {}, 022}, nullptr);
@@ -121,9 +122,9 @@ std::string start_dir(const ViewSpec& spec, const View& view) {
 }
 
 /// File systems end in the reverse order of their mounts: what is on top first.
-bool shut_down(const View& view) {
+bool shut_down(const BuiltView& built) {
   bool fine = true;
-  for (auto it = view.mounts().rbegin(); it != view.mounts().rend(); ++it) {
+  for (auto it = built.made.rbegin(); it != built.made.rend(); ++it) {
     Result<void> done = (*it)->fs->shutdown();
     if (done.ok()) continue;
     complain((*it)->type + " at " + (*it)->at + ": " + done.error().message());
@@ -140,8 +141,8 @@ std::FILE* trace_target(const RunOptions& options, UserError* error) {
 }
 
 /// Only one tracer can trace a process: a view inside a view is refused, unless it is an empty one.
-UserError refuse_nested(const ViewSpec& spec) {
-  bool empty = spec.root == "/" && spec.mounts.empty() && spec.devices.empty() && spec.binfmt.empty();
+UserError refuse_nested(const ViewSpec& spec, bool recorded) {
+  bool empty = !recorded && spec.root == "/" && spec.mounts.empty() && spec.devices.empty() && spec.binfmt.empty();
   if (empty || !inside_view()) return {};
   return {"already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
           "the options of both into one"};
@@ -162,7 +163,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   PluginHost::sweep();
   PluginHost host;
   BuiltView built;
-  error = refuse_nested(spec);
+  error = refuse_nested(spec, options.record != nullptr);
   if (!error) error = build_view(spec, &host, &built);
   if (error) {
     complain(error.text);
@@ -178,6 +179,9 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   plan.cwd = spec.cwd;
   plan.umask = mask;
   ignore_terminal_signals();
+  if (options.record != nullptr) {
+    built.traps |= static_cast<unsigned>(Trap::kPaths) | static_cast<unsigned>(Trap::kRecord);
+  }
   if (built.traps == 0) return run_plain(plan, report);
   if (plan.cwd.empty()) plan.cwd = start_dir(spec, *built.view);
   plan.filter = compile_filter(filter_plan(built.traps));
@@ -188,9 +192,11 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
     return 125;
   }
   raise_descriptor_limit();
+  std::optional<Observer> observer;
   Tracer tracer(make_session(built, host), &report, options.kill_on_exit);
+  if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));
   int status = tracer.run(leader, mask);
-  bool fine = shut_down(*built.view);
+  bool fine = shut_down(built);
   report.print_stats();
   if (trace_file != stderr) fclose(trace_file);
   int code = exit_status_of(status);
@@ -201,7 +207,7 @@ UserError check_view(const ViewSpec& spec) {
   PluginHost host;
   BuiltView built;
   UserError error = build_view(spec, &host, &built, true);
-  if (!error) shut_down(*built.view);
+  if (!error) shut_down(built);
   return error;
 }
 
@@ -230,7 +236,7 @@ UserError resolve_in_view(const ViewSpec& spec, const std::vector<std::string>& 
     }
     out->push_back(std::move(answer));
   }
-  shut_down(*built.view);
+  shut_down(built);
   return {};
 }
 

@@ -151,7 +151,10 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   ProcessMemory memory(task.tid);
   Call call(session_, task, memory, regs);
   if (report_->tracing()) call.keep_arguments();
+  if (observer_ != nullptr) call.keep_visits();
   Outcome outcome = row->handler(call);
+  Observer::Seen seen;
+  if (observer_ != nullptr) seen = observer_->look(call, *row, &outcome);
   Report::Line line = report_->describe(task.tid, *row, call, outcome);
   Outcome::Kind kind = outcome.kind;
   long value = kind == Outcome::Kind::kReturn ? outcome.value : -EFAULT;
@@ -162,6 +165,7 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   if (begin != 0) report_->add_time(nr, monotonic_ns() - begin);
   apply(task, std::move(stopped), std::move(outcome));
   if (task.pending && task.pending->own) return;  // memory is mapped first; the call comes again
+  if (observer_ != nullptr) observer_->keep(seen);
   report_->count(nr, kind);
   report_->begin(task.tid, std::move(line));
   // A call that wasn't let run has its result already.
@@ -409,6 +413,7 @@ void Tracer::on_exec(pid_t tid, Stopped stopped) {
   report_->end(old, 0);
   task.mm = std::make_shared<AddressSpace>();
   finish_exec(task, stopped);
+  if (observer_ != nullptr) observer_->on_exec();
   std::move(stopped).resume(Resume::kContinue, 0);
 }
 

@@ -5,6 +5,7 @@
 
 #include "affinity.h"
 #include "fstat_lane.h"
+#include "observer.h"
 #include "report.h"
 #include "syscalls/session.h"
 #include "tracee/event.h"
@@ -17,6 +18,8 @@ namespace viewsh {
 class Tracer {
  public:
   Tracer(Session session, Report* report, bool kill_on_exit);
+  /// Shows the calls to who writes down what they use. Not owned, outlives the run.
+  void observe(Observer* observer) { observer_ = observer; }
   /// Runs until the last task of the view is gone; the wait status of the first process.
   int run(pid_t leader, mode_t umask);
 
@@ -69,6 +72,7 @@ class Tracer {
   CpuFollower follower_;
   FstatLane fstat_;
   Report* report_;
+  Observer* observer_ = nullptr;
   bool kill_on_exit_;
   pid_t leader_ = 0;
   int leader_status_ = 0;

@@ -35,6 +35,7 @@ class Builder {
   UserError hide_own_state();
   UserError pass_kernel_mounts(const std::string& at, const View& below);
   UserError add_mount(const MountSpec& spec);
+  UserError add_symlink(const MountSpec& spec);
   UserError check_target(const MountSpec& spec, const Target& target);
   UserError add_device(const DeviceSpec& spec);
   UserError add_binfmt(const BinfmtSpec& spec);
@@ -42,23 +43,26 @@ class Builder {
   UserError canonical(const std::string& path, const Place& place, bool must_exist, Target* target);
   UserError install(const Target& target, Mount mount, const Place& place);
   Result<void> scaffold(const std::string& at, bool directory);
+  static Result<void> make_inside(const Walked& above, const std::string& rest, bool directory);
   std::shared_ptr<FileSystem> below() const;
   UserError wrong(const Place& place, const std::string& what, const std::string& why) const {
     std::string text = place.text.empty() ? "" : place.text + ": ";
     return {text + what + ": " + why};
   }
-  const Caller& self() const;
+  static const Caller& self();
 
   const ViewSpec& spec_;
   PluginHost* host_;
   BuiltView* out_;
   bool look_only_;
   std::shared_ptr<const View> view_;
-  std::shared_ptr<const View> host_view_;  ///< set where the view's root is another directory
+  /// Where sources are looked for, if not in the view so far: set where the view's root is another
+  /// directory, or an empty one.
+  std::shared_ptr<const View> host_view_;
   int next_id_ = 1;
 };
 
-const Caller& Builder::self() const {
+const Caller& Builder::self() {
   static const Caller caller{geteuid(), getegid(), {}, 022};
   return caller;
 }
@@ -133,6 +137,24 @@ UserError Builder::canonical(const std::string& path, const Place& place, bool m
   return {};
 }
 
+/// Is it a directory of the view alone, which may be given names when the view is built?
+bool is_own(const Mount& mount) { return mount.type == "tmpfs" || mount.type == "scaffold"; }
+
+/// Makes the directories below `above` that `rest` names, and a file as the last of them if asked.
+Result<void> Builder::make_inside(const Walked& above, const std::string& rest, bool directory) {
+  Caller anybody = self();
+  anybody.umask = 022;
+  std::string path = above.path;
+  std::vector<std::string_view> parts = components(rest);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    path = join_path(path, parts[i]);
+    bool file = i + 1 == parts.size() && !directory;
+    TRY(file ? above.fs_mutable().mknod(path, S_IFREG | 0644, 0, anybody)
+             : above.fs_mutable().mkdir(path, 0755, anybody));
+  }
+  return {};
+}
+
 Result<void> Builder::scaffold(const std::string& at, bool directory) {
   WalkFlags flags;
   std::string top = at;
@@ -140,6 +162,9 @@ Result<void> Builder::scaffold(const std::string& at, bool directory) {
     Result<Walked> up = walk(*view_, {}, parent_path(top), flags, self(), nullptr);
     if (up.ok() && up->found.kind == Found::Kind::kNode) {
       Result<Attr> attr = up->mount->fs->getattr(up->path);
+      if (attr.ok() && is_own(*up->mount) && !up->fs().read_only()) {
+        return make_inside(*up, std::string(below_of(at, parent_path(top))), directory);
+      }
       if (attr.ok()) break;
     }
     if (top == "/") return Errno(ENOENT);
@@ -192,7 +217,9 @@ UserError Builder::install(const Target& target, Mount mount, const Place& place
       name = MountName{std::string(base_name(target.at)), false, type_of_mode(attr->stx_mode)};
     }
   }
-  view_ = view_->with(std::make_shared<Mount>(std::move(mount)), name);
+  auto made = std::make_shared<Mount>(std::move(mount));
+  out_->made.push_back(made);
+  view_ = view_->with(std::move(made), name);
   return {};
 }
 
@@ -234,7 +261,29 @@ UserError Builder::check_target(const MountSpec& spec, const Target& target) {
                "can't be copied on write: " + type + " is the kernel's own, and always the real one");
 }
 
+/// A symbolic link of the view: not a mount, but a name in a directory that is the view's alone.
+UserError Builder::add_symlink(const MountSpec& spec) {
+  Target dir;
+  std::string name(base_name(spec.at));
+  if (spec.sources.size() != 1) return wrong(spec.place, spec.at, "where does the symbolic link lead to?");
+  if (name.empty() || name == "/") return wrong(spec.place, spec.at, Errno(EEXIST).message());
+  if (UserError error = canonical(parent_path(spec.at), spec.place, false, &dir)) return error;
+  if (!dir.exists) {
+    Result<void> made = scaffold(dir.at, true);
+    if (!made.ok()) return wrong(spec.place, spec.at, made.error().message());
+  }
+  Result<Walked> walked = walk(*view_, {}, dir.at, {}, self(), nullptr);
+  if (!walked.ok()) return wrong(spec.place, spec.at, walked.error().message());
+  if (!is_own(*walked->mount)) {
+    return wrong(spec.place, spec.at, "a symbolic link has to lie in a tmpfs of the view");
+  }
+  Result<void> made = walked->fs_mutable().symlink(join_path(walked->path, name), spec.sources[0], self());
+  out_->cache->clear();
+  return made.ok() ? UserError{} : wrong(spec.place, spec.at, made.error().message());
+}
+
 UserError Builder::add_mount(const MountSpec& spec) {
+  if (spec.type == "symlink") return add_symlink(spec);
   Plugin* plugin = host_->provider("fs:" + spec.type);
   if (plugin == nullptr) {
     return wrong(spec.place, spec.type, "no plugin for this type of mount");
@@ -275,6 +324,8 @@ UserError Builder::add_mount(const MountSpec& spec) {
   }
   std::shared_ptr<const View> covered = view_;
   if (UserError error = install(target, std::move(mount), spec.place)) return error;
+  // Nothing can be bound from an empty root: what comes into it is from the view that it covers.
+  if (spec.type == "tmpfs" && target.at == "/") host_view_ = covered;
   return spec.type == "cow" ? pass_kernel_mounts(target.at, *covered) : UserError{};
 }
 
@@ -341,7 +392,7 @@ UserError Builder::pass_kernel_mounts(const std::string& at, const View& below) 
 UserError Builder::hide_own_state() {
   std::vector<std::string> places{host_->state_dir() + "/views"};
   bool keeps = false;
-  for (const auto& mount : view_->mounts()) {
+  for (const auto& mount : out_->made) {
     keeps = keeps || mount->type == "cow";
     if (!mount->layer.empty()) places.push_back(host_->state_dir() + "/layers/" + mount->layer);
   }

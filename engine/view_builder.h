@@ -14,6 +14,8 @@ namespace viewsh {
 /// What a specification became: the mount table and what the filter has to trap for it.
 struct BuiltView {
   std::shared_ptr<const View> view;
+  /// Every mount that was made, oldest first; those that others cover as well.
+  std::vector<std::shared_ptr<const Mount>> made;
   std::shared_ptr<PathCache> cache;
   std::vector<ExecFormats*> exec_formats;
   unsigned traps = 0;  ///< bits of Trap; 0: nothing differs from the host

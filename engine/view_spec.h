@@ -65,12 +65,15 @@ struct ViewSpec {
   std::vector<PluginSpec> plugins;
 };
 
+struct AccessRecord;
+
 /// What `run` does round the view.
 struct RunOptions {
   std::vector<std::string> command;  ///< argv; [0] is searched in PATH of the view's environment
   std::optional<std::string> trace;  ///< --trace: "" is standard error, else a file
   bool stats = false;
   bool kill_on_exit = false;
+  AccessRecord* record = nullptr;  ///< gets what the run uses; null: nobody asks
 };
 
 }  // namespace viewsh

@@ -91,6 +91,16 @@ Result<WalkStart> Call::start_of(DirFd dir) {
 }
 
 Result<Walked> Call::walk(DirFd dir, const UserPath& path, WalkFlags flags) {
+  if (!keep_visits_) return find(dir, path, flags);
+  Visit visit;
+  flags.followed = &visit.followed;
+  visit.walked = find(dir, path, flags);
+  if (dir.value == AT_FDCWD || path.text.starts_with('/')) visit.text = path.text;
+  visits_.push_back(std::move(visit));
+  return visits_.back().walked;
+}
+
+Result<Walked> Call::find(DirFd dir, const UserPath& path, WalkFlags flags) {
   if (path.text.empty()) return Errno(ENOENT);
   WalkStart start;
   if (dir.value == AT_FDCWD && task_.fs->cwd_gone && path.text[0] != '/') {
@@ -155,6 +165,12 @@ bool Call::is_path_only(int fd) const {
 }
 
 Result<Walked> Call::walk_fd(int fd, bool look) {
+  Result<Walked> walked = find_fd(fd, look);
+  if (keep_visits_) visits_.push_back({"", walked, {}});
+  return walked;
+}
+
+Result<Walked> Call::find_fd(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
   // Without its name it isn't what has that now, nor a file that is called "NAME (deleted)".

@@ -110,6 +110,13 @@ struct OpenObject {
   std::optional<std::string> view_path; ///< where the view shows it
 };
 
+/// A place that a call came to: for who records what a run uses.
+struct Visit {
+  std::string text;  ///< absolute or from the working directory; empty: by a descriptor
+  Result<Walked> walked = Errno(ENOENT);
+  std::vector<FollowedLink> followed;
+};
+
 /// One trapped call on its way: who made it, with which arguments, in which view.
 class Call {
  public:
@@ -156,6 +163,9 @@ class Call {
     if (keep_arguments_) paths_.push_back(path);
   }
   void keep_arguments() { keep_arguments_ = true; }
+  /// For --learn: what was walked to, in order.
+  const std::vector<Visit>& visits() const { return visits_; }
+  void keep_visits() { keep_visits_ = true; }
 
   /// The caller may search a directory whose attributes are the view's; of others the kernel decides.
   /// EACCES, ENOTDIR.
@@ -167,6 +177,8 @@ class Call {
   Outcome change_on(const Walked& walked, const UserPath& path);
 
  private:
+  Result<Walked> find(DirFd dir, const UserPath& path, WalkFlags flags);
+  Result<Walked> find_fd(int fd, bool look);
   Result<Walked> walk_from_removed(const UserPath& path, WalkFlags flags);
   Session& session_;
   Task& task_;
@@ -176,6 +188,8 @@ class Call {
   bool keep_arguments_ = false;
   std::span<const ArgumentKind> signature_;  ///< static, by the handler's type
   std::vector<UserPath> paths_;
+  bool keep_visits_ = false;
+  std::vector<Visit> visits_;
 };
 
 /// The host path with the trailing slash that the program's text had.

@@ -205,6 +205,7 @@ Result<void> Walker::step_into(const Location& base, std::string_view run, bool 
   if (!found.ok()) return found.error();
   if (found->kind != Found::Kind::kLink) return arrive(std::move(*found), base, run);
   std::string_view way = run.substr(0, found->consumed);
+  if (flags_.followed != nullptr) flags_.followed->push_back({join_path(position_, way), found->target});
   size_t cut = way.rfind('/');
   std::string_view dir = cut == std::string_view::npos ? std::string_view() : way.substr(0, cut);
   size_t unread = static_cast<size_t>(run.data() - pending_.data()) + found->consumed;

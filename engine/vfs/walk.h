@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "vfs/view.h"
 
@@ -50,10 +51,17 @@ struct WalkStart {
   std::string root = "/";  ///< canonical; where absolute paths start and ".." ends. chroot(2)
 };
 
+/// A symbolic link that a walk followed.
+struct FollowedLink {
+  std::string view_path;
+  std::string target;
+};
+
 struct WalkFlags {
   bool follow = true;       ///< follow a link as the last component
   bool want_exists = false;
   uint64_t resolve = 0;     ///< RESOLVE_* of openat2(2)
+  std::vector<FollowedLink>* followed = nullptr;  ///< gets the links on the way; null: nobody asks
 };
 
 /// True for the call's last component being what names a magic link: PID/cwd, PID/root, PID/exe,

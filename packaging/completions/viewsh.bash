@@ -20,6 +20,7 @@ _viewsh() {
   local view="--profile --bind --hide --tmpfs --cow --layer --merge --mount --root --disk --env
     --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
+  [[ ${words[1]-} != run ]] || run+=" --learn"
   if ((cword == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
     return
