@@ -73,8 +73,9 @@ void FstatLane::mark(uint64_t ino) {
   byte = static_cast<uint8_t>(byte | 1 << (bit % 8));
   ++marked_;
   for (const auto& [tid, task] : session_->tasks) {
-    // Where it fails there is no such memory any more, nor the code that would look there.
-    if (task->mm->lane != 0) {
+    // A task of which nothing is known yet waits for inherit(). Where the writing fails there is no such
+    // memory any more, nor the code that would look there.
+    if (task->mm && task->mm->lane != 0) {
       (void)write_all(memory_of(*task), &byte, 1, task->mm->lane + FstatCode::kMarksAt + bit / 8);
     }
   }

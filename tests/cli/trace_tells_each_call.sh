@@ -23,7 +23,7 @@ assert_contains "the host path" "$(cat "$T/trace")" \
 assert_contains "octal" "$(cat "$T/trace")" 'mkdir\("d", 0(777|750)\) = 0  '
 assert_contains "again octal" "$(cat "$T/trace")" "mkdir\(\"/opt/w/e\", 0777\) = 0  \[rewritten: \"$W/e\"\]"
 assert_eq "as many calls" "$(grep -vc -- ' --- ' "$T/trace")" \
-  "$(cd "$W" && rm -r d e && "$VIEWSH" run --bind "$W:/opt/w" --stats -- sh -c 'cat /opt/w/f; mkdir -m 750 d; mkdir /opt/w/e; exec sleep 0' 2>&1 >/dev/null | sed -n 's/^viewsh: trapped calls: //p')"
+  "$(cd "$W" && rm -r d e && "$VIEWSH" run --bind "$W:/opt/w" "--trace=$T/other" --stats -- sh -c 'cat /opt/w/f; mkdir -m 750 d; mkdir /opt/w/e; exec sleep 0' 2>&1 >/dev/null | sed -n 's/^viewsh: trapped calls: //p')"
 # A call that is cut off has no result; one that a signal interrupted has one when it is over.
 mkfifo fifo
 "$VIEWSH" run --cow / "--trace=$T/trace" -- timeout 0.5 cat fifo >/dev/null 2>&1

@@ -175,6 +175,16 @@ TEST(TableFilter, ProgramAndPlanAgree) {
         continue;
       }
       seccomp_data data = call(nr);
+      if (test->pass != 0) {
+        ASSERT_EQ(run_bpf(program, data), kTrace) << nr;
+        for (uint64_t bit = 1; bit != 0; bit <<= 1) {
+          data.args[test->argument] = test->pass ^ bit;
+          ASSERT_EQ(run_bpf(program, data), kTrace) << nr << " " << bit;
+        }
+        data.args[test->argument] = test->pass;
+        ASSERT_EQ(run_bpf(program, data), kAllow) << nr;
+        continue;
+      }
       const uint32_t none = test->values.empty() || test->values[0] != 0 ? kAllow : kTrace;
       ASSERT_EQ(run_bpf(program, data), none) << nr;
       data.args[test->argument] = test->values.empty() ? 0x7fff00000000 : test->values[0];
