@@ -15,6 +15,7 @@ enum class Trap : uint8_t {
   kObjects = 2,  ///< tells of or changes a node through a descriptor; a view with nodes of its own
   kQuota = 4,    ///< lets a file grow; a view with a limited file system
   kDevices = 8,  ///< ioctl(2), whatever it asks; a view with devices of its own
+  kKept = 16,    ///< waits until something is on disk; a view with changes that outlive it
   kEnosys = 128, ///< not in a view: fails with ENOSYS
 };
 

@@ -19,6 +19,18 @@ constexpr char kVersionLine[] = "viewsh-layer 1\n";
 constexpr char kVersionWord[] = "viewsh-layer ";
 constexpr char kCleanMark[] = "clean";
 constexpr char kDoneMark[] = "done";
+constexpr std::string_view kBootWord = "boot ";
+
+/// Of this start of the machine; empty: not to be had, then every log may lack lines.
+const std::string& boot_id() {
+  static const std::string id = [] {
+    auto text = read_whole(AT_FDCWD, "/proc/sys/kernel/random/boot_id");
+    if (!text) return std::string();
+    text->resize(std::min(text->find('\n'), text->size()));
+    return *text;
+  }();
+  return id;
+}
 
 bool fail(MountError* error, int code, std::string text) {
   *error = {Errno(code), std::move(text)};
@@ -77,6 +89,11 @@ std::optional<uint64_t> state_count(std::string_view mark) {
   return n;
 }
 
+std::optional<std::string_view> boot_of(std::string_view mark) {
+  if (!mark.starts_with(kBootWord)) return {};
+  return mark.substr(kBootWord.size());
+}
+
 std::string parse_header(const std::string& text, LayerHeader* header) {
   if (text.rfind(kVersionWord, 0) != 0) return "is not a layer's version file";
   if (text.rfind(kVersionLine, 0) != 0) {
@@ -98,7 +115,8 @@ Result<void> replace_file(int dir_fd, const char* name, const std::string& conte
   if (!fd) return Errno::last();
   TRY(write_all(fd.get(), content));
   TRY(from_libc(fsync(fd.get())));
-  return from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
+  TRY(from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name)));
+  return from_libc(fsync(dir_fd));
 }
 
 std::string log_text(const Transaction& state, bool closing) {
@@ -145,7 +163,12 @@ bool make_dirs(const std::string& path) {
   for (size_t at = 1; at != std::string::npos && at <= path.size();) {
     at = path.find('/', at);
     const std::string part = path.substr(0, at);
-    if (mkdir(part.c_str(), 0700) < 0 && errno != EEXIST) return false;
+    const bool made = mkdir(part.c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) return false;
+    const std::string above = part.substr(0, std::max<size_t>(part.rfind('/'), 1));
+    const UniqueFd dir(made ? ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
+    // One that can't be opened for reading can't be synced by us; nor could its owner's mkdir(1).
+    if (dir && fsync(dir.get()) < 0) return false;
     if (at != std::string::npos) ++at;
   }
   return true;
@@ -317,7 +340,9 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
     clean_ = *mark == kCleanMark;
     const auto count = state_count(*mark);
     if (count) expected_ = count;
-    if (at == 0 || clean_ || count || *mark == kDoneMark) {
+    if (const auto boot = boot_of(*mark)) {
+      boot_logged_ = !boot_id().empty() && *boot == boot_id();
+    } else if (at == 0 || clean_ || count || *mark == kDoneMark) {
       unsettled_ = false;
     } else {
       auto transaction = decode(line);
@@ -335,6 +360,8 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
            std::to_string(*expected_) + " records are left";
   }
   if (at == 0) clean_ = true;
+  interrupted_ = !clean_ && !boot_logged_;
+  boot_logged_ = boot_logged_ && !clean_;
   log_size_ = at;
   return {};
 }
@@ -360,23 +387,44 @@ bool Layer::recover_last(size_t offset) {
 
 Result<void> Layer::append(const std::string& line) {
   if (broken_) return Errno(EIO);
-  const auto done = write_all(log_fd_.get(), line);
+  // The first line since the layer was opened, or the machine started, says so, if nothing is left to
+  // be recovered.
+  const bool first = !boot_logged_ && !interrupted_ && log_size_ > 0;
+  const std::string boot = first ? encode_text(std::string(kBootWord) + boot_id()) : std::string();
+  auto done = write_all(log_fd_.get(), boot + line);
+  // And that is on disk: or the log would look as it was when it was closed last.
+  if (done && first) done = from_libc(fdatasync(log_fd_.get()));
   if (!done) {
     broken_ = ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) < 0;
     return broken_ ? Errno(EIO) : done.error();
   }
-  log_size_ += line.size();
+  log_size_ += boot.size() + line.size();
+  boot_logged_ = boot_logged_ || first;
+  synced_ = false;
+  return {};
+}
+
+Result<void> Layer::sync() {
+  if (!durable() || synced_) return {};
+  TRY(from_libc(fdatasync(log_fd_.get())));
+  synced_ = true;
   return {};
 }
 
 Result<void> Layer::begin(const Transaction& transaction) {
+  changed();
   if (!durable()) return {};
   const uint64_t before = log_size_;
+  const bool boot = boot_logged_;
   TRY(append(encode(transaction)));
   previous_size_ = before;
+  previous_boot_ = boot;
   previous_unsettled_ = unsettled_;
   unsettled_ = transaction.test.kind != HostTest::Kind::kNone;
-  return {};
+  if (!transaction.ahead) return {};
+  const auto done = sync();
+  if (!done) rollback();
+  return done;
 }
 
 void Layer::rollback() {
@@ -385,11 +433,14 @@ void Layer::rollback() {
   // done; what follows it in this run is refused by append().
   broken_ = ftruncate(log_fd_.get(), static_cast<off_t>(previous_size_)) < 0;
   if (!broken_) log_size_ = previous_size_;
+  boot_logged_ = previous_boot_;
+  synced_ = false;
   // The line before it is the last one again, and as much in doubt as it was.
   unsettled_ = previous_unsettled_;
 }
 
 Result<void> Layer::settle() {
+  changed();
   if (!unsettled_) return {};
   TRY(append(encode_text(kDoneMark)));
   unsettled_ = false;
@@ -398,11 +449,15 @@ Result<void> Layer::settle() {
 
 Result<void> Layer::compact(const Transaction& state, bool closing) {
   if (!durable()) return {};
-  const std::string content = log_text(state, closing);
+  std::string content = log_text(state, closing);
+  const bool says_boot = !closing && !interrupted_;
+  if (says_boot) content += encode_text(std::string(kBootWord) + boot_id());
   TRY(replace_file(dir_fd_.get(), "log", content));
   log_fd_.reset(openat(dir_fd_.get(), "log", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (!log_fd_) return Errno::last();
   log_size_ = content.size();
+  boot_logged_ = says_boot;
+  synced_ = true;
   unsettled_ = previous_unsettled_ = broken_ = false;
   return {};
 }
