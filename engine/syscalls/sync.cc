@@ -7,16 +7,19 @@ namespace viewsh {
 
 namespace {
 
-/// What leads to a host object ("": to all) is on disk; the content is the kernel's to write, in the
-/// call that follows. The loop waits for the disk here, as short as that is after a flush.
-Outcome sync_names(Call& call, const std::string& host) {
+/// What the view's file systems have to do before the kernel's own call. The loop waits for the disk.
+template <typename Sync>
+Outcome before_call(Call& call, const Sync& sync) {
   for (const auto& mount : call.view().mounts()) {
     if (!mount->fs || !mount->fs->keeps()) continue;
-    if (const Result<void> done = mount->fs->sync_names(host); !done) {
-      return Outcome::error(done.error());
-    }
+    if (const Result<void> done = sync(*mount->fs); !done) return Outcome::error(done.error());
   }
   return Outcome::as_is();
+}
+
+/// What leads to a host object ("": to all) is on disk; the content is the kernel's to write.
+Outcome sync_names(Call& call, const std::string& host) {
+  return before_call(call, [&](FileSystem& fs) { return fs.sync_names(host); });
 }
 
 }  // namespace
@@ -29,7 +32,8 @@ Outcome sys_fsync(Call& call, Fd fd) {
 
 Outcome sys_syncfs(Call& call, Fd fd) {
   if (!call.object(fd.value)) return Outcome::as_is();
-  return sync_names(call, "");
+  // The descriptor may be one of the lower's, which can be another file system than the layer's.
+  return before_call(call, [](FileSystem& fs) { return fs.sync_all(); });
 }
 
 Outcome sys_msync(Call& call, uint64_t, uint64_t, Flags flags) {

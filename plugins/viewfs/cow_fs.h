@@ -56,6 +56,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   Result<std::string> watch(const std::string& path, const Caller& caller) override;
   Result<void> sync_names(const std::string& host) override;
+  Result<void> sync_all() override;
   bool keeps() const override { return layer_->durable() && layer_->writable(); }
   Result<void> shutdown() override;
 
@@ -193,7 +194,6 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
 
   // cow_sync.cc
   Result<void> sync_dirs(std::string_view path);
-  Result<void> sync_all();
   /// A file that is opened to be written through has to be found after a power cut, too. open(2)
   Result<void> sync_opened(const std::string& path, int flags);
 

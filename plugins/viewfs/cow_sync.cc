@@ -25,10 +25,9 @@ Result<void> CowFs::sync_dirs(std::string_view path) {
 }
 
 Result<void> CowFs::sync_all() {
-  if (all_synced_) return {};
-  TRY(from_libc(syncfs(layer_->upper_fd())));
-  all_synced_ = true;
-  return {};
+  if (!keeps()) return {};
+  TRY(layer_->sync());
+  return from_libc(syncfs(layer_->upper_fd()));
 }
 
 Result<void> CowFs::sync_names(const std::string& host) {
@@ -39,8 +38,12 @@ Result<void> CowFs::sync_names(const std::string& host) {
     all_synced_ = false;
     synced_at_ = layer_->generation();
   }
-  if (host.empty()) return sync_all();
   if (all_synced_) return {};
+  if (host.empty()) {
+    TRY(sync_all());
+    all_synced_ = true;
+    return {};
+  }
   const auto path = reverse(host);
   if (!path) return {};  // of another file system, or without a name
   const Node* node = index_.find(*path);

@@ -135,7 +135,7 @@ class OneOperation : public PowerCut {
       states.push_back(describe(calls));
       while (ops.size() < static_cast<size_t>(count)) {
         const RandomOp op = RandomOp::draw(&random);
-        EXPECT_TRUE(fs->sync_names("").ok());
+        EXPECT_TRUE(fs->sync_all().ok());
         const size_t begin = recorder::position();
         if (op.run(calls) != 0 && random() % 8 != 0) continue;
         ops.push_back(op);
@@ -155,7 +155,7 @@ class OneOperation : public PowerCut {
                                    std::to_string(cut - begins[i]) + " of " +
                                    std::to_string(ends[i] - begins[i]) + ", on disk: " + what;
           const std::string why = neither(shown(when), states[i], states[i + 1], ops[i].writes());
-          EXPECT_EQ(why, "") << when;
+          EXPECT_EQ(why, "") << when << "\n" << replay.told(0, cut);
           ++tried;
         });
       }
@@ -264,9 +264,12 @@ TEST_F(PowerCut, SnapshotsAreWhole) {
   std::vector<Lines> states = {old_state};
   std::vector<size_t> ends;
   const auto change = [&](const std::function<void(CowCalls&)>& what) {
-    CowCalls calls(mount());
+    auto fs = mount();
+    CowCalls calls(fs);
     what(calls);
     states.push_back(describe(calls));
+    EXPECT_TRUE(fs->sync_all().ok());
+    EXPECT_TRUE(fs->shutdown().ok());
     ends.push_back(recorder::position());
   };
   change([](CowCalls& c) { EXPECT_EQ(c.write("a/1", O_WRONLY, 0, "changed"), 0); });

@@ -46,6 +46,22 @@ Replay::~Replay() {
   if (rename(aside_.c_str(), root_.c_str()) < 0) perror("rename");
 }
 
+std::string Replay::told(size_t from, size_t cut) const {
+  static const char* const kKinds[] = {"make",  "link",     "remove", "rename",   "exchange",
+                                       "write", "truncate", "sync",   "sync all", "attributes"};
+  std::string out;
+  for (size_t i = from; i < cut && i < ops_.size(); ++i) {
+    const Op& op = ops_[i];
+    out += std::to_string(i) + " " + kKinds[static_cast<size_t>(op.kind)] + " " +
+           std::to_string(op.dir) + "/" + op.name;
+    if (op.to_dir != 0) out += " to " + std::to_string(op.to_dir) + "/" + op.to_name;
+    if (op.node != 0) out += " node " + std::to_string(op.node) + " (" + disk_.path_of(op.node) + ")";
+    if (!op.data.empty()) out += " [" + op.data.substr(0, 300) + "] at " + std::to_string(op.offset);
+    out += "\n";
+  }
+  return out;
+}
+
 void Replay::go_to(size_t cut) {
   while (at_ < cut) disk_.apply(ops_[at_++]);
 }

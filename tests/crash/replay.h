@@ -18,6 +18,8 @@ class Replay {
   Replay& operator=(const Replay&) = delete;
 
   size_t size() const { return ops_.size(); }
+  /// The operations before `cut`, a line each, for who looks for a fault.
+  std::string told(size_t from, size_t cut) const;
   /// For every state of the disk after `cut` operations, which may not go down from call to call: with
   /// all that was written, without what was not synced, with the logs only, without the logs only.
   /// `check` gets what is on disk in words. The layers' logs are of another start of the machine.
