@@ -77,6 +77,33 @@ std::optional<std::string> field(std::string_view text, std::string_view key) {
   return {};
 }
 
+bool is_inode(int dir_fd, const std::string& path, uint64_t ino) {
+  struct stat st {};
+  const PathAt at(dir_fd, path);
+  return fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
+}
+
+/// What the change of a transaction moves is still where it was before.
+bool is_before(const Transaction& transaction, int upper_fd, int work_fd) {
+  const uint64_t ino = transaction.test.ino;
+  bool made_dir = false;
+  for (const Record& r : transaction.records) {
+    made_dir = made_dir || (r.op == Record::Op::kNode && r.meta.type == NodeType::kDirectory);
+    if (r.op != Record::Op::kMove && r.op != Record::Op::kSwap) continue;
+    return is_inode(upper_fd, r.path, ino) || is_inode(upper_fd, r.to, ino);
+  }
+  // A file with a record doesn't go without a line that is on disk before.
+  if (!made_dir) return true;
+  UniqueFd copy(openat(work_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = copy ? fdopendir(copy.get()) : nullptr;
+  if (dir == nullptr) return true;
+  copy.release();
+  bool found = false;
+  while (const dirent* entry = readdir(dir)) found = found || is_inode(work_fd, entry->d_name, ino);
+  closedir(dir);
+  return found;
+}
+
 }  // namespace
 
 std::optional<uint64_t> state_count(std::string_view mark) {
@@ -149,53 +176,6 @@ std::string parse_closed_log(std::string_view text, std::vector<Transaction>* ou
     at = end + 1;
   }
   return clean && out->size() >= expected ? std::string() : "its log is cut off";
-}
-
-std::string check_layer_name(const std::string& name) {
-  if (name.empty()) return "a layer needs a name";
-  if (name[0] == '.' || name.find('/') != std::string::npos || name.size() > 200) {
-    return "layer " + name + ": a layer's name is one file name that doesn't start with a dot";
-  }
-  return {};
-}
-
-bool make_dirs(const std::string& path) {
-  for (size_t at = 1; at != std::string::npos && at <= path.size();) {
-    at = path.find('/', at);
-    const std::string part = path.substr(0, at);
-    const bool made = mkdir(part.c_str(), 0700) == 0;
-    if (!made && errno != EEXIST) return false;
-    const std::string above = part.substr(0, std::max<size_t>(part.rfind('/'), 1));
-    const UniqueFd dir(made ? ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
-    // One that can't be opened for reading can't be synced by us; nor could its owner's mkdir(1).
-    if (dir && fsync(dir.get()) < 0) return false;
-    if (at != std::string::npos) ++at;
-  }
-  return true;
-}
-
-Result<std::string> read_whole(int dir_fd, const char* name) {
-  UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return Errno::last();
-  std::string out;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Errno::last();
-    if (n == 0) return out;
-    out.append(buffer, static_cast<size_t>(n));
-  }
-}
-
-std::string layer_user(const std::string& dir) {
-  UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd || flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
-  char id[256];
-  const ssize_t n = pread(fd.get(), id, sizeof id, 0);
-  std::string user(id, n > 0 ? static_cast<size_t>(n) : 0);
-  while (!user.empty() && user.back() == '\n') user.pop_back();
-  return user.empty() ? "another process" : user;
 }
 
 std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
@@ -372,7 +352,11 @@ bool Layer::recover_last(size_t offset) {
     struct stat st {};
     const PathAt at(upper_fd(), test.path);
     const bool there = fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-    const bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
+    bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
+    // After a power cut a later change without a line may be there: then the inode is nowhere.
+    if (!done && interrupted_ && test.kind == HostTest::Kind::kIno) {
+      done = !is_before(history_.back(), upper_fd(), work_fd());
+    }
     if (!done) {
       history_.pop_back();
       log_size_ = offset;
@@ -416,12 +400,14 @@ Result<void> Layer::begin(const Transaction& transaction) {
   if (!durable()) return {};
   const uint64_t before = log_size_;
   const bool boot = boot_logged_;
+  // The line before is on disk, and what it looks for may be changed now: it must not be the last.
+  const bool ahead = transaction.ahead || (unsettled_ && synced_);
   TRY(append(encode(transaction)));
   previous_size_ = before;
   previous_boot_ = boot;
   previous_unsettled_ = unsettled_;
   unsettled_ = transaction.test.kind != HostTest::Kind::kNone;
-  if (!transaction.ahead) return {};
+  if (!ahead) return {};
   const auto done = sync();
   if (!done) rollback();
   return done;
@@ -442,9 +428,10 @@ void Layer::rollback() {
 Result<void> Layer::settle() {
   changed();
   if (!unsettled_) return {};
+  const bool ahead = synced_;  // as in begin()
   TRY(append(encode_text(kDoneMark)));
   unsettled_ = false;
-  return {};
+  return ahead ? sync() : Result<void>();
 }
 
 Result<void> Layer::compact(const Transaction& state, bool closing) {

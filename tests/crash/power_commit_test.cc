@@ -54,7 +54,7 @@ void cut_everywhere(bool in_place) {
         commit_anew(when);
       }
       // What was being removed shares inodes with the tree; it goes when this process has ended.
-      (void)host_ops::remove_tree(c.layer_dir() + "/..");
+      (void)host_ops::remove_tree(host_ops::parent_of(c.layer_dir()));
       const auto is = c.committed();
       if (committed.empty()) committed = is;
       EXPECT_EQ(viewfs::differences(is, committed), "") << when << "\n" << replay.told(0, cut);
