@@ -153,9 +153,11 @@ Result<void> CowFs::rename_upper(const Move& move) {
   const Place& to = move.to;
   Transaction t;
   TRY(hide_position(from, &t));
-  // Without its line a new file that takes a lower one's name counts all the same.
   t.ahead = !t.records.empty();
   TRY(replace_target(to, &t));
+  // Without its line a new file that takes a lower one's name counts all the same; not so what the
+  // other names of that one are.
+  t.ahead = t.ahead || t.records.size() > 1;
   auto meta = moved_meta(from, to);
   const bool target_known = to.exists() && to.node != nullptr && to.node->meta != nullptr;
   const PathAt source(layer_->upper_fd(), from.path);
