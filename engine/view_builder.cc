@@ -450,6 +450,7 @@ UserError Builder::build() {
     bool own_nodes = !mount->fs->transparent() || mount->fs->read_only();
     if (own_nodes) out_->traps |= static_cast<unsigned>(Trap::kObjects);
     if (mount->fs->quota()) out_->traps |= static_cast<unsigned>(Trap::kQuota);
+    if (mount->fs->keeps()) out_->traps |= static_cast<unsigned>(Trap::kKept);
     if (mount->type == "device") out_->traps |= static_cast<unsigned>(Trap::kDevices);
     if (mount->type == "tmpfs") out_->traps |= static_cast<unsigned>(Trap::kObjects);
   }

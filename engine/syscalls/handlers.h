@@ -122,6 +122,14 @@ Outcome sys_accept(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length)
 Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, Flags flags, Addr<char> address,
                      Addr<unsigned> length);
 
+// sync: what has to be on disk. fsync(2), syncfs(2), msync(2)
+Outcome sys_fsync(Call& call, Fd fd);
+Outcome sys_syncfs(Call& call, Fd fd);
+Outcome sys_msync(Call& call, uint64_t address, uint64_t size, Flags flags);
+/// pwritev2(2): with RWF_DSYNC or RWF_SYNC, and within the limit of a file system.
+Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t low, uint64_t high,
+                     Flags flags);
+
 // quota: writes to a file system with a size limit
 Outcome sys_quota_write(Call& call, Fd fd, uint64_t buffer, uint64_t size);
 Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count);

@@ -2,7 +2,9 @@
 
 #include <linux/fs.h>
 #include <linux/sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 
 #include "syscalls/handlers.h"
 #include "tracee/call_site.h"
@@ -35,13 +37,16 @@ const Row* row_of(long nr) {
 FilterPlan filter_plan(unsigned traps) {
   constexpr int kIoctl = 16;
   constexpr int kFstat = 5;
+  constexpr int kPwritev2 = 328;
   FilterPlan plan;
   plan.actions.assign(kLastNumber + 1, FilterAction::kEnosys);
   for (const Row& row : kRows) {
     FilterAction action = FilterAction::kAllow;
     // A request to a device of the view is the device's to answer.
     bool for_devices = row.nr == kIoctl && (traps & static_cast<unsigned>(Trap::kDevices)) != 0;
-    if (for_devices) {
+    // A single write of it may ask to be on disk.
+    bool for_kept = row.nr == kPwritev2 && (traps & static_cast<unsigned>(Trap::kKept)) != 0;
+    if (for_devices || for_kept) {
       action = FilterAction::kTrace;
     } else if (row.trap == Trap::kEnosys) {
       action = FilterAction::kEnosys;
@@ -59,6 +64,12 @@ FilterPlan filter_plan(unsigned traps) {
   }
   if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0) {
     plan.tests.push_back({.nr = kFstat, .argument = 2, .values = {}, .bits = 0, .pass = kNativeFstat});
+  }
+  if ((traps & static_cast<unsigned>(Trap::kKept)) != 0) {
+    constexpr int kMsync = 26;
+    plan.tests.push_back({kMsync, 2, {}, MS_SYNC});
+    bool quota = (traps & static_cast<unsigned>(Trap::kQuota)) != 0;
+    if (!quota) plan.tests.push_back({kPwritev2, 5, {}, RWF_DSYNC | RWF_SYNC});
   }
   if ((traps & static_cast<unsigned>(Trap::kPaths)) != 0) {
     // BPF_OBJ_PIN and BPF_OBJ_GET name files; the other commands don't.

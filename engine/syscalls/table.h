@@ -17,6 +17,7 @@ enum class Trap : uint8_t {
   kDevices = 8,  ///< ioctl(2), whatever it asks; a view with devices of its own
   kRecord = 16,  ///< a run of which is recorded what it uses
   kChanges = 18, ///< kObjects of which a record has to know as well: changes through a descriptor
+  kKept = 32,    ///< waits until something is on disk; a view with changes that outlive it
   kEnosys = 128, ///< not in a view: fails with ENOSYS
 };
 

@@ -144,7 +144,9 @@ std::string CommitRun::rewrite(const InPlace& in, const Dir& from_dir, const std
   if (!to || fstat(to.get(), &st) < 0) return fail_shown(in.show, Errno::last());
   if (st.st_ino != in.stamp.ino) return fail_shown(in.show, Errno(ESTALE));
   if (ftruncate(to.get(), 0) < 0) return fail_shown(in.show, Errno::last());
-  const auto done = copy_data(from.get(), to.get(), *attr);
+  auto done = copy_data(from.get(), to.get(), *attr);
+  // On disk before a rename says that this is done, and before a backup goes.
+  if (done) done = from_libc(fdatasync(to.get()));
   return done ? std::string() : fail_shown(in.show, done.error());
 }
 

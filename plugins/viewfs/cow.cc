@@ -10,6 +10,7 @@
 #include "cow_fs.h"
 #include "cow_host.h"
 #include "layer.h"
+#include "layer_recover.h"
 #include "subtree.h"
 
 namespace viewsh {
@@ -30,7 +31,14 @@ std::string CowFs::start() {
   if (!upper) return "upper: " + upper.error().message();
   upper_dev_ = dev_of(*upper);
   for (const Transaction& t : layer_->take_history()) index_.apply(t);
-  bool changed = index_.verify(layer_->upper_fd()) || !layer_->clean();
+  bool changed = !layer_->clean();
+  if (layer_->interrupted() && layer_->writable()) {
+    const auto done = recover_interrupted(
+        &index_, layer_->upper_fd(), [this](const std::string& path) { return lower_->getattr(path); });
+    if (!done) return "upper: " + done.error().message();
+    layer_->recovered();
+  }
+  changed = index_.verify(layer_->upper_fd()) || changed;
   Node* root = index_.root();
   if (!root->meta->origin) {
     const auto attr = lower_->getattr("");

@@ -101,6 +101,7 @@ Result<void> CowFs::make_locked_dir(const std::string& path, mode_t mode, mode_t
   meta.changed = true;
   Transaction t;
   t.test = {HostTest::Kind::kIno, path, attr.stx_ino};
+  t.ahead = true;  // or it would be open
   t.records.push_back(Record::node(path, std::move(meta)));
   const PathAt to(layer_->upper_fd(), path);
   const auto done = change(t, [&] {
@@ -197,6 +198,7 @@ Result<void> CowFs::link(const std::string& from, const std::string& to, const C
   const uint64_t ino = meta.upper_ino;
   Transaction t;
   t.test = {HostTest::Kind::kIno, to, ino};
+  t.ahead = true;
   t.records.push_back(Record::node(to, std::move(meta)));
   return change(t, step);
 }
@@ -284,6 +286,7 @@ Result<void> CowFs::remove_file(const Place& place) {
     return {};
   }
   t.test = {HostTest::Kind::kGone, path, 0};
+  t.ahead = true;  // or what the lower has by this name would come back
   t.records.push_back(Record::clear(path));
   return change(t, step);
 }

@@ -135,6 +135,7 @@ Result<bool> CowFs::materialise(const std::string& path, const Attr& attr) {
   const KeepTimes keep(layer_->upper_fd(), dir);
   Transaction t;
   t.test = {HostTest::Kind::kIno, path, anchor.stx_ino};
+  t.ahead = true;
   Meta meta;
   meta.type = NodeType::kRegular;
   meta.origin = it->second.state;
@@ -173,6 +174,7 @@ Result<void> CowFs::install_copy(const Place& place, const std::string& temp, co
   t.records.push_back(Record::node(path, std::move(meta)));
   if (from.stx_nlink > 1) {
     cover(from, true, &t);
+    t.ahead = true;  // the names would come apart
     const std::string anchor = link_name(lower_state(from));
     unlinkat(layer_->links_fd(), anchor.c_str(), 0);
     if (t.records.back().covered < static_cast<int32_t>(from.stx_nlink)) {
@@ -198,7 +200,8 @@ Result<void> CowFs::copy_up(Place* place, bool with_data) {
     TRY_ASSIGN(const std::string host, host_of_lower(place->lower));
     TRY(ensure_upper_dir(parent_of(place->path)));
     const std::string temp = layer_->temp_name();
-    TRY_ASSIGN(const CopiedAttr copied, copy_node(host, attr, layer_->work_fd(), temp, with_data));
+    TRY_ASSIGN(const CopiedAttr copied, copy_node(host, attr, layer_->work_fd(), temp,
+                                                 with_data, layer_->durable()));
     (void)copied;  // install_copy() looks at the result itself
     if (const auto done = install_copy(*place, temp, attr); !done) {
       unlinkat(layer_->work_fd(), temp.c_str(), 0);

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cow_index.h"
@@ -55,6 +56,9 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
                            const Caller& caller) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   Result<std::string> watch(const std::string& path, const Caller& caller) override;
+  Result<void> sync_names(const std::string& host) override;
+  Result<void> sync_all() override;
+  bool keeps() const override { return layer_->durable() && layer_->writable(); }
   Result<void> shutdown() override;
 
   /// For tests: the lower's paths and the layer's directory.
@@ -189,6 +193,11 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<void> exchange(Move* move);
   Result<void> hold(Place* place);
 
+  // cow_sync.cc
+  Result<void> sync_dirs(std::string_view path);
+  /// A file that is opened to be written through has to be found after a power cut, too. open(2)
+  Result<void> sync_opened(const std::string& path, int flags);
+
   // cow_open.cc
   Result<OpenPlan> plan_create(const std::string& path, const OpenHow& how, const Caller& caller);
   Result<OpenPlan> plan_existing(Place place, const OpenHow& how, const Caller& caller);
@@ -224,6 +233,9 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
   std::vector<Pending> pending_;
   AttrMarks* marks_ = nullptr;  ///< who wants to know whose attributes are not the kernel's
+  std::unordered_set<std::string> synced_;  ///< directories of upper/ whose names are on disk
+  uint64_t synced_at_ = 0;                  ///< as long as the layer is of this generation
+  bool all_synced_ = false;                 ///< so is everything
 };
 
 /// Keeps the times of a directory in upper/ over a change that the view doesn't see.

@@ -169,7 +169,7 @@ CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode
 }
 
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
-                             const std::string& temp, bool with_data) {
+                             const std::string& temp, bool with_data, bool flush) {
   if (S_ISLNK(attr.stx_mode)) {
     TRY_ASSIGN(const std::string target, read_link(AT_FDCWD, host));
     TRY(from_libc(symlinkat(target.c_str(), dir_fd, temp.c_str())));
@@ -180,6 +180,7 @@ Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_
   if (with_data) {
     UniqueFd from(open(LongPath(host).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     Result<void> done = from ? copy_data(from.get(), to.get(), attr) : Errno::last();
+    if (done && flush) done = from_libc(fdatasync(to.get()));
     if (!done) {
       unlinkat(dir_fd, temp.c_str(), 0);
       return done.error();

@@ -54,6 +54,7 @@ Result<OpenPlan> CowFs::plan_existing(Place place, const OpenHow& how, const Cal
   } else {
     plan.host = upper_host(place.path);
   }
+  if (copies) TRY(sync_opened(place.path, how.flags));
   return plan;
 }
 
@@ -100,6 +101,9 @@ void CowFs::opened(const std::string& path, const OpenPlan& plan, bool success) 
     type = type_of_mode(attr->stx_mode);
   }
   made(pending.dir, pending.name, type);
+  layer_->changed();
+  // The file is open, that can't be taken back; the first fsync(2) of it tells of what goes on.
+  (void)sync_opened(path, plan.flags);
 }
 
 }  // namespace viewsh::viewfs

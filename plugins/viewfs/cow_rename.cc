@@ -17,6 +17,15 @@ struct CowFs::Move {
 };
 
 namespace {
+/// The log says something of what is below a directory.
+bool recorded_below(const Node* node) {
+  if (!node->children) return false;
+  return std::any_of(node->children->begin(), node->children->end(), [](const auto& entry) {
+    const Node& child = *entry.second;
+    return child.hidden || child.meta || recorded_below(&child);
+  });
+}
+
 bool is_below(const std::string& path, const std::string& above) {
   return path.size() > above.size() && path[above.size()] == '/' && path.rfind(above, 0) == 0;
 }
@@ -144,7 +153,11 @@ Result<void> CowFs::rename_upper(const Move& move) {
   const Place& to = move.to;
   Transaction t;
   TRY(hide_position(from, &t));
+  t.ahead = !t.records.empty();
   TRY(replace_target(to, &t));
+  // Without its line a new file that takes a lower one's name counts all the same; not so what the
+  // other names of that one are.
+  t.ahead = t.ahead || t.records.size() > 1;
   auto meta = moved_meta(from, to);
   const bool target_known = to.exists() && to.node != nullptr && to.node->meta != nullptr;
   const PathAt source(layer_->upper_fd(), from.path);
@@ -161,6 +174,7 @@ Result<void> CowFs::rename_upper(const Move& move) {
   }
   TRY_ASSIGN(const Attr attr, lstat_at(layer_->upper_fd(), from.path));
   t.test = {HostTest::Kind::kIno, to.path, attr.stx_ino};
+  t.ahead = t.ahead || meta || target_known || recorded_below(from.node);
   t.records.push_back(Record::move(from.path, to.path));
   if (meta) t.records.push_back(Record::node(to.path, std::move(*meta)));
   TRY(change(t, step));
@@ -183,6 +197,7 @@ Result<void> CowFs::rename_lower_dir(const Move& move) {
   t.records.push_back(Record::clear(to.path));
   t.records.push_back(Record::node(to.path, std::move(meta)));
   t.test = {HostTest::Kind::kIno, to.path, made.stx_ino};
+  t.ahead = true;
   const PathAt target(layer_->upper_fd(), to.path);
   const auto done = change(
       t, [&] { return renameat(layer_->work_fd(), temp.c_str(), target.dir(), target.name()); });
@@ -219,6 +234,7 @@ Result<void> CowFs::rename_ref(const Move& move) {
   }
   if (was_upper) {
     t.test = {HostTest::Kind::kGone, to.path, 0};
+    t.ahead = true;
     const PathAt target(layer_->upper_fd(), to.path);
     TRY(change(t, [&] { return unlinkat(target.dir(), target.name(), 0); }));
   } else {
@@ -281,6 +297,7 @@ Result<void> CowFs::exchange(Move* move) {
   const PathAt target(layer_->upper_fd(), a_upper ? b.path : a.path);
   TRY_ASSIGN(const Attr attr, lstat_at(source.dir(), source.name()));
   t.test = {HostTest::Kind::kIno, a_upper ? b.path : a.path, attr.stx_ino};
+  t.ahead = true;
   const unsigned flags = a_upper && b_upper ? RENAME_EXCHANGE : RENAME_NOREPLACE;
   return change(t, [&] {
     return renameat2(source.dir(), source.name(), target.dir(), target.name(), flags);

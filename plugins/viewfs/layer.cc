@@ -19,6 +19,18 @@ constexpr char kVersionLine[] = "viewsh-layer 1\n";
 constexpr char kVersionWord[] = "viewsh-layer ";
 constexpr char kCleanMark[] = "clean";
 constexpr char kDoneMark[] = "done";
+constexpr std::string_view kBootWord = "boot ";
+
+/// Of this start of the machine; empty: not to be had, then every log may lack lines.
+const std::string& boot_id() {
+  static const std::string id = [] {
+    auto text = read_whole(AT_FDCWD, "/proc/sys/kernel/random/boot_id");
+    if (!text) return std::string();
+    text->resize(std::min(text->find('\n'), text->size()));
+    return *text;
+  }();
+  return id;
+}
 
 bool fail(MountError* error, int code, std::string text) {
   *error = {Errno(code), std::move(text)};
@@ -65,6 +77,33 @@ std::optional<std::string> field(std::string_view text, std::string_view key) {
   return {};
 }
 
+bool is_inode(int dir_fd, const std::string& path, uint64_t ino) {
+  struct stat st {};
+  const PathAt at(dir_fd, path);
+  return fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
+}
+
+/// What the change of a transaction moves is still where it was before.
+bool is_before(const Transaction& transaction, int upper_fd, int work_fd) {
+  const uint64_t ino = transaction.test.ino;
+  bool made_dir = false;
+  for (const Record& r : transaction.records) {
+    made_dir = made_dir || (r.op == Record::Op::kNode && r.meta.type == NodeType::kDirectory);
+    if (r.op != Record::Op::kMove && r.op != Record::Op::kSwap) continue;
+    return is_inode(upper_fd, r.path, ino) || is_inode(upper_fd, r.to, ino);
+  }
+  // A file with a record doesn't go without a line that is on disk before.
+  if (!made_dir) return true;
+  UniqueFd copy(openat(work_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = copy ? fdopendir(copy.get()) : nullptr;
+  if (dir == nullptr) return true;
+  copy.release();
+  bool found = false;
+  while (const dirent* entry = readdir(dir)) found = found || is_inode(work_fd, entry->d_name, ino);
+  closedir(dir);
+  return found;
+}
+
 }  // namespace
 
 std::optional<uint64_t> state_count(std::string_view mark) {
@@ -75,6 +114,11 @@ std::optional<uint64_t> state_count(std::string_view mark) {
   const auto [end, ec] = std::from_chars(mark.data(), mark.data() + mark.size(), n);
   if (ec != std::errc() || end != mark.data() + mark.size()) return {};
   return n;
+}
+
+std::optional<std::string_view> boot_of(std::string_view mark) {
+  if (!mark.starts_with(kBootWord)) return {};
+  return mark.substr(kBootWord.size());
 }
 
 std::string parse_header(const std::string& text, LayerHeader* header) {
@@ -98,7 +142,8 @@ Result<void> replace_file(int dir_fd, const char* name, const std::string& conte
   if (!fd) return Errno::last();
   TRY(write_all(fd.get(), content));
   TRY(from_libc(fsync(fd.get())));
-  return from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
+  TRY(from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name)));
+  return from_libc(fsync(dir_fd));
 }
 
 std::string log_text(const Transaction& state, bool closing) {
@@ -131,48 +176,6 @@ std::string parse_closed_log(std::string_view text, std::vector<Transaction>* ou
     at = end + 1;
   }
   return clean && out->size() >= expected ? std::string() : "its log is cut off";
-}
-
-std::string check_layer_name(const std::string& name) {
-  if (name.empty()) return "a layer needs a name";
-  if (name[0] == '.' || name.find('/') != std::string::npos || name.size() > 200) {
-    return "layer " + name + ": a layer's name is one file name that doesn't start with a dot";
-  }
-  return {};
-}
-
-bool make_dirs(const std::string& path) {
-  for (size_t at = 1; at != std::string::npos && at <= path.size();) {
-    at = path.find('/', at);
-    const std::string part = path.substr(0, at);
-    if (mkdir(part.c_str(), 0700) < 0 && errno != EEXIST) return false;
-    if (at != std::string::npos) ++at;
-  }
-  return true;
-}
-
-Result<std::string> read_whole(int dir_fd, const char* name) {
-  UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return Errno::last();
-  std::string out;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Errno::last();
-    if (n == 0) return out;
-    out.append(buffer, static_cast<size_t>(n));
-  }
-}
-
-std::string layer_user(const std::string& dir) {
-  UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd || flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
-  char id[256];
-  const ssize_t n = pread(fd.get(), id, sizeof id, 0);
-  std::string user(id, n > 0 ? static_cast<size_t>(n) : 0);
-  while (!user.empty() && user.back() == '\n') user.pop_back();
-  return user.empty() ? "another process" : user;
 }
 
 std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
@@ -317,7 +320,9 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
     clean_ = *mark == kCleanMark;
     const auto count = state_count(*mark);
     if (count) expected_ = count;
-    if (at == 0 || clean_ || count || *mark == kDoneMark) {
+    if (const auto boot = boot_of(*mark)) {
+      boot_logged_ = !boot_id().empty() && *boot == boot_id();
+    } else if (at == 0 || clean_ || count || *mark == kDoneMark) {
       unsettled_ = false;
     } else {
       auto transaction = decode(line);
@@ -335,6 +340,8 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
            std::to_string(*expected_) + " records are left";
   }
   if (at == 0) clean_ = true;
+  interrupted_ = !clean_ && !boot_logged_;
+  boot_logged_ = boot_logged_ && !clean_;
   log_size_ = at;
   return {};
 }
@@ -345,7 +352,11 @@ bool Layer::recover_last(size_t offset) {
     struct stat st {};
     const PathAt at(upper_fd(), test.path);
     const bool there = fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-    const bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
+    bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
+    // After a power cut a later change without a line may be there: then the inode is nowhere.
+    if (!done && interrupted_ && test.kind == HostTest::Kind::kIno) {
+      done = !is_before(history_.back(), upper_fd(), work_fd());
+    }
     if (!done) {
       history_.pop_back();
       log_size_ = offset;
@@ -360,23 +371,46 @@ bool Layer::recover_last(size_t offset) {
 
 Result<void> Layer::append(const std::string& line) {
   if (broken_) return Errno(EIO);
-  const auto done = write_all(log_fd_.get(), line);
+  // The first line since the layer was opened, or the machine started, says so, if nothing is left to
+  // be recovered.
+  const bool first = !boot_logged_ && !interrupted_ && log_size_ > 0;
+  const std::string boot = first ? encode_text(std::string(kBootWord) + boot_id()) : std::string();
+  auto done = write_all(log_fd_.get(), boot + line);
+  // And that is on disk: or the log would look as it was when it was closed last.
+  if (done && first) done = from_libc(fdatasync(log_fd_.get()));
   if (!done) {
     broken_ = ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) < 0;
     return broken_ ? Errno(EIO) : done.error();
   }
-  log_size_ += line.size();
+  log_size_ += boot.size() + line.size();
+  boot_logged_ = boot_logged_ || first;
+  synced_ = false;
+  return {};
+}
+
+Result<void> Layer::sync() {
+  if (!durable() || synced_) return {};
+  TRY(from_libc(fdatasync(log_fd_.get())));
+  synced_ = true;
   return {};
 }
 
 Result<void> Layer::begin(const Transaction& transaction) {
+  changed();
   if (!durable()) return {};
   const uint64_t before = log_size_;
+  const bool boot = boot_logged_;
+  // The line before is on disk, and what it looks for may be changed now: it must not be the last.
+  const bool ahead = transaction.ahead || (unsettled_ && synced_);
   TRY(append(encode(transaction)));
   previous_size_ = before;
+  previous_boot_ = boot;
   previous_unsettled_ = unsettled_;
   unsettled_ = transaction.test.kind != HostTest::Kind::kNone;
-  return {};
+  if (!ahead) return {};
+  const auto done = sync();
+  if (!done) rollback();
+  return done;
 }
 
 void Layer::rollback() {
@@ -385,24 +419,32 @@ void Layer::rollback() {
   // done; what follows it in this run is refused by append().
   broken_ = ftruncate(log_fd_.get(), static_cast<off_t>(previous_size_)) < 0;
   if (!broken_) log_size_ = previous_size_;
+  boot_logged_ = previous_boot_;
+  synced_ = false;
   // The line before it is the last one again, and as much in doubt as it was.
   unsettled_ = previous_unsettled_;
 }
 
 Result<void> Layer::settle() {
+  changed();
   if (!unsettled_) return {};
+  const bool ahead = synced_;  // as in begin()
   TRY(append(encode_text(kDoneMark)));
   unsettled_ = false;
-  return {};
+  return ahead ? sync() : Result<void>();
 }
 
 Result<void> Layer::compact(const Transaction& state, bool closing) {
   if (!durable()) return {};
-  const std::string content = log_text(state, closing);
+  std::string content = log_text(state, closing);
+  const bool says_boot = !closing && !interrupted_;
+  if (says_boot) content += encode_text(std::string(kBootWord) + boot_id());
   TRY(replace_file(dir_fd_.get(), "log", content));
   log_fd_.reset(openat(dir_fd_.get(), "log", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (!log_fd_) return Errno::last();
   log_size_ = content.size();
+  boot_logged_ = says_boot;
+  synced_ = true;
   unsettled_ = previous_unsettled_ = broken_ = false;
   return {};
 }

@@ -53,6 +53,10 @@ class Layer {
   std::vector<Transaction> take_history() { return std::move(history_); }
   /// The layer was closed in order: what the log says is what upper/ holds.
   bool clean() const { return clean_; }
+  /// It was not, and the machine was started anew since: the log may lack lines for what upper/
+  /// holds (layer_recover.h). Until recovered() is called.
+  bool interrupted() const { return interrupted_; }
+  void recovered() { interrupted_ = false; }
 
   /// Writes the intent ahead of the change of upper/ that `transaction.test` looks for. ENOSPC...:
   /// nothing was written. Not durable: nothing is written at all.
@@ -61,6 +65,12 @@ class Layer {
   void rollback();
   /// To be called before a change of upper/ that has no transaction of its own.
   Result<void> settle();
+  /// What the log says survives a power cut. Waits for the disk where something was added since.
+  Result<void> sync();
+  /// Goes up with every change of names, so that who made some durable knows of new ones.
+  uint64_t generation() const { return generation_; }
+  /// A name was made by somebody else: the task itself, when it opened a new file.
+  void changed() { ++generation_; }
   /// The last transaction's change is still to be confirmed by settle() or the next begin().
   bool unsettled() const { return unsettled_; }
   /// Replaces the log by one with this state. `closing`: marked as closed in order.
@@ -91,6 +101,11 @@ class Layer {
   bool clean_ = true;
   bool unsettled_ = false;
   bool previous_unsettled_ = false;
+  bool previous_boot_ = false;
+  bool interrupted_ = false;
+  bool boot_logged_ = false;  ///< the log says that it is written to since this start of the machine
+  bool synced_ = false;       ///< nothing was added to the log since it was on disk
+  uint64_t generation_ = 1;
   bool broken_ = false;  ///< the log ends in what could not be taken back: nothing may follow it
   bool open_ = false;
   std::optional<uint64_t> expected_;  ///< records that the log began with when it was written
@@ -108,19 +123,23 @@ struct LayerHeader {
 std::string parse_header(const std::string& text, LayerHeader* header);
 /// The first line of every log.
 inline constexpr char kLogWord[] = "viewsh-log 1";
+/// Which start of the machine wrote what follows in a log: a line "boot ID".
+std::optional<std::string_view> boot_of(std::string_view mark);
 /// How many records follow at least: a line "state N".
 std::optional<uint64_t> state_count(std::string_view mark);
 /// A whole log that holds this state. `closing`: marked as closed in order.
 std::string log_text(const Transaction& state, bool closing);
 /// The reverse for a log that was closed in order; empty, or what is wrong with it.
 std::string parse_closed_log(std::string_view text, std::vector<Transaction>* out);
-/// Writes a small file so that it has the old or the new content. ENOSPC, EROFS...
+/// Writes a small file so that it has the old or the new content, whatever happens, and the new one
+/// for good on return. ENOSPC, EROFS...
 Result<void> replace_file(int dir_fd, const char* name, const std::string& content);
 /// A layer's name in a profile or on the command line: one plain file name. Empty, or what is
 /// wrong.
 std::string check_layer_name(const std::string& name);
 /// The view that holds the layer directory `dir`, or empty.
 std::string layer_user(const std::string& dir);
+/// Directories with all above; new ones are there for good. False and errno.
 bool make_dirs(const std::string& path);
 Result<std::string> read_whole(int dir_fd, const char* name);
 

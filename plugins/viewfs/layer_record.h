@@ -89,6 +89,9 @@ struct HostTest {
 struct Transaction {
   HostTest test;
   std::vector<Record> records;
+  /// Not stored. At a power cut the change of upper/ may be on disk and this line not: has it to be
+  /// there first? No, where recovery (layer_recover.h) makes one of both states of what is left.
+  bool ahead = false;
 };
 
 /// A transaction as a line of the log, checksum and newline included.

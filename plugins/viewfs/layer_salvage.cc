@@ -45,6 +45,7 @@ Salvage Salvage::read(std::string_view log, int upper_fd) {
     const auto count = state_count(*mark);
     if (count) expected = count;
     if (number == 1 && *mark != kLogWord) out.problems.push_back(where + "is not a log's first");
+    if (boot_of(*mark)) continue;
     if (count || out.clean || *mark == kLogWord || *mark == "done") {
       unsettled = false;
       continue;

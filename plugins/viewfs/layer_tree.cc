@@ -42,7 +42,7 @@ Result<void> copy_object(int from_fd, const std::string& from, const Attr& attr,
   if (S_ISREG(attr.stx_mode) || S_ISLNK(attr.stx_mode)) {
     TRY_ASSIGN(const Attr now, lstat_at(source.dir(), source.name()));
     const Readable readable(source.dir(), source.name(), now.stx_mode);
-    TRY(copy_node(LongPath(from_fd, from).text(), attr, to_fd, to, true));
+    TRY(copy_node(LongPath(from_fd, from).text(), attr, to_fd, to, true, true));
     return {};
   }
   struct stat st {};

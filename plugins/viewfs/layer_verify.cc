@@ -11,6 +11,7 @@
 #include <set>
 
 #include "cow_host.h"
+#include "layer_recover.h"
 #include "layer_restore.h"
 #include "layer_salvage.h"
 #include "layer_shared.h"
@@ -298,16 +299,12 @@ class Verifier {
     const std::string lower = (lower_ == "/" ? "" : lower_) + "/" + Index::lower_path_of(node);
     const auto below = lstat_at(AT_FDCWD, lower);
     const auto here = lstat_at(upper_.get(), path);
-    if (!below || !here || (below->stx_mask & here->stx_mask & STATX_BTIME) == 0) return;
-    // The lower got the name later: a conflict that commit tells of, no damage.
-    if (nanoseconds(below->stx_btime) >= nanoseconds(here->stx_btime)) return;
+    if (!below || !here) return;
+    auto meta = lost_record(node, *here, *below);
+    if (!meta) return;
     problem(path + ": stands for a name of the lower, but its record is lost", [&] {
-      Meta meta;
-      meta.type = node->type;
-      meta.origin = lower_state(*below);
-      const bool dirs = node->is_dir() && S_ISDIR(below->stx_mode);
-      if (dirs) meta.kind = Meta::Kind::kMerged;
-      index_.apply(Record::node(path, std::move(meta)));
+      const bool dirs = meta->kind == Meta::Kind::kMerged;
+      index_.apply(Record::node(path, std::move(*meta)));
       return rewrite(dirs ? "adopted, merged with the lower's directory" : "adopted as its copy");
     });
   }

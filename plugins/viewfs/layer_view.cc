@@ -8,6 +8,7 @@
 
 #include "cow_host.h"
 #include "deep_path.h"
+#include "layer_recover.h"
 
 namespace viewsh::viewfs {
 
@@ -27,7 +28,19 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
     *error = failure.text;
     return nullptr;
   }
+  // What a power cut left is put right first. Over a tree that is not the host's a view has to do it.
+  const bool interrupted = view->layer->interrupted() && !view->layer->lower().empty();
+  if (interrupted && !write) {
+    if (!open(dir, name, true, who, error, recover)) return nullptr;
+    return open(dir, name, write, who, error, recover);
+  }
   for (const Transaction& t : view->layer->take_history()) view->index.apply(t);
+  if (interrupted) {
+    if (std::string why = view->recover(); !why.empty()) {
+      *error = "layer " + name + ": it was cut off by a power cut and can't be put in order: " + why;
+      return nullptr;
+    }
+  }
   view->index.verify(view->layer->upper_fd());
   // Loading adds children, which each() then visits too.
   Result<void> loaded;
@@ -42,6 +55,15 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
     return nullptr;
   }
   return view;
+}
+
+std::string LayerView::recover() {
+  auto done = recover_interrupted(&index, layer->upper_fd(), [this](const std::string& path) {
+    return lstat_at(AT_FDCWD, lower_host(path));
+  });
+  layer->recovered();
+  if (done) done = layer->compact(index.snapshot(), true);
+  return done ? std::string() : done.error().message();
 }
 
 std::string LayerView::view_path(const std::string& path) const {

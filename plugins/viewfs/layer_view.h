@@ -28,6 +28,8 @@ struct LayerView {
                                          bool write, const std::string& who, std::string* error,
                                          bool recover = false);
 
+  /// Of a layer that a power cut interrupted. Empty, or what went wrong.
+  std::string recover();
   std::string view_path(const std::string& path) const;
   std::string lower_host(const std::string& lower) const;
   /// Of a snapshot: "" for a directory.

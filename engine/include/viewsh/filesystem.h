@@ -202,6 +202,17 @@ class FileSystem : public Tree {
   virtual uint64_t reserve(uint64_t bytes) { return bytes; }
   /// Writes to this file system have to be announced by reserve().
   virtual bool quota() const { return false; }
+  /// The names that lead to the host object `host` survive a power cut, with all that is needed to
+  /// find them again; "": those of every object. Before fsync(2) of the object, whose content is the kernel's
+  /// part. Asked only of file systems with keeps(). May wait for the disk. EIO, ENOSPC.
+  virtual Result<void> sync_names(const std::string& host) {
+    (void)host;
+    return {};
+  }
+  /// Everything survives a power cut, content, too. Before syncfs(2).
+  virtual Result<void> sync_all() { return {}; }
+  /// What is changed here outlives the view: fsync(2) and its kin are announced by sync_names().
+  virtual bool keeps() const { return false; }
   /// The view ends. Ephemeral state goes, named state is on disk afterwards.
   virtual Result<void> shutdown() { return {}; }
 };

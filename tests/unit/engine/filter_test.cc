@@ -158,7 +158,7 @@ TEST(CompileFilter, TestsOfPointersLookAtBothHalves) {
 
 /// The program of the real table does what its plan says, for every need that a view can have.
 TEST(TableFilter, ProgramAndPlanAgree) {
-  for (unsigned traps = 0; traps < 16; ++traps) {
+  for (unsigned traps = 0; traps < 64; ++traps) {
     const FilterPlan plan = filter_plan(traps);
     const std::vector<sock_filter> program = compile_filter(plan);
     ASSERT_LE(program.size(), size_t{BPF_MAXINSNS});

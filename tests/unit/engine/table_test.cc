@@ -14,7 +14,9 @@ namespace {
 constexpr unsigned kAllTraps = static_cast<unsigned>(Trap::kPaths) |
                                static_cast<unsigned>(Trap::kObjects) |
                                static_cast<unsigned>(Trap::kQuota) |
-                               static_cast<unsigned>(Trap::kDevices);
+                               static_cast<unsigned>(Trap::kDevices) |
+                               static_cast<unsigned>(Trap::kRecord) |
+                               static_cast<unsigned>(Trap::kKept);
 
 const Row* row_named(std::string_view name) {
   for (const Row& row : table()) {
@@ -218,7 +220,8 @@ TEST(Table, ARowWithAHandlerIsTrappedWhenItsGroupIsOn) {
       continue;
     }
     const auto group = static_cast<unsigned>(row.trap) |
-                       (row.name == "ioctl" ? static_cast<unsigned>(Trap::kDevices) : 0U);
+                       (row.name == "ioctl" ? static_cast<unsigned>(Trap::kDevices) : 0U) |
+                       (row.name == "pwritev2" ? static_cast<unsigned>(Trap::kKept) : 0U);
     EXPECT_NE(group & kAllTraps, 0U) << row.name;
     for (unsigned traps = 0; traps <= kAllTraps; ++traps) {
       EXPECT_EQ(filter_plan(traps).actions[index] == FilterAction::kTrace, (traps & group) != 0)

@@ -1,0 +1,53 @@
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "syscalls/handlers.h"
+
+namespace viewsh {
+
+namespace {
+
+/// What the view's file systems have to do before the kernel's own call. The loop waits for the disk.
+template <typename Sync>
+Outcome before_call(Call& call, const Sync& sync) {
+  for (const auto& mount : call.view().mounts()) {
+    if (!mount->fs || !mount->fs->keeps()) continue;
+    if (const Result<void> done = sync(*mount->fs); !done) return Outcome::error(done.error());
+  }
+  return Outcome::as_is();
+}
+
+/// What leads to a host object ("": to all) is on disk; the content is the kernel's to write.
+Outcome sync_names(Call& call, const std::string& host) {
+  return before_call(call, [&](FileSystem& fs) { return fs.sync_names(host); });
+}
+
+}  // namespace
+
+Outcome sys_fsync(Call& call, Fd fd) {
+  Result<OpenObject> object = call.object(fd.value);
+  if (!object) return Outcome::as_is();  // EBADF is the kernel's to say
+  return sync_names(call, object->host);
+}
+
+Outcome sys_syncfs(Call& call, Fd fd) {
+  if (!call.object(fd.value)) return Outcome::as_is();
+  // The descriptor may be one of the lower's, which can be another file system than the layer's.
+  return before_call(call, [](FileSystem& fs) { return fs.sync_all(); });
+}
+
+Outcome sys_msync(Call& call, uint64_t, uint64_t, Flags flags) {
+  // Which files are mapped there is not looked up: nothing changed since the last one costs nothing.
+  return (flags & MS_SYNC) != 0 ? sync_names(call, "") : Outcome::as_is();
+}
+
+Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t, uint64_t,
+                     Flags flags) {
+  if ((flags & (RWF_DSYNC | RWF_SYNC)) != 0) {
+    Outcome failed = sys_fsync(call, fd);
+    if (failed.kind == Outcome::Kind::kReturn) return failed;
+  }
+  return sys_quota_writev(call, fd, vector, count);
+}
+
+}  // namespace viewsh
