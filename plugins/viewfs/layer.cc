@@ -231,8 +231,9 @@ bool Layer::lock(MountError* error) {
   const std::string what = "layer " + spec_.name + ": ";
   lock_fd_.reset(openat(dir_fd_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock_fd_) return fail(error, errno, what + "can't be locked: " + strerror(errno));
-  if (flock(lock_fd_.get(), LOCK_EX | LOCK_NB) < 0) {
-    if (errno != EWOULDBLOCK) return fail(error, errno, what + strerror(errno));
+  if (const auto done = lock_layer(lock_fd_.get(), spec_.dir); !done) {
+    if (done.error() != EBUSY)
+      return fail(error, done.error().value(), what + done.error().message());
     const std::string user = layer_user(spec_.dir);
     return fail(error, EBUSY, what + "in use by view " + (user.empty() ? "unknown" : user));
   }
@@ -371,8 +372,8 @@ bool Layer::recover_last(size_t offset) {
 
 Result<void> Layer::append(const std::string& line) {
   if (broken_) return Errno(EIO);
-  // The first line since the layer was opened, or the machine started, says so, if nothing is left to
-  // be recovered.
+  // The first line since the layer was opened, or the machine started, says so, if nothing is left
+  // to be recovered.
   const bool first = !boot_logged_ && !interrupted_ && log_size_ > 0;
   const std::string boot = first ? encode_text(std::string(kBootWord) + boot_id()) : std::string();
   auto done = write_all(log_fd_.get(), boot + line);

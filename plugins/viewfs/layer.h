@@ -139,6 +139,9 @@ Result<void> replace_file(int dir_fd, const char* name, const std::string& conte
 std::string check_layer_name(const std::string& name);
 /// The view that holds the layer directory `dir`, or empty.
 std::string layer_user(const std::string& dir);
+/// Takes the lock of the layer directory `dir`, open as `lock_fd`. Where who has it was killed, the
+/// processes that inherited it are about to go: waits for them, at most three seconds. EBUSY.
+Result<void> lock_layer(int lock_fd, const std::string& dir);
 /// Directories with all above; new ones are there for good. False and errno.
 bool make_dirs(const std::string& path);
 Result<std::string> read_whole(int dir_fd, const char* name);

@@ -46,6 +46,37 @@ Result<std::string> read_whole(int dir_fd, const char* name) {
   }
 }
 
+namespace {
+
+/// The process that a lock names last (a view's id is its engine's) is dead, if not yet waited for.
+bool is_gone(const std::string& user) {
+  const size_t end = user.find_last_of("0123456789");
+  if (end == std::string::npos) return false;
+  const size_t before = user.find_last_not_of("0123456789", end);
+  const size_t begin = before == std::string::npos ? 0 : before + 1;
+  const auto stat =
+      read_whole(AT_FDCWD, ("/proc/" + user.substr(begin, end + 1 - begin) + "/stat").c_str());
+  if (!stat) return stat.error() == ENOENT || stat.error() == ESRCH;
+  const size_t name_end = stat->rfind(") ");
+  const char state = name_end == std::string::npos ? '?' : (*stat)[name_end + 2];
+  return state == 'Z' || state == 'X';
+}
+
+}  // namespace
+
+Result<void> lock_layer(int lock_fd, const std::string& dir) {
+  constexpr int kTries = 300;
+  constexpr useconds_t kPause = 10'000;
+  for (int i = 0; flock(lock_fd, LOCK_EX | LOCK_NB) < 0; ++i) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) return Errno::last();
+    const auto user = read_whole(AT_FDCWD, (dir + "/lock").c_str());
+    if (i >= kTries || !user || !is_gone(*user)) return Errno(EBUSY);
+    usleep(kPause);
+  }
+  return {};
+}
+
 std::string layer_user(const std::string& dir) {
   UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd || flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
