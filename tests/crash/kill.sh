@@ -52,7 +52,14 @@ killed() {
   sleep "$(printf '%d.%06d' $((at / 1000000)) $((at % 1000000)))"
   to=$pid
   if [ $((RANDOM % 4)) = 0 ]; then to=-$pid; fi
-  if kill -KILL -- "$to" 2>/dev/null; then how=killed; else how=late; fi
+  # What else the machine does changes: the time is followed, so that most kills come in between.
+  if kill -KILL -- "$to" 2>/dev/null; then
+    how=killed
+    duration=$((duration + duration / 50 + 1))
+  else
+    how=late
+    duration=$((duration * 9 / 10))
+  fi
   wait "$pid" 2>/dev/null
   told[$how]=$((${told[$how]-0} + 1))
   wait_for 20 nothing_left
