@@ -55,7 +55,7 @@ int Tracer::run(pid_t leader, mode_t umask) {
   catch_signals();
   while (!session_.tasks.empty()) {
     if (signal_is_pending()) forward_signal();
-    Event event = wait_event();
+    Event event = wait_event(session_.tasks.size() > 2);
     if (event.kind == Event::Kind::kNone) break;
     if (event.kind == Event::Kind::kInterrupted) {
       forward_signal();

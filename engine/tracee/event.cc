@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <deque>
+#include <utility>
 
 namespace viewsh {
 
@@ -29,10 +31,33 @@ Event::Kind kind_of_event(int event, int signal) {
 
 }  // namespace
 
-Event wait_event() {
+namespace {
+
+/// waitpid(2) tells of the children in the order of a list, not of their stops: tasks that stop again
+/// quickly would keep others waiting for ever. So all that have something to tell are asked in turn.
+pid_t wait_in_turn(bool fair, int* status) {
+  static std::deque<std::pair<pid_t, int>> waiting;
+  if (waiting.empty()) {
+    pid_t first = waitpid(-1, status, __WALL);
+    if (!fair || first < 0) return first;
+    int next_status = 0;
+    for (pid_t next = 0; (next = waitpid(-1, &next_status, __WALL | WNOHANG)) > 0;) {
+      waiting.emplace_back(next, next_status);
+    }
+    return first;
+  }
+  pid_t next = waiting.front().first;
+  *status = waiting.front().second;
+  waiting.pop_front();
+  return next;
+}
+
+}  // namespace
+
+Event wait_event(bool fair) {
   Event event;
   int status = 0;
-  pid_t tid = waitpid(-1, &status, __WALL);
+  pid_t tid = wait_in_turn(fair, &status);
   if (tid < 0) {
     event.kind = errno == EINTR ? Event::Kind::kInterrupted : Event::Kind::kNone;
     return event;

@@ -24,8 +24,8 @@ struct Event {
   int status = 0;
 };
 
-/// Waits for the next event of any tracee or child.
-Event wait_event();
+/// Waits for the next event of any tracee or child. `fair`: in turn, where several tasks run.
+Event wait_event(bool fair);
 
 /// A request of ptrace(2) that no kernel knows: a view answers it with 0, a kernel with ESRCH or EIO.
 constexpr long kAskForView = 0x76777368;
