@@ -56,6 +56,8 @@ bool FstatLane::shorten(Task& task, const Registers& regs) {
 bool FstatLane::lay(Task& task, const CallSite& site) {
   AddressSpace& mm = *task.mm;
   const uint64_t lane = mm.arenas.front().lane();
+  // The program unmapped the arena that its sites lead to: recover() is what comes for them.
+  if (mm.lane != 0 && mm.lane != lane) return false;
   const uint64_t at = lane + mm.sites.size() * FstatCode::kSize;
   const std::optional<CodeWord> jump = jump_from(site, at);
   const int fd = memory_of(task);
