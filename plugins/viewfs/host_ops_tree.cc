@@ -126,6 +126,18 @@ class Remover {
   Errno error_;
 };
 
+/// The bytes that a file's content takes up. A file system may count its own map of the file as the
+/// file's, too (ext4 does from the fifth extent on, a block for 340 of them): what goes beyond the
+/// size by no more than such a map is left out.
+uint64_t content_bytes(const struct stat& st) {
+  constexpr uint64_t kBlock = 4096;
+  constexpr uint64_t kMapped = 256;  // blocks at least that one block of a map leads to
+  uint64_t taken = static_cast<uint64_t>(st.st_blocks) * 512;
+  uint64_t blocks = (static_cast<uint64_t>(st.st_size) + kBlock - 1) / kBlock;
+  uint64_t map = kBlock * (1 + blocks / kMapped);
+  return taken > blocks * kBlock && taken - blocks * kBlock <= map ? blocks * kBlock : taken;
+}
+
 }  // namespace
 
 Result<void> remove_content(int dir) {
@@ -171,7 +183,7 @@ Usage measure_tree(const std::string& host) {
         todo.push_back(path + "/" + name);
       } else if (st.st_nlink == 1 || linked.insert(st.st_ino).second) {
         ++usage.inodes;
-        usage.bytes += static_cast<uint64_t>(st.st_blocks) * 512;
+        usage.bytes += content_bytes(st);
       }
     }
   }
