@@ -4,6 +4,8 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
+LINES_OF_A_FAILURE = 25
+
 
 def skip_reasons(output):
     """The reasons in a test's output: `skip: why` of a script, GTEST_SKIP's text of a unit test."""
@@ -14,7 +16,7 @@ def skip_reasons(output):
 
 def read(name, path):
     """Counts of one report, and the lines to print about it."""
-    passed, failed, skipped = 0, [], []
+    passed, failures, failed, skipped = 0, 0, [], []
     try:
         cases = ElementTree.parse(path).getroot().iter("testcase")
     except (OSError, ElementTree.ParseError) as error:
@@ -27,15 +29,18 @@ def read(name, path):
             passed += 1
             skipped += [f"     {case.get('name')} (in part): {reason}" for reason in reasons]
         elif status == "fail":
+            failures += 1
             failed.append(f"     {case.get('name')}")
+            tail = output.rstrip().splitlines()[-LINES_OF_A_FAILURE:]
+            failed += [f"       | {line}" for line in tail]
         else:
             reason = "; ".join(reasons) or (output.strip().splitlines() or ["no reason given"])[-1]
             skipped.append(f"     {case.get('name')}: {reason}")
     whole = sum("(in part)" not in line for line in skipped)
-    lines = [f"   {name}: {passed} passed, {len(failed)} failed, {whole} skipped"]
+    lines = [f"   {name}: {passed} passed, {failures} failed, {whole} skipped"]
     lines += ["     failed:", *failed] if failed else []
     lines += ["     skipped:", *skipped] if skipped else []
-    return passed, len(failed), whole, lines
+    return passed, failures, whole, lines
 
 
 def main():

@@ -18,8 +18,10 @@ term_line() { # TEXT: typed, and Enter
   tmux -S "$term_socket" send-keys -l -- "$1"
   tmux -S "$term_socket" send-keys Enter
 }
-term_screen() { tmux -S "$term_socket" capture-pane -p; }
-term_shows() { term_screen | grep -qE -- "$1"; }
+# The screen's lines; one that is wider than the terminal is one line all the same: how long the
+# paths in it are differs from machine to machine.
+term_screen() { tmux -S "$term_socket" capture-pane -p -J | sed 's/ *$//'; }
+term_shows() { grep -qE -- "$1" <<<"$(term_screen)"; }
 term_lacks() { ! term_shows "$1"; }
 term_wait() { # REGEX: until a line of the screen matches
   local end=$((SECONDS + 20))
