@@ -17,7 +17,7 @@ bool is_host_path(const ViewSpec& spec, size_t index, const std::string& path) {
   if (spec.root != "/") return false;
   return std::none_of(spec.mounts.begin(), spec.mounts.begin() + static_cast<ptrdiff_t>(index),
                       [&path](const MountSpec& earlier) {
-                        return is_at_or_below(path, earlier.at) && earlier.type != "cow";
+                        return is_at_or_below(path, earlier.at) && !is_copy_on_write(earlier.type);
                       });
 }
 
@@ -43,7 +43,7 @@ UserError check_sources(const ViewDraft& draft, size_t index) {
 bool covered_again(const ViewSpec& spec, size_t hide, size_t index) {
   for (size_t k = hide + 1; k < index; ++k) {
     const MountSpec& between = spec.mounts[k];
-    if (between.type == "hide" || between.type == "cow") continue;
+    if (between.type == "hide" || is_copy_on_write(between.type)) continue;
     if (is_at_or_below(spec.mounts[hide].at, between.at)) return true;
   }
   return false;
@@ -66,14 +66,26 @@ UserError check_hidden(const ViewDraft& draft, size_t index) {
   return {};
 }
 
+/// The layer that one of them writes to and the other uses, too; empty: there is none.
+std::string shared_layer(const MountSpec& a, const MountSpec& b) {
+  for (const auto& [writer, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+    if (writer->layer.empty()) continue;
+    const auto& below = other->layers_below;
+    bool read = std::find(below.begin(), below.end(), writer->layer) != below.end();
+    if (read || other->layer == writer->layer) return writer->layer;
+  }
+  return "";
+}
+
+/// What one mount writes to can't be used by another. Below others a layer is only read.
 UserError check_layers(const ViewDraft& draft, size_t index) {
   const auto& mounts = draft.spec.mounts;
-  if (mounts[index].layer.empty()) return {};
   for (size_t other = 0; other < index; ++other) {
-    if (mounts[other].layer != mounts[index].layer) continue;
-    return fault(mounts[index].place,
-                 "layer: " + mounts[index].layer + " is already the layer of " +
-                     printable(mounts[other].at) + " (" + mounts[other].place.text + ")");
+    std::string shared = shared_layer(mounts[other], mounts[index]);
+    if (shared.empty()) continue;
+    return fault(mounts[index].place, "layer: " + shared + " is already the layer of " +
+                                          printable(mounts[other].at) + " (" +
+                                          mounts[other].place.text + ")");
   }
   return {};
 }

@@ -10,20 +10,24 @@ namespace viewsh {
 namespace {
 
 Json layer_json(const LayerInfo& layer) {
-  return {{"name", layer.name},
-          {"at", layer.at},
-          {"lower", layer.lower},
-          {"path", layer.path},
-          {"bytes", layer.bytes},
-          {"changes", layer.changes},
-          {"last_used", layer.last_used},
-          {"in_use", layer.in_use},
-          {"unfinished_commit", layer.unfinished}};
+  return {{"name", layer.name},       {"at", layer.at},
+          {"lower", layer.lower},     {"over", layer.over},
+          {"path", layer.path},       {"bytes", layer.bytes},
+          {"changes", layer.changes}, {"last_used", layer.last_used},
+          {"in_use", layer.in_use},   {"unfinished_commit", layer.unfinished}};
 }
 
 std::string user_of(const LayerInfo& layer) {
   if (!layer.in_use.empty()) return printable(layer.in_use);
   return layer.unfinished ? "(commit was cut short)" : "-";
+}
+
+/// The mount point, and the layers between it and the real files.
+std::string place_of(const LayerInfo& layer) {
+  std::string over;
+  for (const std::string& name : layer.over)
+    over += (over.empty() ? " over " : ", ") + printable(name);
+  return printable(layer.at) + over;
 }
 
 /// viewsh layers
@@ -62,7 +66,7 @@ class Layers : public Command {
     Table table({"NAME", "AT", "CHANGES", "SIZE", "LAST USED", "IN USE BY"});
     for (const LayerInfo& layer : layers) {
       list.push_back(layer_json(layer));
-      table.add({printable(layer.name), printable(layer.at), std::to_string(layer.changes),
+      table.add({printable(layer.name), place_of(layer), std::to_string(layer.changes),
                  human_size(layer.bytes), local_time(layer.last_used), user_of(layer)});
     }
     print(json_ ? json_text(list) : table.text());

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "base/path.h"
 #include "cli/draft.h"
 #include "cli/expand.h"
 #include "cli/parse_text.h"
@@ -30,7 +33,16 @@ std::string view_path(const std::string& text) {
 }
 
 UserError set_options(const std::string& text, MountSpec* mount) {
-  std::string wrong = parse_options(split_escaped(text, ','), &mount->options);
+  Parts items;
+  for (const std::string& item : split_escaped(text, ',')) {
+    if (!is_except(item) || !is_copy_on_write(mount->type)) {
+      items.push_back(item);
+      continue;
+    }
+    std::string wrong = take_except(item, mount->place, mount->at, &mount->except);
+    if (!wrong.empty()) return {wrong};
+  }
+  std::string wrong = parse_options(items, &mount->options);
   if (wrong.empty()) wrong = check_mount_options(mount->type, mount->options);
   return {wrong};
 }
@@ -43,14 +55,42 @@ void take_access(Parts* parts, size_t least, MountSpec* mount) {
   parts->pop_back();
 }
 
-UserError parse_single(const std::string& text, const char* type, MountSpec* mount) {
-  if (text.empty()) return {"must be a path"};
+UserError parse_copies(const std::string& text, const char* type, MountSpec* mount) {
+  Parts parts;
+  if (UserError error = split_form(text, 1, 2, "PATH or PATH:except=SUBPATH,...", &parts)) {
+    return error;
+  }
   mount->type = type;
-  mount->at = view_path(text);
-  return {};
+  mount->at = view_path(parts[0]);
+  return parts.size() > 1 ? set_options(parts[1], mount) : UserError{};
 }
 
 }  // namespace
+
+bool is_except(std::string_view item) { return item.substr(0, 7) == "except="; }
+
+std::string take_except(const std::string& item, const Place& place, std::string_view at,
+                        std::vector<ExceptSpec>* except) {
+  constexpr std::string_view kWord = "except=";
+  const std::string text = expand_tilde(item.substr(kWord.size()));
+  if (text.empty()) return "except needs a path";
+  std::string path = absolute_view_path(text, std::string(at));
+  if (path == at || !is_at_or_below(path, at)) {
+    return "except: " + printable(path) + " is not below " + printable(std::string(at));
+  }
+  except->push_back({std::move(path), place});
+  return "";
+}
+
+std::string add_layer(const std::string& name, MountSpec* mount) {
+  const auto& below = mount->layers_below;
+  if (mount->layer == name || std::find(below.begin(), below.end(), name) != below.end()) {
+    return "the layer " + name + " is there twice";
+  }
+  if (!mount->layer.empty()) mount->layers_below.push_back(mount->layer);
+  mount->layer = name;
+  return "";
+}
 
 UserError parse_bind(const std::string& text, MountSpec* mount) {
   Parts parts;
@@ -62,11 +102,18 @@ UserError parse_bind(const std::string& text, MountSpec* mount) {
 }
 
 UserError parse_hide(const std::string& text, MountSpec* mount) {
-  return parse_single(text, "hide", mount);
+  if (text.empty()) return {"must be a path"};
+  mount->type = "hide";
+  mount->at = view_path(text);
+  return {};
 }
 
 UserError parse_cow(const std::string& text, MountSpec* mount) {
-  return parse_single(text, "cow", mount);
+  return parse_copies(text, "cow", mount);
+}
+
+UserError parse_mincow(const std::string& text, MountSpec* mount) {
+  return parse_copies(text, "mincow", mount);
 }
 
 UserError parse_tmpfs(const std::string& text, MountSpec* mount) {

@@ -122,6 +122,10 @@ std::string check_mount_options(std::string_view type,
   if (type == "tmpfs") return check_tmpfs(options);
   bool none = type == "hide" || type == "symlink";
   if (none && !options.empty()) return std::string(type) + " takes no options";
+  if ((type == "cow" || type == "mincow") && !options.empty()) {
+    return "'" + options.begin()->first + "' is no option of " + std::string(type) +
+           "; known: except=PATH";
+  }
   return "";
 }
 

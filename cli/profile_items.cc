@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/expand.h"
+#include "cli/mount_option.h"
 #include "cli/parse_text.h"
 #include "cli/profile_reader.h"
 #include "cli/text.h"
@@ -23,7 +24,7 @@ std::string check_source_count(std::string_view type, size_t sources) {
   if (type == "bind" && sources != 1) return "a bind needs one source: what is to be seen there";
   if (type == "symlink" && sources != 1) return "a symlink needs one source: where it leads to";
   if (type == "merge" && sources < 2) return "a merge needs two or more directories";
-  bool none = type == "hide" || type == "tmpfs" || type == "cow";
+  bool none = type == "hide" || type == "tmpfs" || is_copy_on_write(type);
   if (none && sources > 0) return std::string(type) + " has no source";
   return "";
 }
@@ -53,15 +54,51 @@ bool ProfileReader::read_mount(const ProfileNode& map) {
       {"at", [&](const ProfileNode& value) { return view_path(value, "at", &mount.at); }},
       {"source", [&](const ProfileNode& value) { return add_source(value, "source"); }},
       {"sources", sources},
-      {"options", [&](const ProfileNode& value) { return options(value, &mount.options); }},
-      {"layer", [&](const ProfileNode& value) { return expanded(value, "layer", &mount.layer); }}};
-  if (!read_map(map, "mounts", fields) || !check_mount(map, mount)) return false;
+      {"options", [](const ProfileNode&) { return true; }},  // below: they need to know the rest
+      {"layer", [&](const ProfileNode& value) { return read_layer(value, "layer", &mount); }},
+      {"layers", [&](const ProfileNode& list) {
+         return read_list(list, "layers", "[base, work]", [&](const ProfileNode& item) {
+           return read_layer(item, "layers", &mount);
+         });
+       }}};
+  if (!read_map(map, "mounts", fields) || !read_mount_options(map, &mount)) return false;
+  if (!check_mount(map, mount)) return false;
   draft_->add_mount(std::move(mount), std::move(places));
   return true;
 }
 
+bool ProfileReader::read_layer(const ProfileNode& value, std::string_view key, MountSpec* mount) {
+  std::string name;
+  if (!expanded(value, key, &name)) return false;
+  std::string wrong = check_layer_name(name);
+  if (wrong.empty()) wrong = add_layer(name, mount);
+  return wrong.empty() || fail(value, key, wrong);
+}
+
+bool ProfileReader::read_mount_options(const ProfileNode& map, MountSpec* mount) {
+  const ProfileNode& list = value_of(map, "options");
+  if (&list == &map) return true;
+  if (!is_copy_on_write(mount->type)) return options(list, &mount->options);
+  ProfileNode others = list;
+  others.items.clear();
+  auto take = [&](const ProfileNode& item) {
+    std::string text;
+    if (!expanded(item, "options", &text)) return false;
+    if (!is_except(text)) {
+      others.items.push_back(item);
+      return true;
+    }
+    if (mount->at.empty()) return true;  // complained of later
+    std::string wrong = take_except(text, place(item), mount->at, &mount->except);
+    return wrong.empty() || fail(item, "options", wrong);
+  };
+  if (!read_list(list, "options", "[except=home/user/Downloads]", take)) return false;
+  return options(others, &mount->options);
+}
+
 bool ProfileReader::check_mount(const ProfileNode& map, const MountSpec& mount) {
-  if (mount.type.empty()) return fail(map, "type", "missing: bind, cow, merge, hide, tmpfs...");
+  if (mount.type.empty())
+    return fail(map, "type", "missing: bind, cow, mincow, merge, hide, tmpfs...");
   if (mount.at.empty()) return fail(map, "at", "missing: where in the view?");
   const ProfileNode& one = value_of(map, "source");
   const ProfileNode& many = value_of(map, "sources");
@@ -73,11 +110,21 @@ bool ProfileReader::check_mount(const ProfileNode& map, const MountSpec& mount) 
   if (!wrong.empty()) return fail(list ? many : one, list ? "sources" : "source", wrong);
   wrong = check_mount_options(mount.type, mount.options);
   if (!wrong.empty()) return fail(value_of(map, "options"), "options", wrong);
+  return check_layer(map, mount);
+}
+
+bool ProfileReader::check_layer(const ProfileNode& map, const MountSpec& mount) {
   const ProfileNode& layer = value_of(map, "layer");
-  if (&layer == &map) return true;
-  if (mount.type != "cow") return fail(layer, "layer", "only a cow mount has a layer");
-  wrong = check_layer_name(mount.layer);
-  return wrong.empty() || fail(layer, "layer", wrong);
+  const ProfileNode& layers = value_of(map, "layers");
+  bool one = &layer != &map;
+  bool many = &layers != &map;
+  if (!one && !many) return true;
+  const ProfileNode& given = many ? layers : layer;
+  const char* key = many ? "layers" : "layer";
+  if (one && many) return fail(layers, key, "give either layer or layers");
+  if (!is_copy_on_write(mount.type)) return fail(given, key, "only a cow mount has a layer");
+  if (mount.layer.empty()) return fail(layers, key, "needs a name: [base, work]");
+  return true;
 }
 
 bool ProfileReader::read_device(const ProfileNode& map) {

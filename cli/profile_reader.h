@@ -30,6 +30,9 @@ class ProfileReader {
   bool read_root(const ProfileNode& value);
   bool read_env(const ProfileNode& map);
   bool read_mount(const ProfileNode& map);
+  bool read_layer(const ProfileNode& value, std::string_view key, MountSpec* mount);
+  bool read_mount_options(const ProfileNode& map, MountSpec* mount);
+  bool check_layer(const ProfileNode& map, const MountSpec& mount);
   bool check_mount(const ProfileNode& map, const MountSpec& mount);
   bool read_device(const ProfileNode& map);
   bool check_device(const ProfileNode& map, const DeviceRequest& request);

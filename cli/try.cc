@@ -89,13 +89,20 @@ class Try : public Command {
   static UserError take_cow_roots(ViewSpec* spec) {
     auto second = spec->mounts.begin() + 1;
     for (auto mount = second; mount != spec->mounts.end(); ++mount) {
-      bool root = mount->type == "cow" && mount->at == "/";
+      bool root = is_copy_on_write(mount->type) && mount->at == "/";
       if (root && !mount->layer.empty()) {
         return {mount->place.text +
                 ": try has a layer of its own for /; use viewsh run to work in " + mount->layer};
       }
     }
-    auto same = [](const MountSpec& mount) { return mount.type == "cow" && mount.at == "/"; };
+    auto same = [](const MountSpec& mount) {
+      return is_copy_on_write(mount.type) && mount.at == "/";
+    };
+    std::vector<ExceptSpec> except;
+    for (auto mount = second; mount != spec->mounts.end(); ++mount) {
+      if (same(*mount)) except.insert(except.end(), mount->except.begin(), mount->except.end());
+    }
+    spec->mounts[0].except = except;
     spec->mounts.erase(std::remove_if(second, spec->mounts.end(), same), spec->mounts.end());
     return {};
   }

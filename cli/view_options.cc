@@ -18,19 +18,22 @@ namespace {
 /// Where the options are applied to: the draft and what --layer has to remember.
 struct Target {
   ViewDraft* draft;
-  std::optional<size_t> last_cow;  ///< the mount of the last --cow
-  std::string pending_layer;       ///< a --layer that waits for its --cow
+  std::optional<size_t> last_cow;           ///< the mount of the last --cow or --mincow
+  std::vector<std::string> pending_layers;  ///< those that wait for it
   Place pending_place;
 };
 
 using Apply = UserError (*)(const std::string& value, const Place& place, Target* target);
 
-UserError give_layer(Target* target, size_t cow, const std::string& layer) {
-  std::string& name = target->draft->spec.mounts[cow].layer;
-  if (!name.empty() && name != layer) {
-    return {"this copy-on-write mount has the layer " + name + " already"};
+/// One more layer on top; the one that was there is only read from then on.
+UserError give_layer(MountSpec* mount, const std::string& layer) {
+  return {add_layer(layer, mount)};
+}
+
+UserError give_pending(Target* target, MountSpec* mount) {
+  for (const std::string& layer : std::exchange(target->pending_layers, {})) {
+    if (UserError error = give_layer(mount, layer)) return error;
   }
-  name = layer;
   return {};
 }
 
@@ -39,38 +42,38 @@ UserError apply_mount(const std::string& value, const Place& place, Target* targ
   MountSpec mount;
   mount.place = place;
   if (UserError error = Parse(value, &mount)) return error;
-  bool cow = mount.type == "cow";
+  bool cow = is_copy_on_write(mount.type);
   mount.must_exist = mount.type == "hide";
   target->draft->add_mount(std::move(mount), {place, {}});
   if (!cow) return {};
   target->last_cow = target->draft->spec.mounts.size() - 1;
-  std::string layer = std::exchange(target->pending_layer, "");
-  return layer.empty() ? UserError{} : give_layer(target, *target->last_cow, layer);
+  return give_pending(target, &target->draft->spec.mounts.back());
 }
 
 UserError apply_layer(const std::string& value, const Place& place, Target* target) {
   std::string wrong = check_layer_name(value);
   if (!wrong.empty()) return {wrong};
-  if (target->last_cow) return give_layer(target, *target->last_cow, value);
-  if (!target->pending_layer.empty()) return {"two layers for one copy-on-write mount"};
-  target->pending_layer = value;
+  if (target->last_cow) return give_layer(&target->draft->spec.mounts[*target->last_cow], value);
+  target->pending_layers.push_back(value);
   target->pending_place = place;
   return {};
 }
 
 /// A --layer without --cow goes to the one cow mount that the profiles have.
 UserError settle_layer(Target* target) {
-  if (target->pending_layer.empty()) return {};
+  if (target->pending_layers.empty()) return {};
   std::vector<size_t> cows;
   auto& mounts = target->draft->spec.mounts;
   for (size_t i = 0; i < mounts.size(); ++i) {
-    if (mounts[i].type == "cow") cows.push_back(i);
+    if (is_copy_on_write(mounts[i].type)) cows.push_back(i);
   }
   const std::string& place = target->pending_place.text;
   if (cows.empty()) return {place + ": there is no copy-on-write mount; add --cow PATH"};
   if (cows.size() > 1) return {place + ": the profile has several copy-on-write mounts"};
-  mounts[cows[0]].layer = target->pending_layer;
-  return {};
+  mounts[cows[0]].layer.clear();
+  mounts[cows[0]].layers_below.clear();
+  UserError error = give_pending(target, &mounts[cows[0]]);
+  return error ? UserError{place + ": " + error.text} : UserError{};
 }
 
 UserError apply_root(const std::string& value, const Place& place, Target* target) {
@@ -129,14 +132,21 @@ struct Row {
   Apply apply;  ///< null: the profile, which comes first
 };
 
-constexpr std::array<Row, 25> kRows = {{
+constexpr std::array<Row, 26> kRows = {{
     {"-p,--profile", "NAME|FILE", "the view of a profile; more than once: one over the other",
      nullptr},
     {"--bind", "SRC:AT[:ro]", "SRC is seen at AT", apply_mount<parse_bind>},
     {"--hide", "PATH", "there is nothing at PATH, not in listings either", apply_mount<parse_hide>},
     {"--tmpfs", "AT[:size=64M]", "an empty directory in memory", apply_mount<parse_tmpfs>},
-    {"--cow", "PATH", "copy-on-write from PATH down (often /)", apply_mount<parse_cow>},
-    {"--layer", "NAME", "keep the changes of --cow under this name; else they end with the view",
+    {"--cow", "PATH[:except=SUBPATH,...]",
+     "copy-on-write from PATH down (often /), but for what is below SUBPATH",
+     apply_mount<parse_cow>},
+    {"--mincow", "PATH[:except=SUBPATH,...]",
+     "as --cow, but only what you may not change is copied; the rest is really changed",
+     apply_mount<parse_mincow>},
+    {"--layer", "NAME",
+     "keep the changes of --cow under this name; else they end with the view. More than once: each "
+     "stands on the one before, which is only read",
      apply_layer},
     {"--merge", "A:B[:C...]:AT[:rw]", "the union of directories; the first that has a name wins",
      apply_mount<parse_merge>},
@@ -209,7 +219,7 @@ UserError ViewOptions::build(ViewDraft* draft) const {
     if (typed.option != "--profile") continue;
     if (UserError error = loader.load(typed.value, working_directory())) return error;
   }
-  Target target{draft, {}, "", {}};
+  Target target{draft, {}, {}, {}};
   for (const Typed& typed : typed_) {
     for (const Row& row : kRows) {
       if (long_name(row) != typed.option || row.apply == nullptr) continue;

@@ -9,11 +9,24 @@
 namespace viewsh {
 namespace {
 
+/// The layers of a mount, the lowest first.
+std::vector<std::string> layers_of(const MountSpec& mount) {
+  std::vector<std::string> layers = mount.layers_below;
+  if (!mount.layer.empty()) layers.push_back(mount.layer);
+  return layers;
+}
+
 std::vector<std::string> option_words(const std::map<std::string, std::string>& options) {
   std::vector<std::string> words;
   for (const auto& [name, value] : options) {
     words.push_back(value.empty() ? name : name + "=" + value);
   }
+  return words;
+}
+
+std::vector<std::string> option_words(const MountSpec& mount) {
+  std::vector<std::string> words = option_words(mount.options);
+  for (const ExceptSpec& except : mount.except) words.push_back("except=" + except.path);
   return words;
 }
 
@@ -24,8 +37,13 @@ Json mount_json(const MountSpec& mount) {
   } else if (!mount.sources.empty()) {
     json["source"] = mount.sources[0];
   }
-  if (!mount.layer.empty()) json["layer"] = mount.layer;
-  if (!mount.options.empty()) json["options"] = option_words(mount.options);
+  if (!mount.layers_below.empty()) {
+    json["layers"] = layers_of(mount);
+  } else if (!mount.layer.empty()) {
+    json["layer"] = mount.layer;
+  }
+  std::vector<std::string> options = option_words(mount);
+  if (!options.empty()) json["options"] = options;
   return json;
 }
 
@@ -126,8 +144,11 @@ void add_table(std::string* out, const char* title, const Table& table) {
 std::string source_text(const MountSpec& mount) {
   std::vector<std::string> shown;
   for (const std::string& source : mount.sources) shown.push_back(printable(source));
-  if (!mount.layer.empty()) shown.push_back("layer " + mount.layer);
-  if (mount.type == "cow" && mount.layer.empty()) shown.emplace_back("(ends with the view)");
+  std::vector<std::string> layers = layers_of(mount);
+  bool copies = is_copy_on_write(mount.type);
+  if (!layers.empty())
+    shown.push_back((layers.size() > 1 ? "layers " : "layer ") + join(layers, ", "));
+  if (copies && layers.empty()) shown.emplace_back("(ends with the view)");
   return join(shown, " : ");
 }
 
@@ -188,8 +209,8 @@ std::string view_table(const ViewSpec& spec) {
   for (const std::string& name : spec.env.unset) add_line(&out, "  unset", printable(name));
   Table mounts({"AT", "TYPE", "SOURCE", "OPTIONS", "FROM"});
   for (const MountSpec& mount : spec.mounts) {
-    mounts.add({printable(mount.at), mount.type, source_text(mount),
-                join(option_words(mount.options), ","), mount.place.text});
+    mounts.add({printable(mount.at), mount.type, source_text(mount), join(option_words(mount), ","),
+                mount.place.text});
   }
   if (spec.mounts.empty()) add_line(&out, "mounts", "(none)");
   if (!spec.mounts.empty()) add_table(&out, "mounts, a later one covers an earlier one", mounts);

@@ -85,7 +85,7 @@ Session make_session(const BuiltView& built, PluginHost& host) {
       session.devices.push_back(std::static_pointer_cast<DeviceFs>(mount->fs));
     }
     // What a cow stands on may be a bind or a merge, whose sources show elsewhere; not below "/".
-    bool covers = mount->type == "cow" && mount->at != "/";
+    bool covers = is_copy_on_write(mount->type) && mount->at != "/";
     session.has_aliases =
         session.has_aliases || covers || mount->type == "bind" || mount->type == "merge";
   }
@@ -146,6 +146,15 @@ UserError refuse_nested(const ViewSpec& spec, bool recorded) {
   if (empty || !inside_view()) return {};
   return {"already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
           "the options of both into one"};
+}
+
+/// The layer that a path comes from: that of what backs it, else the one that takes the changes.
+std::string layer_of(const PluginHost& host, const Walked& walked) {
+  for (const std::string& layer : walked.mount->layers) {
+    std::string dir = host.state_dir() + "/layers/" + layer;
+    if (is_at_or_below(walked.found.host, dir)) return layer;
+  }
+  return walked.mount->layers.empty() ? "" : walked.mount->layers.back();
 }
 
 }  // namespace
@@ -229,7 +238,7 @@ UserError resolve_in_view(const ViewSpec& spec, const std::vector<std::string>& 
       answer.view_path = walked->view_path;
       answer.mount_at = walked->mount->at;
       answer.mount_type = walked->mount->type;
-      answer.layer = walked->mount->layer;
+      answer.layer = layer_of(host, *walked);
       answer.host = walked->found.host;
       answer.exists = walked->found.kind == Found::Kind::kNode;
       if (!answer.exists) answer.error = strerror(ENOENT);

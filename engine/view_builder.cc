@@ -36,6 +36,9 @@ class Builder {
   UserError pass_kernel_mounts(const std::string& at, const View& below);
   UserError add_mount(const MountSpec& spec);
   UserError add_symlink(const MountSpec& spec);
+  UserError find_real(const MountSpec& spec, const std::string& at,
+                      const std::shared_ptr<FileSystem>& below, std::vector<Mount>* real);
+  UserError put_back(std::vector<Mount> real, const MountSpec& spec);
   UserError check_target(const MountSpec& spec, const Target& target);
   UserError add_device(const DeviceSpec& spec);
   UserError add_binfmt(const BinfmtSpec& spec);
@@ -251,9 +254,10 @@ std::string kernel_type_at(const std::string& host) {
 
 /// What can be asked for, but would do nothing.
 UserError Builder::check_target(const MountSpec& spec, const Target& target) {
-  bool needed = spec.type == "cow" || (spec.type == "hide" && spec.must_exist);
+  bool copies = is_copy_on_write(spec.type);
+  bool needed = copies || (spec.type == "hide" && spec.must_exist);
   if (needed && !target.exists) return wrong(spec.place, spec.at, Errno(ENOENT).message());
-  if (spec.type != "cow") return {};
+  if (!copies) return {};
   if (!target.directory) return wrong(spec.place, spec.at, Errno(ENOTDIR).message());
   std::string type = kernel_type_at(target.host);
   if (type.empty()) return {};
@@ -282,6 +286,50 @@ UserError Builder::add_symlink(const MountSpec& spec) {
   return made.ok() ? UserError{} : wrong(spec.place, spec.at, made.error().message());
 }
 
+/// As /proc/mounts shows them.
+std::string option_text(const MountSpec& spec) {
+  std::string out;
+  for (const auto& [key, value] : spec.options) {
+    out += (out.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+  }
+  for (const ExceptSpec& except : spec.except) {
+    out += (out.empty() ? "except=" : ",except=") + except.path;
+  }
+  return out;
+}
+
+/// What a copy-on-write mount at `at` is to leave as it is, looked for before it is there.
+UserError Builder::find_real(const MountSpec& spec, const std::string& at,
+                             const std::shared_ptr<FileSystem>& below, std::vector<Mount>* real) {
+  for (const ExceptSpec& except : spec.except) {
+    const Place place{except.place.text + ": except"};
+    Target target;
+    if (UserError error = canonical(except.path, place, true, &target)) return error;
+    if (target.at == at || !is_at_or_below(target.at, at)) {
+      return wrong(place, except.path, "leads to " + target.at + ", which is not below " + at);
+    }
+    Result<std::shared_ptr<FileSystem>> fs = below->subtree(target.at.substr(1));
+    if (!fs.ok()) return wrong(place, except.path, fs.error().message());
+    Mount mount;
+    mount.at = target.at;
+    mount.fs = std::move(*fs);
+    mount.type = "bind";
+    mount.source = target.at;
+    real->push_back(std::move(mount));
+  }
+  return {};
+}
+
+UserError Builder::put_back(std::vector<Mount> real, const MountSpec& spec) {
+  for (Mount& mount : real) {
+    Result<Attr> root = mount.fs->getattr("");
+    bool directory = root.ok() && S_ISDIR(root->stx_mode);
+    Target target{mount.at, true, directory};
+    if (UserError error = install(target, std::move(mount), spec.place)) return error;
+  }
+  return {};
+}
+
 UserError Builder::add_mount(const MountSpec& spec) {
   if (spec.type == "symlink") return add_symlink(spec);
   Plugin* plugin = host_->provider("fs:" + spec.type);
@@ -296,6 +344,7 @@ UserError Builder::add_mount(const MountSpec& spec) {
   request.at = target.at;
   request.options = spec.options;
   request.layer = spec.layer;
+  request.layers_below = spec.layers_below;
   request.below = below();
   request.look_only = look_only_;
   // In a foreign root, what is bound in comes from the host; else from the view as it is so far.
@@ -318,15 +367,18 @@ UserError Builder::add_mount(const MountSpec& spec) {
   mount.fs = std::move(fs);
   mount.type = spec.type;
   mount.source = spec.sources.empty() ? spec.type : joined(spec.sources);
-  mount.layer = spec.layer;
-  for (const auto& [key, value] : spec.options) {
-    mount.options += (mount.options.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
-  }
+  mount.layers = spec.layers_below;
+  if (!spec.layer.empty()) mount.layers.push_back(spec.layer);
+  mount.options = option_text(spec);
+  std::vector<Mount> real;
+  if (UserError error = find_real(spec, target.at, request.below, &real)) return error;
   std::shared_ptr<const View> covered = view_;
   if (UserError error = install(target, std::move(mount), spec.place)) return error;
   // Nothing can be bound from an empty root: what comes into it is from the view that it covers.
   if (spec.type == "tmpfs" && target.at == "/") host_view_ = covered;
-  return spec.type == "cow" ? pass_kernel_mounts(target.at, *covered) : UserError{};
+  if (!is_copy_on_write(spec.type)) return {};
+  if (UserError error = pass_kernel_mounts(target.at, *covered)) return error;
+  return put_back(std::move(real), spec);
 }
 
 UserError Builder::add_device(const DeviceSpec& spec) {
@@ -393,8 +445,10 @@ UserError Builder::hide_own_state() {
   std::vector<std::string> places{host_->state_dir() + "/views"};
   bool keeps = false;
   for (const auto& mount : out_->made) {
-    keeps = keeps || mount->type == "cow";
-    if (!mount->layer.empty()) places.push_back(host_->state_dir() + "/layers/" + mount->layer);
+    keeps = keeps || is_copy_on_write(mount->type);
+    for (const std::string& layer : mount->layers) {
+      places.push_back(host_->state_dir() + "/layers/" + layer);
+    }
   }
   if (!keeps) places.clear();
   // It is in a directory that everybody looks at, such as /dev/shm.

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "viewsh/device.h"
@@ -16,16 +17,27 @@ struct Place {
   std::string text;
 };
 
+/// A place below a copy-on-write mount where the real files are used.
+struct ExceptSpec {
+  std::string path;  ///< absolute in the view, below the mount point
+  Place place;
+};
+
 /// One item of `mounts`, paths expanded and absolute.
 struct MountSpec {
-  std::string type;  ///< bind cow merge hide tmpfs ...
+  std::string type;  ///< bind cow mincow merge hide tmpfs ...
   std::string at;
   std::vector<std::string> sources;
   std::map<std::string, std::string> options;
-  std::string layer;
+  std::string layer;                      ///< cow, mincow: takes the changes
+  std::vector<std::string> layers_below;  ///< those that are only read, the lowest first
+  std::vector<ExceptSpec> except;         ///< cow, mincow: what is left real
   Place place;
   bool must_exist = false;  ///< hide: what was typed may be mistyped; a profile serves many machines
 };
+
+/// Is it one of the mounts that keep changes in a layer?
+inline bool is_copy_on_write(std::string_view type) { return type == "cow" || type == "mincow"; }
 
 struct DeviceSpec {
   DeviceRequest request;

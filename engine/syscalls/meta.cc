@@ -18,6 +18,20 @@ Outcome set_on(Call& call, const Walked& walked, const SetAttr& set) {
   return Outcome::of(walked.fs_mutable().setattr(walked.path, set, call.caller()));
 }
 
+/// The descriptor's own object is changed; where the kernel refuses that, the file system may know
+/// better.
+Outcome set_in_place(Call& call, const Walked& walked, const SetAttr& set) {
+  Outcome out = Outcome::as_is();
+  if (walked.native() || !walked.fs().copies_refused()) return out;
+  out.then(
+      [mount = walked.mount, path = walked.path, set, caller = call.caller()](long result) -> long {
+        if (result != -EACCES && result != -EPERM && result != -EROFS) return result;
+        Result<void> done = mount->fs->setattr(path, set, caller);
+        return done.ok() ? 0 : -done.error().value();
+      });
+  return out;
+}
+
 /// A change of attributes by path, natively where the host's node is the view's.
 Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const SetAttr& set) {
   WalkFlags flags;
@@ -36,7 +50,7 @@ Outcome set_fd(Call& call, int fd, const SetAttr& set) {
   Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
   if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
-    return Outcome::as_is();
+    return set_in_place(call, *walked, set);
   }
   return set_on(call, *walked, set);
 }

@@ -212,6 +212,13 @@ Result<void> slashes_allowed(const Walked& from, const Walked& to, bool from_sla
   return !S_ISDIR(attr.stx_mode) && refused ? Result<void>(Errno(ENOTDIR)) : Result<void>();
 }
 
+/// do_renameat2() of fs/namei.c compares where the names are, not what is mounted on them: that is
+/// EBUSY.
+std::shared_ptr<const Mount> mount_of_parent(Call& call, const Walked& walked) {
+  bool mount_point = walked.path.empty() && walked.view_path != "/" && walked.mount->type != "hide";
+  return mount_point ? call.view().locate(parent_path(walked.view_path)).mount : walked.mount;
+}
+
 Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
                   const UserPath& to_path, unsigned flags) {
   constexpr unsigned kNoReplace = 1;
@@ -232,7 +239,7 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   }
   if (ends_in_dots(from_path.text)) return Outcome::error(EBUSY);
   if (ends_in_dots(to_path.text)) return Outcome::error((flags & kNoReplace) != 0 ? EEXIST : EBUSY);
-  if (from->mount != to->mount) return Outcome::error(EXDEV);
+  if (mount_of_parent(call, *from) != mount_of_parent(call, *to)) return Outcome::error(EXDEV);
   if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   if (call.view().has_mount_at_or_below(from->view_path) ||
       call.view().has_mount_at_or_below(to->view_path)) {

@@ -57,7 +57,8 @@ HostMount line_of(const Mount& mount, int id, int parent) {
   line.options += ",relatime";
   line.type = mount.type;
   line.source = escaped(mount.source);
-  line.super = mount.options.empty() ? (mount.fs->read_only() ? "ro" : "rw") : mount.options;
+  line.super =
+      mount.options.empty() ? (mount.fs->read_only() ? "ro" : "rw") : escaped(mount.options);
   line.device = "0:1";
   Result<Attr> attr = mount.fs->getattr("");
   if (attr.ok()) {

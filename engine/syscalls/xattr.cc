@@ -89,7 +89,8 @@ Outcome xattr_fd(Call& call, int fd, Change change) {
   if (call.is_path_only(fd)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
-  if (walked->native() || (walked->found.in_place && walked->found.meta_host.empty())) {
+  bool in_place = walked->found.in_place && walked->found.meta_host.empty();
+  if (walked->native() || (in_place && !walked->fs().copies_refused())) {
     return Outcome::as_is();
   }
   return change(*walked);

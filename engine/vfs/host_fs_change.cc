@@ -1,17 +1,28 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "viewsh/long_path.h"
 #include "vfs/host_fs.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh {
 
 namespace {
 
-/// The engine's own umask is 0; the caller's is applied here.
-mode_t masked(mode_t mode, const Caller& caller) { return mode & ~caller.umask; }
+/// The engine's own umask is 0; the caller's is the kernel's to apply, or not where a directory has
+/// a default ACL. umask(2).
+class WithUmask {
+ public:
+  explicit WithUmask(const Caller& caller) : old_(umask(caller.umask)) {}
+  ~WithUmask() { umask(old_); }
+  WithUmask(const WithUmask&) = delete;
+  WithUmask& operator=(const WithUmask&) = delete;
+
+ private:
+  mode_t old_;
+};
 
 /// A change through the engine makes what the cache knows of this place worthless.
 Result<void> done(PathCache& cache, int rc) {
@@ -27,12 +38,13 @@ Result<OpenPlan> HostFs::plan_open(const std::string& path, const OpenHow& how, 
 }
 
 Result<void> HostFs::mkdir(const std::string& path, mode_t mode, const Caller& caller) {
-  return done(*cache_, ::mkdir(LongPath(host_path(path)).c_str(), masked(mode, caller)));
+  WithUmask mask(caller);
+  return done(*cache_, ::mkdir(LongPath(host_path(path)).c_str(), mode));
 }
 
 Result<void> HostFs::mknod(const std::string& path, mode_t mode, dev_t dev, const Caller& caller) {
-  mode_t wanted = (mode & S_IFMT) | masked(mode & 07777, caller);
-  return done(*cache_, ::mknod(LongPath(host_path(path)).c_str(), wanted, dev));
+  WithUmask mask(caller);
+  return done(*cache_, ::mknod(LongPath(host_path(path)).c_str(), mode, dev));
 }
 
 Result<void> HostFs::symlink(const std::string& path, const std::string& target, const Caller&) {

@@ -18,7 +18,7 @@ struct Mount {
   std::string type;
   std::string source;
   std::string options;  ///< comma separated, as shown
-  std::string layer;
+  std::vector<std::string> layers;  ///< the lowest first; the last takes the changes
   int id = 0;
   int parent_id = 0;
   bool internal = false;  ///< a scaffold: directories that lead to a mount point that isn't there

@@ -17,7 +17,7 @@ _viewsh() {
   fi
   local commands="run try check show resolve profiles plugins doctor layers diff commit discard
     export import snapshot restore"
-  local view="--profile --bind --hide --tmpfs --cow --layer --merge --mount --root --disk --env
+  local view="--profile --bind --hide --tmpfs --cow --mincow --layer --merge --mount --root --disk --env
     --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
   [[ ${words[1]-} != run ]] || run+=" --learn"
@@ -65,7 +65,7 @@ _viewsh() {
       mapfile -t COMPREPLY < <(compgen -W "zstd gzip none" -- "$cur")
       return
       ;;
-    --root | --cwd | --cow | --tmpfs | --overlayfs | --at)
+    --root | --cwd | --cow | --mincow | --tmpfs | --overlayfs | --at)
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return
       ;;

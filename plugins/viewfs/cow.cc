@@ -16,8 +16,11 @@
 namespace viewsh {
 namespace viewfs {
 
-CowFs::CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer)
-    : lower_(std::move(lower)), layer_(std::move(layer)), snapshots_(layer_->dir_fd()) {
+CowFs::CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer, bool minimal)
+    : lower_(std::move(lower)),
+      layer_(std::move(layer)),
+      snapshots_(layer_->dir_fd()),
+      minimal_(minimal) {
   index_.on_remove = [this](Node* node) { unregister_node(node); };
 }
 
@@ -43,8 +46,12 @@ std::string CowFs::start() {
   if (!root->meta->origin) {
     const auto attr = lower_->getattr("");
     if (!attr) return attr.error().message();
-    const CopiedAttr copied = copy_attr(layer_->upper_fd(), ".", *attr, S_IRWXU);
-    if (const auto host = host_of_lower("")) copy_xattrs(LongPath(*host), LongPath(layer_->upper_path()));
+    CopiedAttr copied{.owner = false, .mode = false};
+    if (layer_->writable()) {
+      copied = copy_attr(layer_->upper_fd(), ".", *attr, S_IRWXU);
+      const auto host = meta_host_of_lower("");
+      if (host) copy_xattrs(LongPath(*host), LongPath(layer_->upper_path()));
+    }
     root->meta->origin = lower_state(*attr);
     if (!copied.owner || !copied.mode) {
       root->meta->mode = attr->stx_mode & 07777;
@@ -100,49 +107,106 @@ std::string relative(const std::string& at) {
   return at.empty() || at[0] != '/' ? at : at.substr(1);
 }
 
+std::string layer_dir(const Host& host, const std::string& name) {
+  return host.state_dir() + "/layers/" + name;
+}
+
+/// The layers that a mount's own one stands on, each over those before it. Null: `error` is filled.
+std::shared_ptr<FileSystem> stack_layers(const MountRequest& request, Host& host,
+                                         std::shared_ptr<FileSystem> lower,
+                                         const std::string& lower_host, MountError* error) {
+  std::vector<std::string> over;
+  for (const std::string& name : request.layers_below) {
+    viewfs::LayerSpec spec;
+    spec.name = name;
+    spec.dir = layer_dir(host, name);
+    spec.write = false;
+    spec.shared = !request.look_only;
+    spec.view_id = host.view_id();
+    spec.at = request.at;
+    spec.lower = over.empty() ? lower_host : std::string();
+    spec.stand = true;
+    spec.over = over;
+    if (auto wrong = viewfs::check_layer_name(name); !wrong.empty()) {
+      *error = {Errno(EINVAL), wrong};
+      return nullptr;
+    }
+    auto layer = viewfs::Layer::open(spec, error);
+    if (!layer) return nullptr;
+    auto fs = std::make_shared<viewfs::CowFs>(std::move(lower), std::move(layer),
+                                              request.type == "mincow");
+    if (const std::string why = fs->start(); !why.empty()) {
+      *error = {Errno(EIO), "layer " + name + ": " + why};
+      return nullptr;
+    }
+    lower = std::move(fs);
+    over.push_back(name);
+  }
+  return lower;
+}
+
+/// Host path of a tree that changes can be committed to; empty for a union, another layer or what
+/// ends with the view: they have no one place to commit to.
+std::string committable(FileSystem& lower) {
+  const Caller self{.uid = geteuid(), .gid = getegid()};
+  const auto root = lower.resolve("", "", {.follow_last = false}, self);
+  const bool host_tree = root && !root->attr_virtual && lower.type() != "tmpfs";
+  return host_tree ? root->host : std::string();
+}
+
+/// Where the changes of a mount go. False: `error` is filled.
+bool specify_layer(const MountRequest& request, Host& host, viewfs::LayerSpec* spec,
+                   MountError* error) {
+  // Who only looks, sees what a layer that is still to be made would show: nothing changed.
+  const std::string kept = layer_dir(host, request.layer);
+  const bool there = access((kept + "/layer").c_str(), F_OK) == 0;
+  spec->durable = !request.layer.empty() && (there || !request.look_only);
+  spec->create = !spec->durable || !request.look_only;
+  spec->write = spec->create;
+  spec->view_id = host.view_id();
+  spec->at = request.at;
+  if (spec->durable) {
+    spec->name = request.layer;
+    spec->dir = kept;
+    spec->stand = true;
+    spec->over = request.layers_below;
+    const std::string wrong = viewfs::check_layer_name(request.layer);
+    if (!wrong.empty()) *error = {Errno(EINVAL), wrong};
+    return wrong.empty();
+  }
+  auto scratch = host.scratch_dir("cow", request.look_only);
+  if (!scratch) {
+    *error = {scratch.error(), "no place for changes: " + host.state_dir() + ": " +
+                                   scratch.error().message() +
+                                   "; set XDG_STATE_HOME to a directory that you can write to"};
+    return false;
+  }
+  spec->name = "of this view";
+  spec->dir = *scratch;
+  return true;
+}
+
 }  // namespace
 
 std::shared_ptr<FileSystem> mount_cow(const MountRequest& request, Host& host, MountError* error) {
-  using viewfs::Layer;
   const auto fail = [&](Errno code, std::string text) {
     *error = {code, std::move(text)};
     return nullptr;
   };
-  auto lower = request.below->subtree(relative(request.at));
-  if (!lower) return fail(lower.error(), "cow: " + request.at + ": " + lower.error().message());
-  viewfs::LayerSpec spec;
-  const std::string kept = host.state_dir() + "/layers/" + request.layer;
-  // Who only looks, sees what a layer that is still to be made would show: nothing changed.
-  const bool there = access((kept + "/layer").c_str(), F_OK) == 0;
-  spec.durable = !request.layer.empty() && (there || !request.look_only);
-  spec.create = !spec.durable || !request.look_only;
-  spec.write = spec.create;
-  spec.view_id = host.view_id();
-  spec.at = request.at;
-  if (spec.durable) {
-    if (auto wrong = viewfs::check_layer_name(request.layer); !wrong.empty()) {
-      return fail(Errno(EINVAL), wrong);
-    }
-    spec.name = request.layer;
-    spec.dir = kept;
-    const Caller self{.uid = geteuid(), .gid = getegid()};
-    const auto root = (*lower)->resolve("", "", {.follow_last = false}, self);
-    // A union, another layer or what ends with the view has no one place to commit to.
-    const bool host_tree = root && !root->attr_virtual && (*lower)->type() != "tmpfs";
-    if (host_tree) spec.lower = root->host;
-  } else {
-    auto scratch = host.scratch_dir("cow", request.look_only);
-    if (!scratch) {
-      return fail(scratch.error(), "no place for changes: " + host.state_dir() + ": " +
-                                       scratch.error().message() +
-                                       "; set XDG_STATE_HOME to a directory that you can write to");
-    }
-    spec.name = "of this view";
-    spec.dir = *scratch;
+  auto below = request.below->subtree(relative(request.at));
+  if (!below) {
+    return fail(below.error(), request.type + ": " + request.at + ": " + below.error().message());
   }
-  auto layer = Layer::open(spec, error);
+  const std::string lower_host = committable(**below);
+  auto lower = stack_layers(request, host, std::move(*below), lower_host, error);
+  if (!lower) return nullptr;
+  viewfs::LayerSpec spec;
+  if (!specify_layer(request, host, &spec, error)) return nullptr;
+  if (request.layers_below.empty()) spec.lower = lower_host;
+  auto layer = viewfs::Layer::open(spec, error);
   if (!layer) return nullptr;
-  auto fs = std::make_shared<viewfs::CowFs>(std::move(*lower), std::move(layer));
+  const bool minimal = request.type == "mincow";
+  auto fs = std::make_shared<viewfs::CowFs>(std::move(lower), std::move(layer), minimal);
   if (const std::string why = fs->start(); !why.empty()) {
     return fail(Errno(EIO), "layer " + spec.name + ": " + why);
   }

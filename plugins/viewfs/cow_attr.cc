@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "cow_fs.h"
 #include "cow_host.h"
@@ -68,6 +69,12 @@ void CowFs::show_merged(Node* node, Attr* attr) {
   if (nanoseconds(attr->stx_mtime) == nanoseconds(lower->stx_mtime) && !node->meta->changed) {
     attr->stx_ctime = lower->stx_ctime;
   }
+  if (minimal_ && !node->meta->changed &&
+      nanoseconds(lower->stx_mtime) > nanoseconds(attr->stx_mtime)) {
+    // The last change was one of the lower's.
+    attr->stx_mtime = lower->stx_mtime;
+    attr->stx_ctime = lower->stx_ctime;
+  }
   attr->stx_btime = lower->stx_btime;
   attr->stx_mask |= lower->stx_mask & STATX_BTIME;
   attr->stx_size = lower->stx_size;
@@ -121,6 +128,19 @@ void CowFs::show(Node* node, Attr* attr) {
   if (it->second.anchor) --attr->stx_nlink;
 }
 
+Result<Attr> CowFs::attr_of_link(const Linked& linked) {
+  TRY_ASSIGN(Attr attr, lstat_at(layer_->links_fd(), link_name(linked.state)));
+  hide_snapshots(&attr);
+  const auto other = by_upper_ino_.find(attr.stx_ino);
+  if (other != by_upper_ino_.end()) {
+    show(other->second, &attr);
+    return attr;
+  }
+  set_identity(&attr, linked.state.dev, linked.state.ino);
+  attr.stx_nlink += linked.state.nlink - static_cast<uint32_t>(linked.covered) - 1;
+  return attr;
+}
+
 Result<Attr> CowFs::lower_attr_of(const Place& place) {
   if (place.attr) return *place.attr;
   return lower_->getattr(place.lower);
@@ -134,6 +154,7 @@ Result<Attr> CowFs::attr_of(const Place& place) {
     show(place.node, &attr);
     return attr;
   }
+  if (place.copied != nullptr) return attr_of_link(*place.copied);
   TRY_ASSIGN(Attr attr, lower_attr_of(place));
   fix_links(&attr);
   if (place.what == Place::What::kRef) override_attr(*place.node->meta, &attr);
@@ -157,10 +178,9 @@ bool CowFs::fix_attr(Attr* attr) {
     }
   }
   if (dev == upper_dev_ && !dead_.empty()) {
-    const auto it = dead_.find(attr->stx_ino);
-    if (it != dead_.end()) {
-      set_identity(attr, it->second.dev, it->second.ino);
-      (void)show_gone(it->second, attr);
+    if (const auto key = dead_of(*attr)) {
+      set_identity(attr, key->dev, key->ino);
+      (void)show_gone(*key, attr);
       return true;
     }
   }
@@ -238,7 +258,10 @@ void CowFs::unregister_node(Node* node) {
   if (meta == nullptr) return;
   if (remove_one(&by_upper_ino_, meta->upper_ino, node) && meta->origin &&
       by_upper_ino_.count(meta->upper_ino) == 0) {
-    dead_[meta->upper_ino] = {meta->origin->dev, meta->origin->ino};
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    dead_[meta->upper_ino] = {{meta->origin->dev, meta->origin->ino},
+                              now.tv_sec * 1'000'000'000 + now.tv_nsec};
   }
   if (meta->origin) {
     const InodeKey key{meta->origin->dev, meta->origin->ino};
@@ -262,6 +285,17 @@ std::optional<Attr> CowFs::last_name_of(const Place& place) {
   const auto attr = attr_of(place);
   if (!attr || (!place.is_dir() && attr->stx_nlink > 1)) return {};
   return *attr;
+}
+
+std::optional<InodeKey> CowFs::dead_of(const Attr& attr) const {
+  const auto it = dead_.find(attr.stx_ino);
+  if (it == dead_.end()) return {};
+  const bool held = index_.linked().count(it->second.key) != 0;  // links/ has a name of it
+  if (attr.stx_nlink != 0 && !held) return {};
+  // Where files are made really, one that was made since then is another one.
+  const bool born = (attr.stx_mask & STATX_BTIME) != 0;
+  if (minimal_ && born && nanoseconds(attr.stx_btime) >= it->second.died) return {};
+  return it->second.key;
 }
 
 bool CowFs::show_gone(const InodeKey& key, Attr* attr) const {

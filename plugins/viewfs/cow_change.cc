@@ -118,6 +118,8 @@ Result<void> CowFs::make_locked_dir(const std::string& path, mode_t mode, mode_t
 }
 
 Result<void> CowFs::mkdir(const std::string& path, mode_t mode, const Caller& caller) {
+  const auto below = [&](FileSystem& lower) { return lower.mkdir(path, mode, caller); };
+  if (auto done = in_lower({&path}, caller, below)) return *done;
   TRY(may_create(path, caller));
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(path)));
   const mode_t effective = mode & ~caller.umask & 01777;
@@ -133,6 +135,8 @@ Result<void> CowFs::mkdir(const std::string& path, mode_t mode, const Caller& ca
 }
 
 Result<void> CowFs::mknod(const std::string& path, mode_t mode, dev_t dev, const Caller& caller) {
+  const auto below = [&](FileSystem& lower) { return lower.mknod(path, mode, dev, caller); };
+  if (auto done = in_lower({&path}, caller, below)) return *done;
   TRY(may_create(path, caller));
   TRY_ASSIGN(Node * node, ensure_upper_dir(parent_of(path)));
   TRY(layer_->settle());
@@ -147,6 +151,8 @@ Result<void> CowFs::mknod(const std::string& path, mode_t mode, dev_t dev, const
 Result<void> CowFs::symlink(const std::string& path, const std::string& target,
                             const Caller& caller) {
   if (target.empty()) return Errno(ENOENT);
+  const auto below = [&](FileSystem& lower) { return lower.symlink(path, target, caller); };
+  if (auto done = in_lower({&path}, caller, below)) return *done;
   TRY(may_create(path, caller));
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(path)));
   TRY(layer_->settle());
@@ -169,6 +175,8 @@ Result<void> CowFs::link_ref(const Place& from, const std::string& to) {
 }
 
 Result<void> CowFs::link(const std::string& from, const std::string& to, const Caller& caller) {
+  const auto below = [&](FileSystem& lower) { return lower.link(from, to, caller); };
+  if (auto done = in_lower({&from, &to}, caller, below)) return *done;
   TRY_ASSIGN(Place source, look_existing(from));
   TRY_ASSIGN(const Place target, look(to));
   if (target.exists()) return Errno(EEXIST);
@@ -205,6 +213,8 @@ Result<void> CowFs::link(const std::string& from, const std::string& to, const C
 
 Result<void> CowFs::link_host(const std::string& host_fd, const std::string& to,
                               const Caller& caller) {
+  const auto below = [&](FileSystem& lower) { return lower.link_host(host_fd, to, caller); };
+  if (auto done = in_lower({&to}, caller, below)) return *done;
   struct stat st {};
   if (stat(host_fd.c_str(), &st) < 0) return Errno::last();
   if (st.st_nlink > 0 || st.st_dev != makedev(static_cast<unsigned>(upper_dev_ >> 32),
@@ -252,6 +262,8 @@ void CowFs::announce_removal(const std::string& path) {
 }
 
 Result<void> CowFs::unlink(const std::string& path, const Caller& caller) {
+  const auto below = [&](FileSystem& lower) { return lower.unlink(path, caller); };
+  if (auto done = in_lower({&path}, caller, below)) return *done;
   TRY_ASSIGN(Place place, look_existing(path));
   if (path.empty()) return Errno(EISDIR);
   TRY(may_remove(place, caller));
@@ -311,6 +323,8 @@ Result<bool> CowFs::view_empty(const Place& place) {
 }
 
 Result<void> CowFs::rmdir(const std::string& path, const Caller& caller) {
+  const auto below = [&](FileSystem& lower) { return lower.rmdir(path, caller); };
+  if (auto done = in_lower({&path}, caller, below)) return *done;
   TRY_ASSIGN(const Place place, look_existing(path));
   if (path.empty()) return Errno(EBUSY);
   TRY(may_remove(place, caller));
@@ -343,6 +357,11 @@ Result<void> CowFs::remove_dir(const Place& place) {
 Result<std::string> CowFs::watch(const std::string& path, const Caller& caller) {
   (void)caller;
   TRY_ASSIGN(const Place place, look_existing(path));
+  TRY_ASSIGN(const bool below, watches_lower(place));
+  if (place.is_dir() && (below || frozen())) {
+    const bool own = place.what == Place::What::kUpper && !place.node->merged();
+    return own ? Result<std::string>(upper_host(path)) : host_of_lower(place.lower);
+  }
   if (place.is_dir()) {
     TRY_ASSIGN(Node * node, ensure_upper_dir(path));
     node->watched = true;

@@ -5,21 +5,17 @@
 #include "cow_host.h"
 
 namespace viewsh::viewfs {
-namespace {
 
 std::string link_name(const LowerState& state) {
   return std::to_string(state.dev) + "-" + std::to_string(state.ino);
 }
 
-/// Takes the owner and mode over into the records, where the copy could not get them.
 void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta) {
   if (copied.owner && copied.mode) return;
   meta->mode = attr.stx_mode & 07777;
   meta->uid = attr.stx_uid;
   meta->gid = attr.stx_gid;
 }
-
-}  // namespace
 
 KeepTimes::KeepTimes(int upper_fd, std::string_view dir)
     : dir_(upper_fd, std::string(dir.empty() ? "." : dir)) {
@@ -48,7 +44,7 @@ Result<std::string> CowFs::make_container(const Attr& from, const std::string& h
 Result<void> CowFs::copy_up_dir(const std::string& path, const std::string& lower) {
   TRY_ASSIGN(const Attr attr, lower_->getattr(lower));
   if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
-  TRY_ASSIGN(const std::string host, host_of_lower(lower));
+  TRY_ASSIGN(const std::string host, meta_host_of_lower(lower));
   Meta meta;
   TRY_ASSIGN(const std::string temp, make_container(attr, host, &meta));
   TRY_ASSIGN(const Attr made, lstat_at(layer_->work_fd(), temp));
@@ -126,6 +122,7 @@ void CowFs::drop_anchor(const Transaction& transaction) {
 
 Result<bool> CowFs::materialise(const std::string& path, const Attr& attr) {
   if (index_.linked().empty() || attr.stx_nlink < 2 || !S_ISREG(attr.stx_mode)) return false;
+  if (frozen()) return false;
   const auto it = index_.linked().find({dev_of(attr), attr.stx_ino});
   if (it == index_.linked().end() || !it->second.anchor) return false;
   const std::string name = link_name(it->second.state);
@@ -203,6 +200,11 @@ Result<void> CowFs::copy_up(Place* place, bool with_data) {
     TRY_ASSIGN(const CopiedAttr copied, copy_node(host, attr, layer_->work_fd(), temp,
                                                  with_data, layer_->durable()));
     (void)copied;  // install_copy() looks at the result itself
+    constexpr mode_t kOpen = S_IRUSR | S_IWUSR;
+    if (minimal_ && S_ISREG(attr.stx_mode) && (attr.stx_mode & kOpen) != kOpen) {
+      // Whoever may not write to the file may write to its copy; the mode shown is the file's.
+      fchmodat(layer_->work_fd(), temp.c_str(), (attr.stx_mode & 07777) | kOpen, 0);
+    }
     if (const auto done = install_copy(*place, temp, attr); !done) {
       unlinkat(layer_->work_fd(), temp.c_str(), 0);
       return done;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "cow_host.h"
 #include "cow_index.h"
 #include "layer.h"
 #include "layer_shared.h"
@@ -19,14 +21,20 @@ namespace viewsh::viewfs {
 
 /// The copy-on-write file system: a layer over a lower tree that is only ever read. What the layer
 /// knows is answered from the index; everything else is handed to the lower in one call.
+///
+/// `minimal` (mincow): what the layer doesn't have yet is changed in the lower where that may be
+/// changed; only what is refused there (EACCES, EPERM, EROFS) is done in the layer, whoever may.
+/// Over a layer that is open for looking only, what would be the layer's is EROFS.
 class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs> {
  public:
-  CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer);
+  CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer, bool minimal = false);
   ~CowFs() override;
   /// Reads the layer. Empty, or why it can't be used.
   std::string start();
 
-  std::string_view type() const override { return "cow"; }
+  std::string_view type() const override { return minimal_ ? "mincow" : "cow"; }
+  bool read_only() const override { return frozen() && !minimal_; }
+  bool copies_refused() const override { return minimal_; }
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override;
   Result<Attr> getattr(const std::string& path) override;
@@ -77,10 +85,40 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
     bool position_has_lower = false;
     std::string position_lower;  ///< lower path of the position, whatever was moved here
     std::optional<Attr> attr;    ///< kLower: what the lower says
+    const Linked* copied = nullptr;  ///< a lower name whose content is in links/, if frozen()
 
     bool exists() const { return what != What::kAbsent; }
     bool is_dir() const { return type == NodeType::kDirectory; }
   };
+
+  bool frozen() const { return !layer_->writable(); }
+
+  // cow_real.cc
+  /// The lower's own node (or free name) under this very path, of which the layer knows nothing.
+  static bool is_real(const Place& place);
+  /// A directory of which the layer has no more than what was done below it.
+  static bool is_real_dir(const Place& place);
+  /// In the layer, but made there: its permissions are those that hold.
+  static bool made_here(const Place& place);
+  using InLower = std::function<Result<void>(FileSystem& lower)>;
+  /// minimal: the change of these names is made in the lower, if it is the lower's and the kernel
+  /// lets it be made. Nothing: it is the layer's to make.
+  std::optional<Result<void>> in_lower(std::initializer_list<const std::string*> paths,
+                                       const Caller& caller, const InLower& change);
+  /// The same for attributes. `on_container`: what is done with a directory that is also in upper/.
+  std::optional<Result<void>> attr_in_lower(const Place& place, const Caller& caller,
+                                            const InLower& change,
+                                            const std::function<void()>& on_container);
+  /// The file is opened or made there by the task itself; nothing: the layer has to do it.
+  Result<std::optional<OpenPlan>> open_in_lower(const Place& place, const OpenHow& how,
+                                                const Caller& caller);
+  bool opened_in_lower(const std::string& path, const OpenPlan& plan, bool success);
+  /// Something changed in a lower directory.
+  void follow_lower(std::string_view dir);
+  /// The attributes of a lower directory changed, of which upper/ has a container.
+  Result<void> follow_container(const Place& place);
+  Result<void> record_owner(const Place& place, const SetAttr& set);
+  Result<bool> watches_lower(const Place& place);
 
   // cow_resolve.cc
   Result<Place> find_place(std::string_view path);
@@ -95,6 +133,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::string> lower_host(Node* node, const std::string& lower);
   Result<Found> found_in_lower(const std::string& lower);
   Result<std::string> host_of_lower(const std::string& lower);
+  /// Host path of what has the extended attributes of a lower node.
+  Result<std::string> meta_host_of_lower(const std::string& lower);
   Result<std::string> link_target(Node* node, const std::string& path, const std::string& lower);
   std::string upper_host(std::string_view path) const;
   bool origin_is(const Node* node, const std::string& lower) const;
@@ -102,6 +142,10 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   bool snapshotted(Node* node, const std::string& path);
   /// A lower name of an inode that was copied up under another name becomes a name of the copy.
   Result<bool> materialise(const std::string& path, const Attr& lower_attr);
+  /// frozen(): the copy of a lower inode of several names that a name of it shows.
+  const Linked* copied_link(const Attr& lower_attr) const;
+  std::string link_host_path(const Linked& linked) const;
+  Result<Attr> attr_of_link(const Linked& linked);
   std::optional<std::string> view_of_lower(const std::string& lower);
 
   // cow_attr.cc
@@ -123,11 +167,15 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   std::optional<Attr> last_name_of(const Place& place);
   /// It went: who has it open sees no names. unlink(2)
   void note_gone(const std::optional<Attr>& object);
+  /// What a dead upper inode was shown as, if this is still that one: a number is used again, by a
+  /// file of the lower's, say, where that is of the same file system.
+  std::optional<InodeKey> dead_of(const Attr& attr) const;
   bool show_gone(const InodeKey& key, Attr* attr) const;
   void apply(const Transaction& transaction);
   void fix_links(Attr* lower_attr) const;
   Result<void> change_attr_ref(const Place& place, const SetAttr& set);
   Result<void> change_attr_upper(Place place, const SetAttr& set);
+  Result<void> set_file_mode(const Place& place, mode_t mode, bool lent);
   Result<void> set_dir_mode(const Place& place, mode_t mode);
   Result<void> record_dir(const Place& place, bool mode);
   Result<void> may_set_xattr(const Place& place, const std::string& name, const Caller& caller);
@@ -140,6 +188,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<void> may_change(std::string_view dir_path, const Caller& caller);
   Result<void> may_remove(const Place& victim, const Caller& caller);
   Result<void> may_access(const Place& place, int mode, const Caller& caller);
+  /// What of the host has the permissions of a lower node, which may be a layer's with others.
+  Result<std::optional<std::string>> deciding_host(const std::string& lower);
   Result<void> may_hardlink(const Place& from, const Caller& caller);
 
   // cow_copy_up.cc
@@ -219,7 +269,11 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   uint64_t upper_dev_ = 0;
   bool closed_ = false;
   std::unordered_multimap<uint64_t, Node*> by_upper_ino_;
-  std::unordered_map<uint64_t, InodeKey> dead_;  ///< unlinked upper inodes that may still be open
+  struct Dead {
+    InodeKey key;      ///< what it was shown as
+    int64_t died = 0;  ///< nanoseconds since the epoch, by the clock of files
+  };
+  std::unordered_map<uint64_t, Dead> dead_;  ///< unlinked upper inodes that may still be open
   std::unordered_map<InodeKey, Node*, InodeHash> by_lower_dir_;
   /// Lower files that were copied up, or are shown otherwise: all names.
   std::unordered_multimap<InodeKey, Node*, InodeHash> by_lower_file_;
@@ -236,7 +290,19 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   std::unordered_set<std::string> synced_;  ///< directories of upper/ whose names are on disk
   uint64_t synced_at_ = 0;                  ///< as long as the layer is of this generation
   bool all_synced_ = false;                 ///< so is everything
+  bool minimal_ = false;
+  struct PendingBelow {
+    std::string path;
+    OpenPlan plan;
+    bool notify = false;  ///< the lower wants to hear of it
+  };
+  std::vector<PendingBelow> pending_below_;
 };
+
+/// The name in links/ of the copy of a lower inode.
+std::string link_name(const LowerState& state);
+/// Takes the owner and mode over into the records, where the copy could not get them.
+void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta);
 
 /// Keeps the times of a directory in upper/ over a change that the view doesn't see.
 class KeepTimes {

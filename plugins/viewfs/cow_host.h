@@ -12,6 +12,13 @@
 
 namespace viewsh::viewfs {
 
+/// The process of the engine has the caller's rights, so the host can be asked.
+bool is_self(const Caller& caller);
+/// May this process do that? access(2): EACCES, EPERM, EROFS.
+Result<void> ask_host(const std::string& host, int want);
+/// What a mincow answers with a copy.
+inline bool is_refusal(Errno error) { return error == EACCES || error == EPERM || error == EROFS; }
+
 /// What follows takes paths of any length, relative to a directory descriptor or to AT_FDCWD.
 /// lstat of a name below a directory descriptor; "" is the directory itself. statx(2).
 Result<Attr> lstat_at(int dir_fd, const std::string& path);

@@ -25,6 +25,7 @@ int access_wanted(int flags) {
 
 Result<OpenPlan> CowFs::plan_create(const std::string& path, const OpenHow& how,
                                     const Caller& caller) {
+  if (frozen()) return Errno(EROFS);
   TRY(may_change(parent_of(path), caller));
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(path)));
   TRY(layer_->settle());
@@ -36,12 +37,17 @@ Result<OpenPlan> CowFs::plan_existing(Place place, const OpenHow& how, const Cal
   OpenPlan plan{{}, how.flags & ~(O_CREAT | O_EXCL), how.mode, false};
   const bool is_path = (how.flags & O_PATH) != 0;
   const int wanted = is_path ? 0 : access_wanted(how.flags);
+  if ((wanted & W_OK) != 0) {
+    TRY_ASSIGN(auto real, open_in_lower(place, how, caller));
+    if (real) return std::move(*real);
+  }
   const bool recorded = place.node != nullptr && place.node->meta &&
                         (place.node->meta->mode || place.node->meta->uid);
   if (wanted != 0 && (recorded || ((wanted & W_OK) != 0 && place.what != Place::What::kUpper))) {
     TRY(may_access(place, wanted, caller));
   }
   const bool copies = place.type == NodeType::kRegular && (wanted & W_OK) != 0;
+  if (copies && frozen()) return Errno(EROFS);
   if (copies && place.what != Place::What::kUpper) {
     TRY(copy_up(&place, (how.flags & O_TRUNC) == 0));
   } else if (copies) {
@@ -63,10 +69,15 @@ Result<OpenPlan> CowFs::plan_open(const std::string& path, const OpenHow& how,
   TRY_ASSIGN(Place place, look(path));
   if (!place.exists()) {
     if ((how.flags & O_CREAT) == 0 || is_tmpfile(how.flags)) return Errno(ENOENT);
+    TRY_ASSIGN(auto real, open_in_lower(place, how, caller));
+    if (real) return std::move(*real);
     return plan_create(path, how, caller);
   }
   if (is_tmpfile(how.flags)) {
     if (!place.is_dir()) return Errno(ENOTDIR);
+    TRY_ASSIGN(auto real, open_in_lower(place, how, caller));
+    if (real) return std::move(*real);
+    if (frozen()) return Errno(EROFS);
     TRY(may_change(path, caller));
     TRY(ensure_upper_dir(path));
     return OpenPlan{upper_host(path), how.flags, how.mode, false};
@@ -84,7 +95,7 @@ Result<OpenPlan> CowFs::plan_open(const std::string& path, const OpenHow& how,
 }
 
 void CowFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
-  if (!plan.notify) return;
+  if (!plan.notify || opened_in_lower(path, plan, success)) return;
   const auto it = std::find_if(pending_.begin(), pending_.end(),
                                [&](const Pending& p) { return p.path == path; });
   if (it == pending_.end()) return;

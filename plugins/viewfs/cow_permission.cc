@@ -26,7 +26,8 @@ bool bits_allow(uint32_t mode, uint32_t uid, uint32_t gid, int want, const Calle
   return (bits & static_cast<uint32_t>(want)) == static_cast<uint32_t>(want);
 }
 
-/// The process of the engine has the caller's rights, so the host can be asked.
+}  // namespace
+
 bool is_self(const Caller& caller) {
   static const uid_t kSelf = geteuid();
   return caller.uid == kSelf;
@@ -37,33 +38,39 @@ Result<void> ask_host(const std::string& host, int want) {
   return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
 }
 
-}  // namespace
-
 Result<void> CowFs::may_search(Node* dir, const Caller& caller) {
   const Meta* meta = dir->meta.get();
   if (meta == nullptr || !meta->mode || !meta->uid || !meta->gid || caller.uid == 0) return {};
   if (bits_allow(*meta->mode | S_IFDIR, *meta->uid, *meta->gid, X_OK, caller)) return {};
   // The bits know nothing of access control lists.
   if (!meta->changed && is_self(caller) && dir->merged()) {
-    TRY_ASSIGN(const std::string host, lower_host(dir, Index::lower_path_of(dir)));
-    return ask_host(host, X_OK);
+    TRY_ASSIGN(const auto host, deciding_host(Index::lower_path_of(dir)));
+    if (host) return ask_host(*host, X_OK);
   }
   return Errno(EACCES);
 }
 
+Result<std::optional<std::string>> CowFs::deciding_host(const std::string& lower) {
+  using Answer = std::optional<std::string>;
+  TRY_ASSIGN(const Found found, found_in_lower(lower));
+  if (!found.attr_virtual) return Answer(found.host);
+  TRY_ASSIGN(const Attr shown, lower_->getattr(lower));
+  const auto native = lstat_at(AT_FDCWD, found.host);
+  const bool same = native && native->stx_mode == shown.stx_mode &&
+                    native->stx_uid == shown.stx_uid && native->stx_gid == shown.stx_gid;
+  return same ? Answer(found.host) : Answer();
+}
+
 Result<void> CowFs::may_access(const Place& place, int want, const Caller& caller) {
+  if (minimal_ && !made_here(place)) want &= ~W_OK;
+  if (want == F_OK) return {};
   const Meta* meta = place.node == nullptr ? nullptr : place.node->meta.get();
   const bool recorded = meta != nullptr && (meta->mode || meta->uid);
   const bool from_lower =
       place.what != Place::What::kUpper || (place.node->merged() && !(recorded && meta->changed));
   if (from_lower && is_self(caller) && !(recorded && meta->changed)) {
-    std::string host;
-    if (place.what == Place::What::kUpper) {
-      TRY_ASSIGN(host, lower_host(place.node, place.lower));
-    } else {
-      TRY_ASSIGN(host, host_of_lower(place.lower));
-    }
-    return ask_host(host, want);
+    TRY_ASSIGN(const auto host, deciding_host(place.lower));
+    if (host) return ask_host(*host, want);
   }
   if (caller.uid == 0) return {};
   if (place.what == Place::What::kUpper && !recorded && is_self(caller)) {
@@ -96,7 +103,7 @@ Result<void> CowFs::may_change(std::string_view dir_path, const Caller& caller) 
 Result<void> CowFs::may_remove(const Place& victim, const Caller& caller) {
   const std::string dir_path(parent_of(victim.path));
   TRY(may_change(dir_path, caller));
-  if (caller.uid == 0) return {};
+  if (caller.uid == 0 || minimal_) return {};
   // Whose it is is mostly known, whether the directory is sticky has to be asked.
   const bool made_here = victim.what == Place::What::kUpper && !victim.node->meta;
   if (made_here && is_self(caller)) return {};
@@ -114,7 +121,7 @@ Result<void> CowFs::may_hardlink(const Place& from, const Caller& caller) {
     char value = '1';
     return !fd || read(fd.get(), &value, 1) != 1 || value != '0';
   }();
-  if (!kProtected || caller.uid == 0) return {};
+  if (!kProtected || caller.uid == 0 || minimal_) return {};
   TRY_ASSIGN(const Attr attr, attr_of(from));
   if (attr.stx_uid == caller.uid) return {};
   const bool safe = S_ISREG(attr.stx_mode) && (attr.stx_mode & S_ISUID) == 0 &&

@@ -72,6 +72,8 @@ Result<void> CowFs::check_rename(Move* move, const Caller& caller) {
 Result<void> CowFs::rename(const std::string& from, const std::string& to, unsigned flags,
                            const Caller& caller) {
   if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE) return Errno(EINVAL);
+  const auto below = [&](FileSystem& lower) { return lower.rename(from, to, flags, caller); };
+  if (auto done = in_lower({&from, &to}, caller, below)) return *done;
   TRY(same_device(from, to));
   Move move;
   TRY_ASSIGN(move.from, look_existing(from));
@@ -186,7 +188,7 @@ Result<void> CowFs::rename_lower_dir(const Move& move) {
   const Place& from = move.from;
   const Place& to = move.to;
   TRY_ASSIGN(const Attr attr, lower_attr_of(from));
-  TRY_ASSIGN(const std::string host, host_of_lower(from.lower));
+  TRY_ASSIGN(const std::string host, meta_host_of_lower(from.lower));
   Meta meta;
   TRY_ASSIGN(const std::string temp, make_container(attr, host, &meta));
   TRY_ASSIGN(const Attr made, lstat_at(layer_->work_fd(), temp));

@@ -69,6 +69,7 @@ Result<CowFs::Place> CowFs::look(std::string_view path) {
     TRY_ASSIGN(const Attr lower, lower_->getattr(place.lower));
     TRY_ASSIGN(const bool changed, materialise(place.path, lower));
     if (changed) return find_place(path);
+    place.copied = copied_link(lower);
   }
   if (place.what != Place::What::kLower) return place;
   auto attr = lower_->getattr(place.lower);
@@ -86,6 +87,7 @@ Result<CowFs::Place> CowFs::look(std::string_view path) {
   }
   TRY_ASSIGN(const bool changed, materialise(place.path, *attr));
   if (changed) return find_place(path);
+  place.copied = copied_link(*attr);
   place.attr = *attr;
   place.type = type_of_mode(attr->stx_mode);
   return place;
@@ -107,6 +109,11 @@ Result<Found> CowFs::found_in_lower(const std::string& lower) {
 Result<std::string> CowFs::host_of_lower(const std::string& lower) {
   TRY_ASSIGN(Found found, found_in_lower(lower));
   return std::move(found.host);
+}
+
+Result<std::string> CowFs::meta_host_of_lower(const std::string& lower) {
+  TRY_ASSIGN(Found found, found_in_lower(lower));
+  return std::move(found.meta_host.empty() ? found.host : found.meta_host);
 }
 
 Result<std::string> CowFs::lower_host(Node* node, const std::string& lower) {
@@ -141,15 +148,24 @@ Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::
       TRY_ASSIGN(const Attr attr, lower_->getattr(lower));
       TRY_ASSIGN(const bool changed, materialise(path, attr));
       if (changed) return found_node(node, path, lower);
+      if (const Linked* copied = copied_link(attr)) {
+        found.host = link_host_path(*copied);
+        return found;
+      }
     }
-    TRY_ASSIGN(found.host, host_of_lower(lower));
-    found.attr_virtual = node->meta->mode || node->meta->uid || !index_.linked().empty();
+    TRY_ASSIGN(const Found below, found_in_lower(lower));
+    found.host = below.host;
+    found.meta_host = below.meta_host;
+    // The lower may be a layer, whose copies have other attributes than it shows.
+    const bool recorded = node->meta->mode || node->meta->uid;
+    found.attr_virtual = recorded || below.attr_virtual || !index_.linked().empty();
     return found;
   }
   found.host = upper_host(path);
   if (!node->is_dir()) {
     found.attr_virtual = found.attr_virtual || snapshotted(node, path);
-    found.in_place = !node->meta || !(node->meta->mode || node->meta->uid);
+    const bool shown_as_is = !node->meta || !(node->meta->mode || node->meta->uid);
+    found.in_place = shown_as_is && !frozen();
     return found;
   }
   TRY(load(node, path));
@@ -168,7 +184,9 @@ Result<Found> CowFs::resolve_lower(const std::string& lower, size_t used, std::s
                                    const std::string& path) {
   TRY_ASSIGN(Found found, lower_->resolve(lower, rest, flags, caller));
   found.consumed += used;
-  found.in_place = false;
+  // The lower's own node under its own name: calls on what is open go there first.
+  const bool node = found.kind == Found::Kind::kNode;
+  found.in_place = minimal_ && found.in_place && node && join(lower, rest) == path;
   if (found.kind == Found::Kind::kMissing) {
     found.host = upper_host(path);
   } else if (found.kind == Found::Kind::kNode && !index_.linked().empty() &&
@@ -183,6 +201,8 @@ Result<Found> CowFs::resolve_lower(const std::string& lower, size_t used, std::s
         return found;
       }
       found.attr_virtual = true;
+      found.in_place = false;
+      if (const Linked* copied = copied_link(*attr)) found.host = link_host_path(*copied);
     }
   }
   return found;
@@ -241,6 +261,16 @@ Result<Found> CowFs::resolve(const std::string& base, std::string_view rest, Res
   TRY_ASSIGN(Found found, found_node(node, path, lower));
   found.consumed = rest.size();
   return found;
+}
+
+const Linked* CowFs::copied_link(const Attr& attr) const {
+  if (!frozen() || attr.stx_nlink < 2 || !S_ISREG(attr.stx_mode)) return nullptr;
+  const auto it = index_.linked().find({dev_of(attr), attr.stx_ino});
+  return it == index_.linked().end() || !it->second.anchor ? nullptr : &it->second;
+}
+
+std::string CowFs::link_host_path(const Linked& linked) const {
+  return layer_->dir() + "/links/" + link_name(linked.state);
 }
 
 bool CowFs::snapshotted(Node* node, const std::string& path) {

@@ -33,7 +33,7 @@ Result<void> CowFs::may_set(const Place& place, const Attr& attr, const SetAttr&
     if (place.type != NodeType::kRegular) return Errno(EINVAL);
     TRY(may_access(place, W_OK, caller));
   }
-  if (caller.uid == 0) return {};
+  if (caller.uid == 0 || (minimal_ && !made_here(place))) return {};
   const bool owner = attr.stx_uid == caller.uid;
   if (set.mode && !owner) return Errno(EPERM);
   if (set.uid && *set.uid != static_cast<uid_t>(-1)) {
@@ -86,6 +86,24 @@ Result<void> CowFs::set_dir_mode(const Place& place, mode_t mode) {
   return from_libc(fchmodat(at.dir(), at.name(), (mode & 07777) | S_IRWXU, 0));
 }
 
+/// `lent`: the copy stays open to whoever the mode shuts out.
+Result<void> CowFs::set_file_mode(const Place& place, mode_t mode, bool lent) {
+  const mode_t held = (mode & 07777) | (lent ? S_IRUSR | S_IWUSR : 0);
+  const PathAt at(layer_->upper_fd(), place.path);
+  TRY(from_libc(fchmodat(at.dir(), at.name(), held, 0)));
+  const bool recorded = place.node->meta && place.node->meta->mode;
+  if (!recorded && held == (mode & 07777)) return {};
+  TRY_ASSIGN(const Attr attr, attr_of(place));
+  Meta meta = *place.node->meta;
+  meta.mode = mode & 07777;
+  meta.uid = attr.stx_uid;
+  meta.gid = attr.stx_gid;
+  meta.changed = true;
+  Transaction t;
+  t.records.push_back(Record::node(place.path, std::move(meta)));
+  return change(t, nullptr);
+}
+
 Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
   const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
   if (set.size) {
@@ -94,7 +112,10 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
     if (!file) return Errno::last();
     TRY(from_libc(ftruncate(file.get(), static_cast<off_t>(*set.size))));
   }
-  if (set.uid || set.gid) {
+  const bool lent = minimal_ && !made_here(place);
+  if (lent && (set.uid || set.gid)) {
+    TRY(record_owner(place, set));
+  } else if (set.uid || set.gid) {
     // An owner that the host would not take is recorded already; setting it again is no change.
     const bool recorded = place.node->meta && place.node->meta->uid;
     const uid_t uid = set.uid && !recorded ? *set.uid : static_cast<uid_t>(-1);
@@ -111,20 +132,8 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
     if (place.is_dir()) TRY(record_dir(place, false));
   }
   if (set.mode) {
-    if (place.is_dir()) {
-      TRY(set_dir_mode(place, *set.mode));
-    } else {
-      if (place.type == NodeType::kSymlink) return Errno(EOPNOTSUPP);
-      TRY(from_libc(fchmodat(at.dir(), at.name(), *set.mode & 07777, 0)));
-      if (place.node->meta && place.node->meta->mode) {
-        Meta meta = *place.node->meta;
-        meta.mode = *set.mode & 07777;
-        meta.changed = true;
-        Transaction t;
-        t.records.push_back(Record::node(place.path, std::move(meta)));
-        TRY(change(t, nullptr));
-      }
-    }
+    if (place.type == NodeType::kSymlink) return Errno(EOPNOTSUPP);
+    TRY(place.is_dir() ? set_dir_mode(place, *set.mode) : set_file_mode(place, *set.mode, lent));
   }
   if (set.atime || set.mtime) {
     const timespec omit{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
@@ -137,6 +146,9 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
 Result<void> CowFs::setattr(const std::string& path, const SetAttr& set, const Caller& caller) {
   TRY_ASSIGN(Place place, look_existing(path));
   TRY_ASSIGN(const Attr attr, attr_of(place));
+  if (set.mode && place.type == NodeType::kSymlink && minimal_) return Errno(EOPNOTSUPP);
+  const auto below = [&](FileSystem& lower) { return lower.setattr(path, set, caller); };
+  if (auto done = attr_in_lower(place, caller, below, [] {})) return *done;
   TRY(may_set(place, attr, set, caller));
   if (set.mode && place.type == NodeType::kSymlink) return Errno(EOPNOTSUPP);
   if (place.what != Place::What::kUpper && !place.is_dir() && place.type != NodeType::kRegular &&
@@ -151,10 +163,12 @@ Result<void> CowFs::setattr(const std::string& path, const SetAttr& set, const C
 /// xattr(7): user attributes are the content's, of the others (ACLs) the owner decides.
 Result<void> CowFs::may_set_xattr(const Place& place, const std::string& name,
                                   const Caller& caller) {
+  const bool lent = minimal_ && !made_here(place);
   if (name.rfind("user.", 0) == 0) {
     if (!place.is_dir() && place.type != NodeType::kRegular) return Errno(EPERM);
     return may_access(place, W_OK, caller);
   }
+  if (lent) return name.rfind("system.posix_acl_", 0) == 0 ? Errno() : Errno(EPERM);
   TRY_ASSIGN(const Attr attr, attr_of(place));
   if (caller.uid != 0 && attr.stx_uid != caller.uid) return Errno(EPERM);
   return {};
@@ -190,6 +204,14 @@ Result<void> CowFs::record_dir(const Place& place, bool mode) {
 Result<void> CowFs::setxattr(const std::string& path, const std::string& name,
                              std::string_view value, int flags, const Caller& caller) {
   TRY_ASSIGN(Place place, look_existing(path));
+  const auto below = [&](FileSystem& lower) {
+    return lower.setxattr(path, name, value, flags, caller);
+  };
+  const auto container = [&] {
+    (void)lsetxattr(LongPath(upper_host(path)).c_str(), name.c_str(), value.data(), value.size(),
+                    0);
+  };
+  if (auto done = attr_in_lower(place, caller, below, container)) return *done;
   TRY(may_set_xattr(place, name, caller));
   TRY(copy_up(&place, true));
   const LongPath host(layer_->upper_fd(), path);
@@ -202,6 +224,11 @@ Result<void> CowFs::setxattr(const std::string& path, const std::string& name,
 Result<void> CowFs::removexattr(const std::string& path, const std::string& name,
                                 const Caller& caller) {
   TRY_ASSIGN(Place place, look_existing(path));
+  const auto below = [&](FileSystem& lower) { return lower.removexattr(path, name, caller); };
+  const auto container = [&] {
+    (void)lremovexattr(LongPath(upper_host(path)).c_str(), name.c_str());
+  };
+  if (auto done = attr_in_lower(place, caller, below, container)) return *done;
   TRY(may_set_xattr(place, name, caller));
   TRY(copy_up(&place, true));
   const LongPath host(layer_->upper_fd(), path);

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "commit_record.h"
@@ -15,8 +16,6 @@
 namespace viewsh::viewfs {
 namespace {
 
-constexpr char kVersionLine[] = "viewsh-layer 1\n";
-constexpr char kVersionWord[] = "viewsh-layer ";
 constexpr char kCleanMark[] = "clean";
 constexpr char kDoneMark[] = "done";
 constexpr std::string_view kBootWord = "boot ";
@@ -66,17 +65,6 @@ bool is_empty(int dir_fd) {
   return empty;
 }
 
-std::optional<std::string> field(std::string_view text, std::string_view key) {
-  for (size_t at = 0; at < text.size();) {
-    size_t end = text.find('\n', at);
-    if (end == std::string_view::npos) end = text.size();
-    const std::string_view line = text.substr(at, end - at);
-    if (line.substr(0, key.size()) == key) return unescape(line.substr(key.size()));
-    at = end + 1;
-  }
-  return {};
-}
-
 bool is_inode(int dir_fd, const std::string& path, uint64_t ino) {
   struct stat st {};
   const PathAt at(dir_fd, path);
@@ -104,6 +92,12 @@ bool is_before(const Transaction& transaction, int upper_fd, int work_fd) {
   return found;
 }
 
+std::string told_layers(const std::vector<std::string>& names) {
+  std::string out = names.size() > 1 ? "the layers " : "the layer ";
+  for (size_t i = 0; i < names.size(); ++i) out += (i == 0 ? "" : ", ") + names[i];
+  return out;
+}
+
 }  // namespace
 
 std::optional<uint64_t> state_count(std::string_view mark) {
@@ -119,20 +113,6 @@ std::optional<uint64_t> state_count(std::string_view mark) {
 std::optional<std::string_view> boot_of(std::string_view mark) {
   if (!mark.starts_with(kBootWord)) return {};
   return mark.substr(kBootWord.size());
-}
-
-std::string parse_header(const std::string& text, LayerHeader* header) {
-  if (text.rfind(kVersionWord, 0) != 0) return "is not a layer's version file";
-  if (text.rfind(kVersionLine, 0) != 0) {
-    const std::string version = text.substr(0, text.find('\n')).substr(strlen(kVersionWord));
-    return "its format is version " + version + ", this viewsh knows version 1";
-  }
-  const auto at = field(text, "at ");
-  const auto lower = field(text, "lower ");
-  if (!at || !lower) return "is damaged";
-  header->at = *at;
-  header->lower = *lower;
-  return {};
 }
 
 Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
@@ -184,6 +164,7 @@ std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
   if (!layer->open_dirs(error)) return nullptr;
   if (spec.durable) {
     if (spec.write && !layer->lock(error)) return nullptr;
+    if (spec.shared && !layer->lock_shared(error)) return nullptr;
     if (!spec.recover && !layer->check_journal(error)) return nullptr;
     if (!layer->read_version(error) || !layer->read_log(error)) return nullptr;
   }
@@ -227,20 +208,54 @@ bool Layer::open_dirs(MountError* error) {
   return fail(error, errno, what + spec_.dir + ": " + strerror(errno));
 }
 
+bool Layer::not_locked(Errno why, MountError* error) const {
+  const std::string what = "layer " + spec_.name + ": ";
+  if (why != EBUSY) return fail(error, why.value(), what + why.message());
+  const std::string user = layer_user(spec_.dir);
+  return fail(error, EBUSY, what + "in use by view " + (user.empty() ? "unknown" : user));
+}
+
 bool Layer::lock(MountError* error) {
   const std::string what = "layer " + spec_.name + ": ";
   lock_fd_.reset(openat(dir_fd_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock_fd_) return fail(error, errno, what + "can't be locked: " + strerror(errno));
-  if (const auto done = lock_layer(lock_fd_.get(), spec_.dir); !done) {
-    if (done.error() != EBUSY)
-      return fail(error, done.error().value(), what + done.error().message());
-    const std::string user = layer_user(spec_.dir);
-    return fail(error, EBUSY, what + "in use by view " + (user.empty() ? "unknown" : user));
-  }
+  if (const auto done = lock_layer(lock_fd_.get(), spec_.dir, LOCK_EX); !done)
+    return not_locked(done.error(), error);
   if (ftruncate(lock_fd_.get(), 0) < 0 || !write_all(lock_fd_.get(), spec_.view_id + "\n")) {
     return fail(error, errno, what + "can't be written: " + strerror(errno));
   }
   return true;
+}
+
+bool Layer::lock_shared(MountError* error) {
+  const std::string what = "layer " + spec_.name + ": ";
+  lock_fd_.reset(
+      openat(dir_fd_.get(), "lock", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock_fd_) return fail(error, errno, what + "can't be locked: " + strerror(errno));
+  // The first reader begins the list of them anew.
+  if (flock(lock_fd_.get(), LOCK_EX | LOCK_NB) == 0) (void)ftruncate(lock_fd_.get(), 0);
+  if (const auto done = lock_layer(lock_fd_.get(), spec_.dir, LOCK_SH); !done)
+    return not_locked(done.error(), error);
+  if (const auto done = write_all(lock_fd_.get(), spec_.view_id + "\n"); !done) {
+    return fail(error, done.error().value(), what + "can't be written: " + done.error().message());
+  }
+  return true;
+}
+
+bool Layer::stands_right(const LayerHeader& header, MountError* error) const {
+  const auto wrong = [&](const std::string& why) {
+    return fail(error, EINVAL, "layer " + spec_.name + ": " + why);
+  };
+  if (header.over != spec_.over) {
+    std::string options;
+    for (const std::string& name : header.over) options += "--layer " + name + " ";
+    options += "--layer " + spec_.name;
+    const std::string had = header.over.empty() ? "no other layer" : told_layers(header.over);
+    return wrong("it was made to stand on " + had + ": use it as " + options);
+  }
+  const bool known = !header.lower.empty() && !spec_.lower.empty();
+  if (!known || header.lower == spec_.lower) return true;
+  return wrong("it was made over " + header.lower + ", not over " + spec_.lower);
 }
 
 bool Layer::check_journal(MountError* error) {
@@ -258,9 +273,8 @@ bool Layer::read_version(MountError* error) {
   const std::string what = "layer " + spec_.name + ": ";
   auto text = read_whole(dir_fd_.get(), "layer");
   if (!text && text.error() == ENOENT && spec_.create) {
-    const std::string content =
-        kVersionLine + ("at " + escape(spec_.at)) + "\nlower " + escape(spec_.lower) + "\n";
-    const auto done = replace_file(dir_fd_.get(), "layer", content);
+    const LayerHeader made{.at = spec_.at, .lower = spec_.lower, .over = spec_.over};
+    const auto done = replace_file(dir_fd_.get(), "layer", header_text(made));
     if (done) return true;
     return fail(error, done.error().value(), what + "can't be written: " + done.error().message());
   }
@@ -275,8 +289,10 @@ bool Layer::read_version(MountError* error) {
   if (!spec_.at.empty() && header.at != spec_.at) {
     return fail(error, EINVAL, what + "it was made for " + header.at + ", not for " + spec_.at);
   }
+  if (spec_.stand && !stands_right(header, error)) return false;
   spec_.at = header.at;
   spec_.lower = header.lower;
+  spec_.over = header.over;
   return true;
 }
 

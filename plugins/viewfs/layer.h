@@ -24,6 +24,16 @@ struct LayerSpec {
   std::string view_id;   ///< written into the lock
   std::string at;        ///< the mount point that it is, or has to be, made for; empty: any
   std::string lower;     ///< create: host path of the tree below
+  bool stand = false;    ///< `lower` and `over` have to be those that it was made for
+  std::vector<std::string> over;  ///< layers that it stands on, the lowest first
+  bool shared = false;            ///< others may read it meanwhile, none may write
+};
+
+/// What the file `layer` says.
+struct LayerHeader {
+  std::string at;                 ///< the mount point that it was made for
+  std::string lower;              ///< host path of the tree below, or empty
+  std::vector<std::string> over;  ///< the layers between it and that, the lowest first
 };
 
 /// A layer on disk: `upper/` with the content under real names, `work/` for what is being made,
@@ -46,6 +56,7 @@ class Layer {
   const std::string& dir() const { return spec_.dir; }
   const std::string& at() const { return spec_.at; }
   const std::string& lower() const { return spec_.lower; }
+  const std::vector<std::string>& over() const { return spec_.over; }
   bool durable() const { return spec_.durable; }
   bool writable() const { return spec_.write; }
 
@@ -85,6 +96,9 @@ class Layer {
   explicit Layer(LayerSpec spec) : spec_(std::move(spec)) {}
   bool open_dirs(MountError* error);
   bool lock(MountError* error);
+  bool lock_shared(MountError* error);
+  bool not_locked(Errno why, MountError* error) const;
+  bool stands_right(const LayerHeader& header, MountError* error) const;
   bool check_journal(MountError* error);
   bool read_version(MountError* error);
   bool read_log(MountError* error);
@@ -103,8 +117,9 @@ class Layer {
   bool previous_unsettled_ = false;
   bool previous_boot_ = false;
   bool interrupted_ = false;
-  bool boot_logged_ = false;  ///< the log says that it is written to since this start of the machine
-  bool synced_ = false;       ///< nothing was added to the log since it was on disk
+  bool boot_logged_ =
+      false;             ///< the log says that it is written to since this start of the machine
+  bool synced_ = false;  ///< nothing was added to the log since it was on disk
   uint64_t generation_ = 1;
   bool broken_ = false;  ///< the log ends in what could not be taken back: nothing may follow it
   bool open_ = false;
@@ -114,13 +129,10 @@ class Layer {
   uint64_t temp_counter_ = 0;
 };
 
-/// What the file `layer` says.
-struct LayerHeader {
-  std::string at;     ///< the mount point that it was made for
-  std::string lower;  ///< host path of the tree below, or empty
-};
 /// Empty, or what is wrong.
 std::string parse_header(const std::string& text, LayerHeader* header);
+/// What that reads.
+std::string header_text(const LayerHeader& header);
 /// The first line of every log.
 inline constexpr char kLogWord[] = "viewsh-log 1";
 /// Which start of the machine wrote what follows in a log: a line "boot ID".
@@ -139,9 +151,10 @@ Result<void> replace_file(int dir_fd, const char* name, const std::string& conte
 std::string check_layer_name(const std::string& name);
 /// The view that holds the layer directory `dir`, or empty.
 std::string layer_user(const std::string& dir);
-/// Takes the lock of the layer directory `dir`, open as `lock_fd`. Where who has it was killed, the
-/// processes that inherited it are about to go: waits for them, at most three seconds. EBUSY.
-Result<void> lock_layer(int lock_fd, const std::string& dir);
+/// Takes the lock of the layer directory `dir`, open as `lock_fd`; `how` is LOCK_EX or LOCK_SH.
+/// Waits a moment for who only looks. Where who has it was killed, the processes that inherited it
+/// are about to go: waits for them, at most three seconds. EBUSY.
+Result<void> lock_layer(int lock_fd, const std::string& dir, int how);
 /// Directories with all above; new ones are there for good. False and errno.
 bool make_dirs(const std::string& path);
 Result<std::string> read_whole(int dir_fd, const char* name);

@@ -36,7 +36,7 @@ class Differ {
     }
     directory(root, "", true, "", "");
     // Over a tree that is not the host's there is nothing to be shown of it.
-    if (view_->layer->lower().empty()) {
+    if (!view_->knows_lower()) {
       for (NodeChange& c : out_) c.change.lower.clear();
     }
     return std::move(out_);
@@ -58,7 +58,7 @@ class Differ {
   /// What the lower has at a position; of a tree that is not the host's what the layer noted of it.
   Result<Attr> lower_attr(bool has_lower, const std::string& old, const Node& node) const {
     if (!has_lower) return Errno(ENOENT);
-    if (!view_->layer->lower().empty()) return lstat_at(AT_FDCWD, old);
+    if (view_->knows_lower()) return lstat_at(AT_FDCWD, old);
     const bool copied = node.meta && node.meta->origin;
     if (!copied && !node.hidden_state) return Errno(ENOENT);
     Attr attr{};
@@ -74,7 +74,7 @@ class Differ {
       c->change.metadata = c->node->meta->changed;
       return;
     }
-    if (view_->layer->lower().empty()) {
+    if (!view_->knows_lower()) {
       c->change.content = true;
       return;
     }

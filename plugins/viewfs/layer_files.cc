@@ -64,14 +64,15 @@ bool is_gone(const std::string& user) {
 
 }  // namespace
 
-Result<void> lock_layer(int lock_fd, const std::string& dir) {
+Result<void> lock_layer(int lock_fd, const std::string& dir, int how) {
   constexpr int kTries = 300;
+  constexpr int kBrief = 10;  // who only asks for the user, or begins the readers' list anew
   constexpr useconds_t kPause = 10'000;
-  for (int i = 0; flock(lock_fd, LOCK_EX | LOCK_NB) < 0; ++i) {
+  for (int i = 0; flock(lock_fd, how | LOCK_NB) < 0; ++i) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) return Errno::last();
     const auto user = read_whole(AT_FDCWD, (dir + "/lock").c_str());
-    if (i >= kTries || !user || !is_gone(*user)) return Errno(EBUSY);
+    if (i >= kTries || !user || (i >= kBrief && !is_gone(*user))) return Errno(EBUSY);
     usleep(kPause);
   }
   return {};
@@ -79,11 +80,15 @@ Result<void> lock_layer(int lock_fd, const std::string& dir) {
 
 std::string layer_user(const std::string& dir) {
   UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd || flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
+  const auto busy = [&](int how) {
+    return flock(fd.get(), how | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+  };
+  if (!fd || (!busy(LOCK_SH) && !busy(LOCK_EX))) return {};
   char id[256];
   const ssize_t n = pread(fd.get(), id, sizeof id, 0);
   std::string user(id, n > 0 ? static_cast<size_t>(n) : 0);
   while (!user.empty() && user.back() == '\n') user.pop_back();
+  std::replace(user.begin(), user.end(), '\n', ' ');
   return user.empty() ? "another process" : user;
 }
 

@@ -141,7 +141,7 @@ bool finish_restore(const std::string& dir, const std::string& name, MountError*
     *error = {Errno::last(), what + strerror(errno)};
     return false;
   }
-  if (!lock_layer(lock.get(), dir)) {
+  if (!lock_layer(lock.get(), dir, LOCK_EX)) {
     *error = {Errno(EBUSY), "layer " + name + ": in use by view " + layer_user(dir)};
     return false;
   }

@@ -125,7 +125,8 @@ Result<void> SnapshotLinks::replace(int upper_fd, const std::string& path, Objec
     if (done) {
       done = from_libc(renameat(layer_fd_, next.c_str(), layer_fd_, (dir + object->name).c_str()));
     }
-    // The view may write into the inode at once; at a power cut the object must not be that any more.
+    // The view may write into the inode at once; at a power cut the object must not be that any
+    // more.
     if (done) {
       const UniqueFd objects(openat(layer_fd_, dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       done = objects ? from_libc(fsync(objects.get())) : Errno::last();

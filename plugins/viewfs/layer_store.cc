@@ -79,8 +79,9 @@ class Store final : public LayerStore {
     const auto changes = to_commit(view.get(), layer, selection, &out);
     if (!out.ok() || options.dry_run) return out;
     const bool stop = !out.value.conflicts.empty();
-    if (stop) out.value.applied.clear();
-    if (stop) return out;
+    if (!stop && selection.whole()) out.error = borne_by(layer);
+    if (stop || !out.ok()) out.value.applied.clear();
+    if (stop || !out.ok()) return out;
     out.error = viewfs::apply_changes(view.get(), selection, changes, options);
     if (!out.ok()) {
       out.error = "commit: " + out.error;
@@ -163,6 +164,7 @@ class Store final : public LayerStore {
     if (!view) return out;
     const Selection selection(*view, paths, &out.error);
     (void)selected(view.get(), layer, selection, &out.error, true);
+    if (out.ok() && selection.all()) out.error = borne_by(layer);
     if (!out.ok()) return out;
     if (selection.all()) {
       out.error = remove_layer(layer, std::move(view));
@@ -270,6 +272,11 @@ class Store final : public LayerStore {
   /// What of a layer is to be committed; conflicts that aren't overruled go to the report.
   static std::vector<NodeChange> to_commit(LayerView* view, const std::string& layer,
                                            const Selection& selection, Answer<CommitReport>* out) {
+    if (out->ok() && !view->layer->over().empty()) {
+      out->error = "layer " + layer + ": it stands on the layer " + view->layer->over().back() +
+                   ", not on the real files, and can't be committed; viewsh export " + layer +
+                   " FILE writes what it changes";
+    }
     if (out->ok() && view->layer->lower().empty()) {
       out->error = "layer " + layer + ": it was made over a tree that is not the host's";
     }
@@ -321,6 +328,7 @@ class Store final : public LayerStore {
     out.unfinished = dir && viewfs::CommitJournal::exists(dir.get());
     out.at = view->layer->at();
     out.lower = view->layer->lower();
+    out.over = view->layer->over();
     if (!out.unfinished) out.changes = changes_of(view.get()).size();
     return out;
   }
@@ -345,6 +353,23 @@ class Store final : public LayerStore {
     if (at == std::string::npos) return false;
     const int pid = atoi(name.c_str() + at + strlen(kRemoved));
     return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+  }
+
+  /// Why a layer can't go: another one stands on it. Empty: it can.
+  std::string borne_by(const std::string& name) {
+    for (const std::string& other : names().value) {
+      const UniqueFd dir(
+          ::open((layers_dir() + "/" + other).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const auto text =
+          dir ? viewfs::read_whole(dir.get(), "layer") : Result<std::string>(Errno(ENOENT));
+      viewfs::LayerHeader header;
+      if (!text || !viewfs::parse_header(*text, &header).empty()) continue;
+      const auto& over = header.over;
+      if (std::find(over.begin(), over.end(), name) == over.end()) continue;
+      return "layer " + name + ": the layer " + other + " stands on it; viewsh discard " + other +
+             " first";
+    }
+    return {};
   }
 
   std::string remove_layer(const std::string& name, std::unique_ptr<LayerView> view) {

@@ -28,7 +28,8 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
     *error = failure.text;
     return nullptr;
   }
-  // What a power cut left is put right first. Over a tree that is not the host's a view has to do it.
+  // What a power cut left is put right first. Over a tree that is not the host's a view has to do
+  // it.
   const bool interrupted = view->layer->interrupted() && !view->layer->lower().empty();
   if (interrupted && !write) {
     if (!open(dir, name, true, who, error, recover)) return nullptr;
@@ -37,7 +38,8 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
   for (const Transaction& t : view->layer->take_history()) view->index.apply(t);
   if (interrupted) {
     if (std::string why = view->recover(); !why.empty()) {
-      *error = "layer " + name + ": it was cut off by a power cut and can't be put in order: " + why;
+      *error =
+          "layer " + name + ": it was cut off by a power cut and can't be put in order: " + why;
       return nullptr;
     }
   }
@@ -48,11 +50,18 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
     if (node->is_dir() && loaded) {
       loaded = Index::load(node, Index::path_of(node), view->layer->upper_fd());
     }
-    if (node->meta && !node->meta->redirect.empty()) view->sources.emplace(node->meta->redirect, node);
+    if (node->meta && !node->meta->redirect.empty())
+      view->sources.emplace(node->meta->redirect, node);
   });
   if (!loaded) {
     *error = "layer " + name + ": " + loaded.error().message();
     return nullptr;
+  }
+  if (const auto& over = view->layer->over(); !over.empty()) {
+    const std::string place = dir.substr(0, dir.rfind('/') + 1) + over.back();
+    // Without it, it is as over a tree that is not the host's.
+    std::string why;
+    view->below = LayerView::open(place, over.back(), false, who, &why);
   }
   return view;
 }
@@ -71,7 +80,25 @@ std::string LayerView::view_path(const std::string& path) const {
   return (layer->at() == "/" ? "" : layer->at()) + "/" + path;
 }
 
+std::string LayerView::shown_host(const std::string& path) const {
+  const Node* node = index.root();
+  std::string lower;
+  for (std::string_view rest = path; !rest.empty();) {
+    const std::string_view name = next_component(&rest);
+    const Node* child = node->child(name);
+    const bool present = child != nullptr && child->present();
+    const bool hidden = child != nullptr && child->hidden;
+    if (!present && node->merged() && !hidden) return lower_host(join(join(lower, name), rest));
+    if (!present || (!rest.empty() && !child->is_dir())) return "/dev/null/" + path;  // nowhere
+    lower = join(lower, name);
+    if (child->meta && !child->meta->redirect.empty()) lower = child->meta->redirect;
+    node = child;
+  }
+  return node->merged() || node->state == Node::State::kRef ? lower_host(lower) : upper_host(path);
+}
+
 std::string LayerView::lower_host(const std::string& lower) const {
+  if (below != nullptr) return below->shown_host(lower);
   if (layer->lower().empty()) return "/dev/null/" + lower;  // nowhere
   if (lower.empty()) return layer->lower();
   return (layer->lower() == "/" ? "" : layer->lower()) + "/" + lower;

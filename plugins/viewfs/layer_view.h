@@ -21,6 +21,8 @@ struct LayerView {
   std::map<std::string, Node*> sources;  ///< lower paths that are shown elsewhere, and (one) where
   /// Of a snapshot: what upper/ held. Null: upper/ is what counts.
   std::shared_ptr<const SnapshotTree> frozen;
+  /// The layer that this one stands on. Null: the lower is what it was made over.
+  std::unique_ptr<LayerView> below;
   std::string objects;  ///< of a snapshot: host path of its content, with a slash
 
   /// Null: `error` says why. `write`: takes the lock. `recover`: also with an unfinished commit.
@@ -32,6 +34,10 @@ struct LayerView {
   std::string recover();
   std::string view_path(const std::string& path) const;
   std::string lower_host(const std::string& lower) const;
+  /// The lower's files can be looked at by lower_host().
+  bool knows_lower() const { return below != nullptr || !layer->lower().empty(); }
+  /// Host path of what the layer shows of a path; of a directory the lowest that is merged there.
+  std::string shown_host(const std::string& path) const;
   /// Of a snapshot: "" for a directory.
   std::string upper_host(const std::string& path) const;
   /// lstat(2) of what is in upper/.

@@ -16,12 +16,12 @@ class ViewfsPlugin final : public Plugin {
   explicit ViewfsPlugin(Host* host) : host_(*host) {}
 
   std::vector<std::string> fs_types() const override {
-    return {"bind", "cow", "merge", "hide", "tmpfs"};
+    return {"bind", "cow", "mincow", "merge", "hide", "tmpfs"};
   }
 
   std::shared_ptr<FileSystem> mount(const MountRequest& request, MountError* error) override {
     if (request.type == "bind") return mount_bind(request, host_, error);
-    if (request.type == "cow") return mount_cow(request, host_, error);
+    if (request.type == "cow" || request.type == "mincow") return mount_cow(request, host_, error);
     if (request.type == "merge") return mount_merge(request, host_, error);
     if (request.type == "hide") return mount_hide(request, host_, error);
     if (request.type == "tmpfs") return mount_tmpfs(request, host_, error);
@@ -45,7 +45,7 @@ constexpr PluginEntry make_entry() {
   entry.name = "viewfs";
   entry.version = "0.1.0";
   entry.description = "Patchworks of directories: bind, copy-on-write, merge, hide, tmpfs";
-  entry.provides = "fs:bind fs:cow fs:merge fs:hide fs:tmpfs layers";
+  entry.provides = "fs:bind fs:cow fs:mincow fs:merge fs:hide fs:tmpfs layers";
   entry.create = [](Host* host) -> Plugin* { return new ViewfsPlugin(host); };
   return entry;
 }

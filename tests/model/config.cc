@@ -63,10 +63,12 @@ const std::vector<Config>& configs() {
       {"root", "a copy-on-write root", false, true, true, false},
       {"scratch", "a copy-on-write root that ends with the view", false, false, false, false},
       {"memory", "copy-on-write over a directory of the host's tmpfs", false, true, true, true},
-      {"over-merge", "copy-on-write over a merge", false, true, false, false, false, true},
+      {"over-merge", "copy-on-write over a merge", false, true, false, false, false, false, true},
       {"over-tmpfs", "copy-on-write over a tmpfs mount", true, false, false, true},
       {"over-cow", "copy-on-write over copy-on-write", false, true, false, false},
-      {"merge", "a merge that may be written to", false, false, false, false, true, true},
+      {"layers", "copy-on-write over two layers that are only read", false, true, false, false},
+      {"mincow", "a mincow where all may be written", false, false, false, false, true, true},
+      {"merge", "a merge that may be written to", false, false, false, false, true, false, true},
       {"tmpfs", "a tmpfs mount", true, false, false, true, true},
       {"bind", "a bind mount", false, false, false, false, true},
   };
@@ -94,6 +96,7 @@ Layout::Layout(const Config& config) {
   set("MODEL_NO_DIR_LINKS", config.merged);
   set("MODEL_NO_BLOCKS", config.memory);
   set("MODEL_OPEN_DIRS", config.by_path);
+  set("MODEL_ALL_OPEN", config.through);
 }
 
 Layout::~Layout() {
@@ -120,6 +123,12 @@ std::vector<std::string> view_command(const Config& config, const Layout& layout
     add({"--cow", w, "--layer", "below"});
     if (phase > 0) add({"--cow", w, "--layer", "work"});
   }
+  if (name == "layers") {
+    constexpr const char* kStack[] = {"first", "second", "work"};
+    out.insert(out.end(), {"--cow", w});
+    for (size_t i = 0; i <= phase && i < 3; ++i) add({"--layer", kStack[i]});
+  }
+  if (name == "mincow") add({"--mincow", w});
   if (name == "merge") add({"--merge", layout.at("a") + ":" + layout.at("b") + ":" + w + ":rw"});
   if (name == "tmpfs") add({"--tmpfs", w + ":mode=755"});
   if (name == "bind") add({"--bind", layout.at("a") + ":" + w});
@@ -163,7 +172,7 @@ std::string lower_state(const Config& config, const Layout& layout) {
 
 std::string result_dir(const Config& config, const Layout& layout) {
   if (config.name == "merge" || config.name == "bind") return layout.at("a");
-  return config.commit ? layout.work() : "";
+  return config.commit || config.through ? layout.work() : "";
 }
 
 std::string run_natively(Layout& layout, const std::string& root, const Script& script) {

@@ -18,6 +18,7 @@ struct Config {
       false;  ///< that layer can be committed, and the working tree then is the native one
   bool memory = false;   ///< the working tree is on the host's tmpfs
   bool by_path = false;  ///< the kernel walks to where a relative path begins, too
+  bool through = false;  ///< what may be written is written really, so that all may be
   bool merged = false;   ///< link counts of directories say nothing, as in other unions
 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace viewsh_model {
 namespace {
@@ -103,14 +104,18 @@ std::string Generator::target() {
   return out.starts_with("=") || out.find("..") != std::string::npos ? name() : out;
 }
 
+/// MODEL_ALL_OPEN: nothing is drawn that the kernel would refuse for its permissions.
+static bool all_open() { return getenv("MODEL_ALL_OPEN") != nullptr; }
+
 std::string Generator::mode(bool directory) {
-  const bool closed = chance(4);
+  const bool closed = chance(4) && !all_open();
   if (directory) {
     return closed ? one_of("0", "0100", "0400", "0500", "0300")
                   : one_of("0755", "0700", "01777", "02755", "0775");
   }
   return closed ? one_of("0", "0200", "0444")
-                : one_of("0644", "0600", "0755", "0666", "0640", "04755", "0444");
+                : one_of("0644", "0600", "0755", "0666", "0640", "04755",
+                         all_open() ? "0644" : "0444");
 }
 
 std::string Generator::size() {
@@ -388,9 +393,10 @@ Script initial_tree(uint32_t seed) {
   static const std::string kNames[] = {"1", "2", "3", "new\nline", "caf\xe9", ".wh.y", "trail "};
   for (size_t i = 0; i < 14; ++i) {
     const std::string file = "@" + kDirs[pick(6)] + "/" + kNames[pick(std::size(kNames))];
-    out.push_back({"write",
-                   {file, create, pick(6) == 0 ? "0444" : "0644", pick(5) == 0 ? "65536" : "0",
-                    std::to_string(pick(9000)), std::to_string(pick(10))}});
+    out.push_back(
+        {"write",
+         {file, create, pick(6) == 0 && !all_open() ? "0444" : "0644", pick(5) == 0 ? "65536" : "0",
+          std::to_string(pick(9000)), std::to_string(pick(10))}});
     if (pick(4) == 0) out.push_back({"setxattr", {file, "user.a", "of the lower", "0"}});
     if (pick(4) == 0)
       out.push_back({"link", {file, "@" + kDirs[pick(6)] + "/hard" + std::to_string(i), "0"}});

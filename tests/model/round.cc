@@ -23,7 +23,7 @@ class ViewRun {
 
   std::string run(const std::string& native_log, const std::string& native_tree) {
     prepare(config_, layout_, round_.seed);
-    const bool reads_only = result_dir(config_, layout_) != layout_.at("a");
+    const bool reads_only = !config_.through && result_dir(config_, layout_) != layout_.at("a");
     const std::string before = reads_only ? lower_state(config_, layout_) : "";
     std::string problem = run_script(native_log, native_tree);
     if (problem.empty() && config_.layer) problem = look_again(native_tree);
@@ -143,6 +143,12 @@ Script draw_script(const Round& round) {
   // The layer on top is a later view's.
   if (round.config->name == "over-cow") {
     script.insert(script.begin() + static_cast<std::ptrdiff_t>(script.size() / 2), {"restart", {}});
+  }
+  // A layer more each time.
+  if (round.config->name == "layers") {
+    const auto third = static_cast<std::ptrdiff_t>(script.size() / 3);
+    script.insert(script.begin() + 2 * third, {"restart", {}});
+    script.insert(script.begin() + third, {"restart", {}});
   }
   return script;
 }

@@ -1,10 +1,11 @@
 #!/bin/bash
-# run_in_view.sh native|empty|bind|cow PROGRAM [ARG...]: runs a test program as an ordinary user,
+# run_in_view.sh native|empty|bind|cow|mincow PROGRAM [ARG...]: runs a test program as an ordinary user,
 # in a private directory ($TMPDIR), with a time limit, natively or in a view.
 #
 #   empty  viewsh run
 #   bind   viewsh run --bind REAL:PLACE, working in PLACE
 #   cow    viewsh run --cow /; afterwards the real directory must be what it was
+#   mincow viewsh run --mincow /: where everything may be done, it is done really
 set -u -o pipefail
 support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -34,6 +35,13 @@ inside() {
       if [ "$before" != "$("$support/snapshot.sh" --exact "$dir/tmp")" ]; then
         echo "FAIL: the real directory was changed:"
         diff <(echo "$before") <("$support/snapshot.sh" --exact "$dir/tmp")
+        status=1
+      fi
+      ;;
+    mincow)
+      "$VIEWSH" run --mincow / -- sh -c 'echo >"$TMPDIR/real"; exec "$@"' sh "$@" || status=$?
+      if [ ! -e "$dir/tmp/real" ]; then
+        echo "FAIL: what may be written was not written really"
         status=1
       fi
       ;;

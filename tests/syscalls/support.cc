@@ -19,6 +19,7 @@ Mode mode() {
   if (name == "empty") return Mode::kEmpty;
   if (name == "bind") return Mode::kBind;
   if (name == "cow") return Mode::kCow;
+  if (name == "mincow") return Mode::kMincow;
   return Mode::kNative;
 }
 

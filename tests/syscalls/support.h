@@ -20,12 +20,15 @@
 
 namespace viewsh_test {
 
-/// Where the tests run: VIEWSH_TEST_MODE (native, empty, bind, cow).
-enum class Mode { kNative, kEmpty, kBind, kCow };
+/// Where the tests run: VIEWSH_TEST_MODE (native, empty, bind, cow, mincow).
+enum class Mode { kNative, kEmpty, kBind, kCow, kMincow };
 Mode mode();
 inline bool in_view() { return mode() != Mode::kNative; }
 /// The view has paths of its own, so that the engine sees calls that take one.
-inline bool has_mounts() { return mode() == Mode::kBind || mode() == Mode::kCow; }
+inline bool has_mounts() { return in_view() && mode() != Mode::kEmpty; }
+/// What the kernel refuses because of a permission: -error, but in a mincow it is done in the
+/// layer.
+inline long refused(int error) { return mode() == Mode::kMincow ? 0 : -error; }
 
 template <typename T>
 long to_register(T value) {

@@ -154,6 +154,10 @@ class FileSystem : public Tree {
   /// Rewriting the path is all that is needed: every node is a host object that the task may use.
   virtual bool transparent() const { return false; }
   virtual bool read_only() const { return false; }
+  /// What the kernel refuses to do to the host's object itself (EACCES, EPERM, EROFS) the file
+  /// system may do otherwise: a call that ran natively on an object in place is then tried again by
+  /// it.
+  virtual bool copies_refused() const { return false; }
 
   /// Prepares an open (copy-up, parents in the upper) and says how the task does it itself. Errors
   /// as open(2): EEXIST, EISDIR, EACCES, EROFS, ENOSPC, ETXTBSY... O_CREAT of an absent name: the

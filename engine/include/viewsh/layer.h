@@ -26,6 +26,7 @@ struct LayerInfo {
   std::string name;
   std::string at;     ///< the mount point that it was made for
   std::string lower;  ///< host path of the tree below
+  std::vector<std::string> over;  ///< the layers that it stands on, the lowest first
   std::string path;   ///< the layer's directory
   uint64_t bytes = 0;
   uint64_t changes = 0;

@@ -23,6 +23,8 @@ struct MountRequest {
   std::vector<std::string> sources;   ///< absolute paths of the view below
   std::map<std::string, std::string> options;  ///< "ro" -> "", "size" -> "64M"
   std::string layer;                  ///< cow: its name, empty for an ephemeral one
+  std::vector<std::string>
+      layers_below;  ///< cow: layers that it stands on, only read, the lowest first
   std::shared_ptr<FileSystem> below;  ///< the view as it was before this mount; its root is "/"
   bool look_only = false;  ///< nothing will run: named state is neither made, locked nor changed
 };

@@ -51,6 +51,39 @@ TEST_F(MountOptionTest, Tmpfs) {
   EXPECT_TRUE(parse_tmpfs("", &mount));
 }
 
+TEST_F(MountOptionTest, CopyOnWriteAndWhatItLeavesReal) {
+  MountSpec mount;
+  EXPECT_FALSE(parse_cow("/", &mount));
+  EXPECT_EQ(mount.type, "cow");
+  EXPECT_EQ(mount.at, "/");
+  EXPECT_TRUE(mount.except.empty());
+  mount = {};
+  mount.place = {"--mincow"};
+  EXPECT_FALSE(parse_mincow(R"(/srv:except=a/b,except=/srv/c\,d,except=/srv/x/../e\:f)", &mount));
+  EXPECT_EQ(mount.type, "mincow");
+  ASSERT_EQ(mount.except.size(), 3U);
+  EXPECT_EQ(mount.except[0].path, "/srv/a/b");
+  EXPECT_EQ(mount.except[0].place.text, "--mincow");
+  EXPECT_EQ(mount.except[1].path, "/srv/c,d");
+  EXPECT_EQ(mount.except[2].path, "/srv/e:f");
+  EXPECT_TRUE(mount.options.empty());
+  mount = {};
+  EXPECT_FALSE(parse_cow("~:except=~/Downloads", &mount));
+  EXPECT_EQ(mount.except.at(0).path, dir() + "/Downloads");
+}
+
+TEST_F(MountOptionTest, CopyOnWriteFaults) {
+  for (const char* wrong :
+       {"", ":except=a", "/a:", "/a:ro", "/a:except", "/a:except=", "/a:except=/b", "/a:except=.",
+        "/a:except=../ab", "/a:except=b:x", "/:except=/"}) {
+    MountSpec mount;
+    EXPECT_TRUE(parse_cow(wrong, &mount)) << wrong;
+  }
+  MountSpec bind;
+  EXPECT_NE(parse_bind("a:/at:except=x", &bind).text.find("'except' is no option of bind"),
+            std::string::npos);
+}
+
 TEST_F(MountOptionTest, MountKeepsTheSourceOfAFuseServer) {
   MountSpec mount;
   EXPECT_FALSE(parse_mount(R"(fuse.sshfs:host\:/dir:/mnt:ro,reconnect)", &mount));

@@ -189,6 +189,36 @@ TEST_F(ProfileTest, ASourceBelowAnEarlierMountIsTheEnginesToJudge) {
             "");
 }
 
+TEST_F(ProfileTest, LayersAndWhatIsLeftReal) {
+  EXPECT_EQ(load("viewsh: 1\nmounts:\n  - {options: [except=d, except=/srv/e], layers: [a, b, w],\n"
+                 "     type: mincow, at: /srv}\n"),
+            "");
+  const MountSpec& mount = spec().mounts.at(0);
+  EXPECT_EQ(mount.layers_below, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(mount.layer, "w");
+  ASSERT_EQ(mount.except.size(), 2U);
+  EXPECT_EQ(mount.except[0].path, "/srv/d");
+  EXPECT_EQ(mount.except[1].path, "/srv/e");
+  EXPECT_EQ(mount.except[1].place.text, "./p.yaml:3:26");
+}
+
+TEST_F(ProfileTest, LayerAndExceptFaults) {
+  const std::string head = "viewsh: 1\nmounts:\n  - {type: cow, at: /a, ";
+  EXPECT_EQ(load(head + "layers: [x, x]}\n"), "./p.yaml:3:37: layers: the layer x is there twice");
+  EXPECT_EQ(load(head + "layers: []}\n"), "./p.yaml:3:33: layers: needs a name: [base, work]");
+  EXPECT_EQ(load(head + "layers: w}\n"),
+            "./p.yaml:3:33: layers: must be a list such as [base, work], not 'w'");
+  EXPECT_EQ(load(head + "layer: x, layers: [y]}\n"),
+            "./p.yaml:3:43: layers: give either layer or layers");
+  EXPECT_EQ(load(head + "options: [except=/b]}\n"),
+            "./p.yaml:3:35: options: except: /b is not below /a");
+  EXPECT_EQ(load(head + "options: [except=]}\n"), "./p.yaml:3:35: options: except needs a path");
+  EXPECT_EQ(load(head + "options: [size=1]}\n"),
+            "./p.yaml:3:34: options: 'size' is no option of cow; known: except=PATH");
+  EXPECT_EQ(load("viewsh: 1\nmounts: [{type: tmpfs, at: /a, layers: [w]}]\n"),
+            "./p.yaml:2:40: layers: only a cow mount has a layer");
+}
+
 TEST_F(ProfileTest, ExtendsComesFirstListsAppendMapsOverride) {
   write("base.yaml",
         "viewsh: 1\ndescription: base\ncwd: /base\nenv: {set: {A: 1, B: 1}, unset: [C]}\n"

@@ -48,6 +48,32 @@ TEST_F(ViewOptionsTest, LayerGoesToTheCowBeforeIt) {
   EXPECT_EQ(fake_engine().spec.mounts[1].layer, "");
 }
 
+TEST_F(ViewOptionsTest, LayersStandOnEachOther) {
+  using Names = std::vector<std::string>;
+  run_words({"run", "--layer", "a", "--mincow", "/m", "--layer", "b", "--cow", "/c", "--layer", "a",
+             "--layer", "w", "true"});
+  ASSERT_EQ(fake_engine().spec.mounts.size(), 2U);
+  EXPECT_EQ(fake_engine().spec.mounts[0].type, "mincow");
+  EXPECT_EQ(fake_engine().spec.mounts[0].layers_below, Names{"a"});
+  EXPECT_EQ(fake_engine().spec.mounts[0].layer, "b");
+  EXPECT_EQ(fake_engine().spec.mounts[1].layers_below, Names{"a"});
+  EXPECT_EQ(fake_engine().spec.mounts[1].layer, "w");
+  fake_engine().spec = {};
+  EXPECT_EQ(run_words({"run", "--cow", "/", "--layer", "a", "--layer", "a", "true"}).err,
+            "viewsh: --layer a: the layer a is there twice\n");
+  EXPECT_EQ(run_words({"run", "--cow", "/a", "--layer", "w", "--cow", "/b", "--layer", "w",
+                       "--layer", "x", "true"})
+                .err,
+            "viewsh: --cow /b: layer: w is already the layer of /a (--cow /a)\n");
+}
+
+TEST_F(ViewOptionsTest, LayersReplaceThoseOfTheProfile) {
+  write("p.yaml", "viewsh: 1\nmounts: [{type: mincow, at: /, layers: [x, y]}]\n");
+  run_words({"run", "-p", "p", "--layer", "a", "--layer", "w", "true"});
+  EXPECT_EQ(fake_engine().spec.mounts.at(0).layers_below, std::vector<std::string>{"a"});
+  EXPECT_EQ(fake_engine().spec.mounts.at(0).layer, "w");
+}
+
 TEST_F(ViewOptionsTest, LayerGoesToTheProfilesCow) {
   write("p.yaml", "viewsh: 1\nmounts: [{type: cow, at: /}]\n");
   run_words({"run", "-p", "p", "--layer", "w", "true"});
