@@ -109,7 +109,9 @@ void ViewDraft::unset_env(const std::string& name) {
   spec.env.unset.push_back(name);
 }
 
-bool source_is_path(std::string_view type) { return type.substr(0, 4) != "fuse" && type != "symlink"; }
+bool source_is_path(std::string_view type) {
+  return type.substr(0, 4) != "fuse" && type != "symlink";
+}
 
 UserError check_draft(const ViewDraft& draft) {
   for (size_t i = 0; i < draft.spec.mounts.size(); ++i) {

@@ -24,7 +24,8 @@ struct ViewDraft {
   void unset_env(const std::string& name);
 };
 
-/// Is the source of such a mount a path, and not "host:/dir" of a FUSE server or the text of a link?
+/// Is the source of such a mount a path, and not "host:/dir" of a FUSE server or the text of a
+/// link?
 bool source_is_path(std::string_view type);
 
 /// Looks for what can't work whatever the system is like: sources that are not there, a mount point

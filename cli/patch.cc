@@ -80,16 +80,11 @@ UserError run_diff(const Side& from, const Side& to, const std::string& from_nam
                    const std::string& to_name, bool colour, int out) {
   const LongPath old_file(from.is(S_IFREG) ? from.host : kNothing);
   const LongPath new_file(to.is(S_IFREG) ? to.host : kNothing);
-  std::vector<std::string> words = {kDiff,
-                                    "-u",
-                                    colour ? "--color=always" : "--color=never",
-                                    "--label",
-                                    from_name,
-                                    "--label",
-                                    to_name,
-                                    "--",
-                                    old_file.text(),
-                                    new_file.text()};
+  std::vector<std::string> words = {
+      kDiff,          "-u",      colour ? "--color=always" : "--color=never",
+      "--label",      from_name, "--label",
+      to_name,        "--",      old_file.text(),
+      new_file.text()};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -20,7 +20,8 @@ class CpuFollower {
   static constexpr int64_t kAloneGapNs = 1'000'000;
   static constexpr int64_t kBusyGapNs = 150'000;
   static constexpr int kBusyStops = 3;
-  static constexpr int64_t kIdleNs = 4'000'000;   ///< a bound task without a stop for so long computes
+  static constexpr int64_t kIdleNs =
+      4'000'000;  ///< a bound task without a stop for so long computes
 
   explicit CpuFollower(Session* session);
   ~CpuFollower();

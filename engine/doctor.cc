@@ -92,7 +92,8 @@ Probe probe_child() {
     // A page of code: writable by force alone.
     char byte = 0;
     auto code = static_cast<off_t>(reinterpret_cast<uintptr_t>(&probe_child));
-    probe.force_write = mem >= 0 && pread(mem, &byte, 1, code) == 1 && pwrite(mem, &byte, 1, code) == 1;
+    probe.force_write =
+        mem >= 0 && pread(mem, &byte, 1, code) == 1 && pwrite(mem, &byte, 1, code) == 1;
     if (mem >= 0) close(mem);
     auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
     auto borrowed = static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, 2, 0));
@@ -157,10 +158,11 @@ DoctorLine limits_line() {
   rlimit processes{};
   getrlimit(RLIMIT_NOFILE, &files);
   getrlimit(RLIMIT_NPROC, &processes);
-  return {"limits", files.rlim_max >= 1024, false,
-          "open files " + std::to_string(files.rlim_max) + ", processes " +
-              (processes.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(processes.rlim_max)),
-          files.rlim_max >= 1024 ? "" : "raise `ulimit -Hn` for views with many processes"};
+  return {
+      "limits", files.rlim_max >= 1024, false,
+      "open files " + std::to_string(files.rlim_max) + ", processes " +
+          (processes.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(processes.rlim_max)),
+      files.rlim_max >= 1024 ? "" : "raise `ulimit -Hn` for views with many processes"};
 }
 
 }  // namespace
@@ -169,7 +171,8 @@ std::vector<DoctorLine> examine_system() {
   std::vector<DoctorLine> lines;
   lines.push_back(kernel_line());
   Probe probe = probe_child();
-  lines.push_back({"ptrace", probe.traced, true, probe.traced ? "works" : strerror(probe.trace_errno),
+  lines.push_back({"ptrace", probe.traced, true,
+                   probe.traced ? "works" : strerror(probe.trace_errno),
                    probe.traced ? "" : ptrace_advice()});
   lines.push_back({"process memory", probe.memory, true,
                    probe.memory ? "works" : strerror(probe.memory_errno),

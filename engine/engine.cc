@@ -65,8 +65,7 @@ std::string find_loader() {
   char self[PATH_MAX];
   ssize_t n = readlink("/proc/self/exe", self, sizeof self);
   std::string own(self, static_cast<size_t>(std::max<ssize_t>(n, 0)));
-  std::string beside =
-      lexically_normal(parent_path(own) + "/../libexec/viewsh/viewsh-loader");
+  std::string beside = lexically_normal(parent_path(own) + "/../libexec/viewsh/viewsh-loader");
   for (const std::string& path : {beside, std::string(VIEWSH_LOADER)}) {
     if (access(path.c_str(), X_OK) == 0) return path;
   }
@@ -142,10 +141,12 @@ std::FILE* trace_target(const RunOptions& options, UserError* error) {
 
 /// Only one tracer can trace a process: a view inside a view is refused, unless it is an empty one.
 UserError refuse_nested(const ViewSpec& spec, bool recorded) {
-  bool empty = !recorded && spec.root == "/" && spec.mounts.empty() && spec.devices.empty() && spec.binfmt.empty();
+  bool empty = !recorded && spec.root == "/" && spec.mounts.empty() && spec.devices.empty() &&
+               spec.binfmt.empty();
   if (empty || !inside_view()) return {};
-  return {"already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
-          "the options of both into one"};
+  return {
+      "already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
+      "the options of both into one"};
 }
 
 /// The layer that a path comes from: that of what backs it, else the one that takes the changes.
@@ -255,7 +256,8 @@ LayerStore* layer_store(UserError* error) {
   static PluginHost host;
   Plugin* plugin = host.provider("layers");
   LayerStore* store = plugin == nullptr ? nullptr : plugin->layer_store();
-  if (store == nullptr) error->text = "no plugin that keeps layers was found (see `viewsh plugins`)";
+  if (store == nullptr)
+    error->text = "no plugin that keeps layers was found (see `viewsh plugins`)";
   return store;
 }
 

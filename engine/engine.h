@@ -50,7 +50,7 @@ LayerStore* layer_store(UserError* error);
 
 /// One line of `viewsh doctor`.
 struct DoctorLine {
-  std::string what;     ///< "ptrace", "seccomp filter"...
+  std::string what;  ///< "ptrace", "seccomp filter"...
   bool ok = false;
   bool required = false;
   std::string finding;  ///< what was seen

@@ -35,7 +35,8 @@ bool FstatLane::shorten(Task& task, const Registers& regs) {
   // A thread on its way through the seven bytes could find half of them changed.
   if (regs.r10 != AT_EMPTY_PATH || task.mm.use_count() != 1) return false;
   const auto& known = mm.sites_known;
-  if (known.size() >= kMostSites || std::find(known.begin(), known.end(), regs.rip) != known.end()) {
+  if (known.size() >= kMostSites ||
+      std::find(known.begin(), known.end(), regs.rip) != known.end()) {
     return false;
   }
   if (traced_ && (++mm.fstat_calls < kEnoughCalls || !marks_are_known())) return false;
@@ -63,7 +64,8 @@ bool FstatLane::lay(Task& task, const CallSite& site) {
   const int fd = memory_of(task);
   const auto code = FstatCode::make(site, at, lane + FstatCode::kMarksAt);
   if (!jump || !write_all(fd, code.data(), code.size(), at)) return false;
-  if (mm.lane == 0 && !write_all(fd, marks_.data(), marks_.size(), lane + FstatCode::kMarksAt)) return false;
+  if (mm.lane == 0 && !write_all(fd, marks_.data(), marks_.size(), lane + FstatCode::kMarksAt))
+    return false;
   mm.lane = lane;
   return write_code(task.tid, site.at, *jump);
 }
@@ -75,8 +77,8 @@ void FstatLane::mark(uint64_t ino) {
   byte = static_cast<uint8_t>(byte | 1 << (bit % 8));
   ++marked_;
   for (const auto& [tid, task] : session_->tasks) {
-    // A task of which nothing is known yet waits for inherit(). Where the writing fails there is no such
-    // memory any more, nor the code that would look there.
+    // A task of which nothing is known yet waits for inherit(). Where the writing fails there is no
+    // such memory any more, nor the code that would look there.
     if (task->mm && task->mm->lane != 0) {
       (void)write_all(memory_of(*task), &byte, 1, task->mm->lane + FstatCode::kMarksAt + bit / 8);
     }
@@ -85,12 +87,14 @@ void FstatLane::mark(uint64_t ino) {
 
 void FstatLane::inherit(Task& made, uint64_t known) {
   if (made.mm->lane == 0 || known == marked_) return;
-  (void)write_all(memory_of(made), marks_.data(), marks_.size(), made.mm->lane + FstatCode::kMarksAt);
+  (void)write_all(memory_of(made), marks_.data(), marks_.size(),
+                  made.mm->lane + FstatCode::kMarksAt);
 }
 
 bool FstatLane::recover(Task& task, Registers* regs) {
   AddressSpace& mm = *task.mm;
-  if (mm.lane == 0 || regs->rip < mm.lane || regs->rip >= mm.lane + StubArena::kLaneSize) return false;
+  if (mm.lane == 0 || regs->rip < mm.lane || regs->rip >= mm.lane + StubArena::kLaneSize)
+    return false;
   const size_t i = (regs->rip - mm.lane) / FstatCode::kSize;
   if (i >= mm.sites.size() || regs->rip != mm.lane + i * FstatCode::kSize) return false;
   regs->rip = mm.sites[i].at;

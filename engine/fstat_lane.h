@@ -7,10 +7,10 @@
 
 namespace viewsh {
 
-/// Makes fstat(3) of glibc's programs cost no stop: where a program calls it, its code is changed to
-/// ask fstat(2), which needs none. Where the view shows some objects otherwise than the kernel, that
-/// goes by code of ours in the process, which stops for inodes that are marked here: a set by the low
-/// bits of inode numbers, a copy of it in every such process, that only grows.
+/// Makes fstat(3) of glibc's programs cost no stop: where a program calls it, its code is changed
+/// to ask fstat(2), which needs none. Where the view shows some objects otherwise than the kernel,
+/// that goes by code of ours in the process, which stops for inodes that are marked here: a set by
+/// the low bits of inode numbers, a copy of it in every such process, that only grows.
 class FstatLane final : public AttrMarks {
  public:
   /// `traced`: the view's filter stops fstat(2).
@@ -24,8 +24,8 @@ class FstatLane final : public AttrMarks {
   uint64_t marked() const { return marked_; }
   /// A forked task has a copy of the marks as they were when `known` had been made, or later.
   void inherit(Task& made, uint64_t known);
-  /// A task got a SIGSEGV. True: it was on its way through code of ours that the program has unmapped,
-  /// and is back where it left its own, which is as it was.
+  /// A task got a SIGSEGV. True: it was on its way through code of ours that the program has
+  /// unmapped, and is back where it left its own, which is as it was.
   static bool recover(Task& task, Registers* regs);
 
  private:

@@ -17,8 +17,8 @@ namespace {
 UniqueFd open_terminal() { return UniqueFd(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
 
 /// Our parent is a shell with job control: it has put us into a process group of our own (or of the
-/// pipeline), and waits for that to stop or to end. A script, make(1) or timeout(1) leaves us in its
-/// own group and would never continue us.
+/// pipeline), and waits for that to stop or to end. A script, make(1) or timeout(1) leaves us in
+/// its own group and would never continue us.
 bool started_as_job() {
   pid_t parent = getppid();
   return getpgid(parent) != getpgrp() && getsid(parent) == getsid(0);
@@ -73,8 +73,6 @@ void stop_with(pid_t command, int signal) {
   continue_command(command);
 }
 
-bool in_foreground() {
-  return isatty(STDERR_FILENO) == 1 && tcgetpgrp(STDERR_FILENO) == getpgrp();
-}
+bool in_foreground() { return isatty(STDERR_FILENO) == 1 && tcgetpgrp(STDERR_FILENO) == getpgrp(); }
 
 }  // namespace viewsh

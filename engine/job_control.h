@@ -10,8 +10,8 @@ namespace viewsh {
 /// stopped until somebody continues it.
 void stop_with(pid_t command, int signal);
 
-/// COMMAND has ended. A shell that was killed leaves the terminal to its own process group; it comes
-/// back to ours, where there are questions to ask and others to wait for.
+/// COMMAND has ended. A shell that was killed leaves the terminal to its own process group; it
+/// comes back to ours, where there are questions to ask and others to wait for.
 void take_terminal_back(pid_t command);
 
 /// Is standard error a terminal in whose foreground this process is?

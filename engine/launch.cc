@@ -1,17 +1,17 @@
 #include "launch.h"
 
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstring>
 
 #include "base/check.h"
-#include "viewsh/unique_fd.h"
 #include "tracee/event.h"
+#include "viewsh/unique_fd.h"
 
 extern char** environ;
 
@@ -40,7 +40,8 @@ int run(const std::string& name, char** argv) {
     if (errno != ENOEXEC) return errno;
     char head[4] = {};
     int fd = open(name.c_str(), O_RDONLY | O_CLOEXEC);
-    bool binary = fd < 0 || read(fd, head, sizeof head) < 0 || memchr(head, 0x7f, sizeof head) != nullptr;
+    bool binary =
+        fd < 0 || read(fd, head, sizeof head) < 0 || memchr(head, 0x7f, sizeof head) != nullptr;
     if (binary) return ENOEXEC;
   }
   execvp(argv[0], argv);
@@ -75,7 +76,7 @@ int run(const std::string& name, char** argv) {
   int error = run(plan.command[0], argv.data());
   complain(plan.command[0] + ": " +
            (error == ENOENT && plan.command[0].find('/') == std::string::npos ? "command not found"
-                                                                             : strerror(error)));
+                                                                              : strerror(error)));
   _exit(error == ENOENT || error == ENOTDIR ? 127 : 126);
 }
 

@@ -89,7 +89,8 @@ const PluginEntry* read_entry(const std::string& path, std::string* why) {
   }
   if (entry->build_tag == nullptr || std::string(entry->build_tag) != VIEWSH_BUILD_TAG) {
     *why = std::string("built for the C++ library ABI ") +
-           (entry->build_tag == nullptr ? "?" : entry->build_tag) + ", this viewsh is " VIEWSH_BUILD_TAG;
+           (entry->build_tag == nullptr ? "?" : entry->build_tag) +
+           ", this viewsh is " VIEWSH_BUILD_TAG;
     return nullptr;
   }
   return entry;
@@ -106,8 +107,8 @@ void remove_tree(const std::string& dir) {
   std::error_code error;
   stdfs::remove_all(dir, error);
   if (!error) return;
-  for (auto it = stdfs::recursive_directory_iterator(dir, error); !error && it != stdfs::recursive_directory_iterator();
-       it.increment(error)) {
+  for (auto it = stdfs::recursive_directory_iterator(dir, error);
+       !error && it != stdfs::recursive_directory_iterator(); it.increment(error)) {
     if (it->is_directory(error) && !it->is_symlink(error)) chmod(it->path().c_str(), 0700);
   }
   stdfs::remove_all(dir, error);
@@ -134,9 +135,7 @@ std::string view_prefix() { return "viewsh-" + std::to_string(getuid()) + "-"; }
 
 }  // namespace
 
-PluginHost::PluginHost() {
-  id_ = std::to_string(getpid());
-}
+PluginHost::PluginHost() { id_ = std::to_string(getpid()); }
 
 PluginHost::~PluginHost() {
   while (!loaded_.empty()) loaded_.pop_back();
@@ -175,7 +174,8 @@ Result<std::string> PluginHost::root_dir(bool memory) {
   std::string parent = memory ? memory_root() : state_root() + "/views";
   // Under its final name it is locked from the first moment: a sweep takes what it can lock.
   constexpr std::string_view kNew = ".new-";
-  TRY_ASSIGN(std::string name, make_below(parent, memory, std::string(kNew) + view_prefix() + id_ + "-"));
+  TRY_ASSIGN(std::string name,
+             make_below(parent, memory, std::string(kNew) + view_prefix() + id_ + "-"));
   UniqueFd lock(::open((name + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock || flock(lock.get(), LOCK_EX | LOCK_NB) < 0) return Errno::last();
   std::string final_name = join_path(parent, base_name(name).substr(kNew.size()));

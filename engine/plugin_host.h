@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "viewsh/unique_fd.h"
 #include "engine.h"
 #include "viewsh/plugin.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 
-/// Finds plugins, loads those that a view needs, and is the Host that they see. Owns the plugins and
-/// the view's private directories, which go when it is destroyed.
+/// Finds plugins, loads those that a view needs, and is the Host that they see. Owns the plugins
+/// and the view's private directories, which go when it is destroyed.
 class PluginHost : public Host {
  public:
   PluginHost();
@@ -25,7 +25,8 @@ class PluginHost : public Host {
   Result<std::string> memory_dir() { return root_dir(true); }
   std::string view_id() const override { return id_; }
 
-  /// The plugin that provides a word ("fs:cow", "device:ram", "layers"...), loaded on the way. Null: none.
+  /// The plugin that provides a word ("fs:cow", "device:ram", "layers"...), loaded on the way.
+  /// Null: none.
   Plugin* provider(const std::string& word);
   /// Loads one plugin by name or file. Null: `error` says why.
   Plugin* load(const PluginSpec& spec, UserError* error);

@@ -47,11 +47,16 @@ std::string argument_text(const Call& call, unsigned index, ArgumentKind kind) {
     case ArgumentKind::kDirFd:
       if (static_cast<int>(value) == AT_FDCWD) return "AT_FDCWD";
       [[fallthrough]];
-    case ArgumentKind::kInt: return std::to_string(static_cast<int>(value));
-    case ArgumentKind::kUnsigned: return std::to_string(static_cast<unsigned>(value));
-    case ArgumentKind::kFlags: return formatted("%#llx", static_cast<unsigned>(value));
-    case ArgumentKind::kMode: return formatted("%#llo", static_cast<unsigned>(value));
-    case ArgumentKind::kAddress: return value == 0 ? "NULL" : formatted("%#llx", value);
+    case ArgumentKind::kInt:
+      return std::to_string(static_cast<int>(value));
+    case ArgumentKind::kUnsigned:
+      return std::to_string(static_cast<unsigned>(value));
+    case ArgumentKind::kFlags:
+      return formatted("%#llx", static_cast<unsigned>(value));
+    case ArgumentKind::kMode:
+      return formatted("%#llo", static_cast<unsigned>(value));
+    case ArgumentKind::kAddress:
+      return value == 0 ? "NULL" : formatted("%#llx", value);
     case ArgumentKind::kLong:
       return value < kFirstAddress ? std::to_string(value) : formatted("%#llx", value);
   }
@@ -81,7 +86,8 @@ void Report::add_time(long nr, int64_t nanoseconds) {
   if (stats_) counts_[nr].nanoseconds += nanoseconds;
 }
 
-Report::Line Report::describe(pid_t tid, const Row& row, const Call& call, const Outcome& outcome) const {
+Report::Line Report::describe(pid_t tid, const Row& row, const Call& call,
+                              const Outcome& outcome) const {
   if (!trace_) return {};
   Line line{std::to_string(tid) + " " + std::string(row.name) + "(", "  ["};
   for (unsigned i = 0; i < call.signature().size(); ++i) {
@@ -112,7 +118,8 @@ void Report::end(pid_t tid, std::optional<long> result) {
 void Report::trace_signal(pid_t tid, int signal, const std::optional<siginfo_t>& info) {
   if (!trace_) return;
   const char* name = signal == 0 ? "signal for viewsh" : sigabbrev_np(signal);
-  std::string line = std::to_string(tid) + " --- " + (name == nullptr ? std::to_string(signal) : name);
+  std::string line =
+      std::to_string(tid) + " --- " + (name == nullptr ? std::to_string(signal) : name);
   if (info) {
     line += " code " + std::to_string(info->si_code);
     char cause[64] = "";
@@ -152,7 +159,8 @@ void Report::print_stats() const {
     }
     fprintf(stderr, "  %.1f ms\n", static_cast<double>(line.nanoseconds) / 1e6);
   }
-  if (total > 0) fprintf(stderr, "viewsh: time in the engine: %.1f ms\n", static_cast<double>(time) / 1e6);
+  if (total > 0)
+    fprintf(stderr, "viewsh: time in the engine: %.1f ms\n", static_cast<double>(time) / 1e6);
 }
 
 }  // namespace viewsh

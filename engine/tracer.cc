@@ -89,12 +89,18 @@ void Tracer::handle(const Event& event) {
   follower_.on_stop(task);
   if (event.kind != Event::Kind::kClone) task.marks_known = fstat_.marked();
   switch (event.kind) {
-    case Event::Kind::kCall: return on_call(task, std::move(stopped));
-    case Event::Kind::kCallExit: return on_call_exit(task, std::move(stopped));
-    case Event::Kind::kSignal: return on_signal(task, std::move(stopped), event.signal);
-    case Event::Kind::kGroupStop: return on_group_stop(task, std::move(stopped), event.signal);
-    case Event::Kind::kClone: return on_clone(task, std::move(stopped));
-    default: return on_stop(task, std::move(stopped));
+    case Event::Kind::kCall:
+      return on_call(task, std::move(stopped));
+    case Event::Kind::kCallExit:
+      return on_call_exit(task, std::move(stopped));
+    case Event::Kind::kSignal:
+      return on_signal(task, std::move(stopped), event.signal);
+    case Event::Kind::kGroupStop:
+      return on_group_stop(task, std::move(stopped), event.signal);
+    case Event::Kind::kClone:
+      return on_clone(task, std::move(stopped));
+    default:
+      return on_stop(task, std::move(stopped));
   }
 }
 
@@ -188,7 +194,8 @@ void Tracer::apply(Task& task, Stopped stopped, Outcome outcome) {
       }
       return std::move(stopped).resume(to_exit ? Resume::kToExit : Resume::kContinue, 0);
     }
-    case Outcome::Kind::kRewritten: return apply_rewritten(task, std::move(stopped), std::move(outcome));
+    case Outcome::Kind::kRewritten:
+      return apply_rewritten(task, std::move(stopped), std::move(outcome));
     case Outcome::Kind::kNeedMemory:
       return map_memory(task, std::move(stopped), StubArena::kSize, true);
   }
@@ -218,12 +225,14 @@ bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Regist
   if (!arena.fill(memory_of(task), slot, original, large != nullptr ? std::string_view() : bytes)) {
     return false;
   }
-  return large == nullptr || ProcessMemory(task.tid).write(large->at, bytes.data(), bytes.size()).ok();
+  return large == nullptr ||
+         ProcessMemory(task.tid).write(large->at, bytes.data(), bytes.size()).ok();
 }
 
 void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   size_t size = size_of(outcome.texts);
-  if (size == 0 && outcome.at_exit) return apply_on_stack(task, std::move(stopped), std::move(outcome));
+  if (size == 0 && outcome.at_exit)
+    return apply_on_stack(task, std::move(stopped), std::move(outcome));
   uint64_t slot = 0;
   StubArena* arena = take_slot(task, &slot);
   if (arena == nullptr) {
@@ -244,7 +253,8 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   Registers original = stopped.regs();
   Registers& regs = stopped.regs();
   set_arguments(outcome, &regs);
-  std::string bytes = place_texts(large != nullptr ? large->at : slot + StubArena::kDataAt, outcome, &regs);
+  std::string bytes =
+      place_texts(large != nullptr ? large->at : slot + StubArena::kDataAt, outcome, &regs);
   if (!fill_slot(task, *arena, slot, original, bytes, large)) {
     // The program unmapped it: start over with a new one, unless that doesn't help either.
     stopped.regs() = original;
@@ -348,14 +358,19 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   constexpr int kVfork = 58;
   constexpr int kClone3 = 435;
   switch (regs.orig_rax) {
-    case kClone: flags = regs.rdi; break;
-    case kVfork: flags = CLONE_VM | CLONE_VFORK; break;
+    case kClone:
+      flags = regs.rdi;
+      break;
+    case kVfork:
+      flags = CLONE_VM | CLONE_VFORK;
+      break;
     case kClone3: {
       Result<uint64_t> given = ProcessMemory(task.tid).get<uint64_t>(regs.rdi);
       if (given.ok()) flags = *given;
       break;
     }
-    default: break;
+    default:
+      break;
   }
   auto tid = static_cast<pid_t>(*message);
   Task& made = adopt(tid);

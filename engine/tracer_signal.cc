@@ -44,7 +44,8 @@ bool is_ignored(pid_t tid, int signal) {
   std::ifstream status("/proc/" + std::to_string(tid) + "/status");
   std::string line;
   uint64_t bit = uint64_t{1} << (signal - 1);
-  bool by_default = signal == SIGCHLD || signal == SIGWINCH || signal == SIGURG || signal == SIGCONT;
+  bool by_default =
+      signal == SIGCHLD || signal == SIGWINCH || signal == SIGURG || signal == SIGCONT;
   while (std::getline(status, line)) {
     if (line.starts_with("SigIgn:")) {
       if ((std::stoull(line.substr(8), nullptr, 16) & bit) != 0) return true;
@@ -77,8 +78,10 @@ bool ends_by_any_signal(long nr) {
     case SYS_accept4:
     case SYS_sendto:
     case SYS_sendmsg:
-    case SYS_connect: return true;
-    default: return false;
+    case SYS_connect:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -108,7 +111,8 @@ long timeout_result(long nr) {
 void wait_again(Task& task, Registers& regs) {
   if (std::optional<int64_t> timeout = timeout_ns(regs, task.tid)) {
     int64_t now = monotonic_ns();
-    if (!task.wait || task.wait->stack != regs.rsp) task.wait = Task::Wait{regs.rsp, now + *timeout};
+    if (!task.wait || task.wait->stack != regs.rsp)
+      task.wait = Task::Wait{regs.rsp, now + *timeout};
     if (now >= task.wait->deadline_ns) {
       regs.rax = static_cast<unsigned long long>(timeout_result(static_cast<long>(regs.orig_rax)));
       task.wait.reset();
@@ -176,8 +180,10 @@ void Tracer::tell_waiting() {
   if (processes.empty() || !in_foreground()) return;
   take_terminal_signals(note_signal);
   bool one = processes.size() == 1;
-  fprintf(stderr, "viewsh: waiting for %zu process%s of the view; Ctrl-C ends %s, Ctrl-Z and bg let %s go on\n",
-          processes.size(), one ? "" : "es", one ? "it" : "them", one ? "it" : "them");
+  fprintf(
+      stderr,
+      "viewsh: waiting for %zu process%s of the view; Ctrl-C ends %s, Ctrl-Z and bg let %s go on\n",
+      processes.size(), one ? "" : "es", one ? "it" : "them", one ? "it" : "them");
 }
 
 /// SIGSYS of a filter of the program's own, for a call that isn't what the program made: told as if
@@ -198,7 +204,8 @@ bool Tracer::explain_sigsys(Task& task, Stopped& stopped) {
   stopped.regs().rax = stopped.regs().orig_rax = original.orig_rax;
   stopped.touch();
   info->si_syscall = static_cast<int>(original.orig_rax);
-  info->si_call_addr = reinterpret_cast<void*>(original.rip);  // NOLINT: an address of another process
+  info->si_call_addr =
+      reinterpret_cast<void*>(original.rip);  // NOLINT: an address of another process
   stopped.set_signal_info(*info);
   return false;
 }
@@ -214,7 +221,8 @@ void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
   // A traced task is woken by signals that it ignores; the call that they ended is made again.
   constexpr long kInterrupted = -EINTR;
   if (stopped.load() && static_cast<long>(stopped.regs().rax) == kInterrupted &&
-      ends_by_any_signal(static_cast<long>(stopped.regs().orig_rax)) && is_ignored(task.tid, signal)) {
+      ends_by_any_signal(static_cast<long>(stopped.regs().orig_rax)) &&
+      is_ignored(task.tid, signal)) {
     wait_again(task, stopped.regs());
     stopped.touch();
   }

@@ -184,7 +184,8 @@ Result<void> Builder::scaffold(const std::string& at, bool directory) {
     if (fd < 0) return Errno::last();
     close(fd);
   }
-  for (std::string here = directory ? leaf : parent_path(leaf); here.size() >= root.size(); here = parent_path(here)) {
+  for (std::string here = directory ? leaf : parent_path(leaf); here.size() >= root.size();
+       here = parent_path(here)) {
     chmod(here.c_str(), 0755);
   }
   auto mount = std::make_shared<Mount>();
@@ -234,9 +235,10 @@ std::string joined(const std::vector<std::string>& parts) {
 
 /// File systems that are the kernel's own words: writing to a copy of them would tell nobody.
 bool is_kernel_type(const std::string& type) {
-  static const std::set<std::string> kTypes{
-      "proc",       "sysfs",   "devpts",     "cgroup",   "cgroup2", "mqueue",    "debugfs", "tracefs",
-      "securityfs", "bpf",     "configfs",   "efivarfs", "pstore",  "selinuxfs", "fusectl", "binfmt_misc"};
+  static const std::set<std::string> kTypes{"proc",       "sysfs",     "devpts",   "cgroup",
+                                            "cgroup2",    "mqueue",    "debugfs",  "tracefs",
+                                            "securityfs", "bpf",       "configfs", "efivarfs",
+                                            "pstore",     "selinuxfs", "fusectl",  "binfmt_misc"};
   return kTypes.contains(type);
 }
 
@@ -261,15 +263,17 @@ UserError Builder::check_target(const MountSpec& spec, const Target& target) {
   if (!target.directory) return wrong(spec.place, spec.at, Errno(ENOTDIR).message());
   std::string type = kernel_type_at(target.host);
   if (type.empty()) return {};
-  return wrong(spec.place, spec.at,
-               "can't be copied on write: " + type + " is the kernel's own, and always the real one");
+  return wrong(
+      spec.place, spec.at,
+      "can't be copied on write: " + type + " is the kernel's own, and always the real one");
 }
 
 /// A symbolic link of the view: not a mount, but a name in a directory that is the view's alone.
 UserError Builder::add_symlink(const MountSpec& spec) {
   Target dir;
   std::string name(base_name(spec.at));
-  if (spec.sources.size() != 1) return wrong(spec.place, spec.at, "where does the symbolic link lead to?");
+  if (spec.sources.size() != 1)
+    return wrong(spec.place, spec.at, "where does the symbolic link lead to?");
   if (name.empty() || name == "/") return wrong(spec.place, spec.at, Errno(EEXIST).message());
   if (UserError error = canonical(parent_path(spec.at), spec.place, false, &dir)) return error;
   if (!dir.exists) {
@@ -281,7 +285,8 @@ UserError Builder::add_symlink(const MountSpec& spec) {
   if (!is_own(*walked->mount)) {
     return wrong(spec.place, spec.at, "a symbolic link has to lie in a tmpfs of the view");
   }
-  Result<void> made = walked->fs_mutable().symlink(join_path(walked->path, name), spec.sources[0], self());
+  Result<void> made =
+      walked->fs_mutable().symlink(join_path(walked->path, name), spec.sources[0], self());
   out_->cache->clear();
   return made.ok() ? UserError{} : wrong(spec.place, spec.at, made.error().message());
 }
@@ -402,7 +407,8 @@ UserError Builder::add_binfmt(const BinfmtSpec& spec) {
   std::string word = spec.format.extension.empty() ? "exec:magic" : "exec:extension";
   Plugin* plugin = host_->provider(word);
   ExecFormats* formats = plugin == nullptr ? nullptr : plugin->exec_formats();
-  if (formats == nullptr) return wrong(spec.place, "binfmt " + spec.format.name, "no plugin for it");
+  if (formats == nullptr)
+    return wrong(spec.place, "binfmt " + spec.format.name, "no plugin for it");
   std::string refused = formats->add(spec.format);
   if (!refused.empty()) return wrong(spec.place, "binfmt " + spec.format.name, refused);
   if (out_->exec_formats.empty() || out_->exec_formats.back() != formats) {

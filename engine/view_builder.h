@@ -25,6 +25,7 @@ struct BuiltView {
 /// Makes the mounts of a specification in their order, each over the view so far. A mount point
 /// that isn't there gets a scaffold: an internal mount with the directories that lead to it.
 /// `look_only`: nothing will run in it; no named layer is made or locked.
-UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only = false);
+UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out,
+                     bool look_only = false);
 
 }  // namespace viewsh

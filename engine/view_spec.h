@@ -33,7 +33,8 @@ struct MountSpec {
   std::vector<std::string> layers_below;  ///< those that are only read, the lowest first
   std::vector<ExceptSpec> except;         ///< cow, mincow: what is left real
   Place place;
-  bool must_exist = false;  ///< hide: what was typed may be mistyped; a profile serves many machines
+  bool must_exist =
+      false;  ///< hide: what was typed may be mistyped; a profile serves many machines
 };
 
 /// Is it one of the mounts that keep changes in a layer?

@@ -14,7 +14,7 @@ void complain(const std::string& text);
 }  // namespace viewsh
 
 /// A condition that only our own mistake can break.
-#define CHECK(condition, detail)                                                   \
-  do {                                                                             \
+#define CHECK(condition, detail)                                                      \
+  do {                                                                                \
     if (!(condition)) ::viewsh::check_failed(__FILE__, __LINE__, #condition, detail); \
   } while (false)

@@ -19,9 +19,12 @@ struct stat to_stat(const Attr& attr) {
   out.st_size = static_cast<off_t>(attr.stx_size);
   out.st_blksize = static_cast<blksize_t>(attr.stx_blksize);
   out.st_blocks = static_cast<blkcnt_t>(attr.stx_blocks);
-  out.st_atim = {static_cast<time_t>(attr.stx_atime.tv_sec), static_cast<long>(attr.stx_atime.tv_nsec)};
-  out.st_mtim = {static_cast<time_t>(attr.stx_mtime.tv_sec), static_cast<long>(attr.stx_mtime.tv_nsec)};
-  out.st_ctim = {static_cast<time_t>(attr.stx_ctime.tv_sec), static_cast<long>(attr.stx_ctime.tv_nsec)};
+  out.st_atim = {static_cast<time_t>(attr.stx_atime.tv_sec),
+                 static_cast<long>(attr.stx_atime.tv_nsec)};
+  out.st_mtim = {static_cast<time_t>(attr.stx_mtime.tv_sec),
+                 static_cast<long>(attr.stx_mtime.tv_nsec)};
+  out.st_ctim = {static_cast<time_t>(attr.stx_ctime.tv_sec),
+                 static_cast<long>(attr.stx_ctime.tv_nsec)};
   return out;
 }
 
@@ -33,9 +36,9 @@ Result<void> check_access(const Attr& attr, int mode, const Caller& caller) {
     if ((mode & X_OK) != 0 && !executable) return Errno(EACCES);
     return {};
   }
-  bool in_group = attr.stx_gid == caller.gid ||
-                  std::find(caller.groups.begin(), caller.groups.end(), attr.stx_gid) !=
-                      caller.groups.end();
+  bool in_group =
+      attr.stx_gid == caller.gid ||
+      std::find(caller.groups.begin(), caller.groups.end(), attr.stx_gid) != caller.groups.end();
   if (attr.stx_uid == caller.uid) {
     bits >>= 6U;
   } else if (in_group) {

@@ -7,7 +7,8 @@
 namespace viewsh {
 
 Result<UniqueFd> borrow_fd(const Task& task, int fd) {
-  // The thread itself where the kernel takes that (6.9): the leader may be gone, or have other files.
+  // The thread itself where the kernel takes that (6.9): the leader may be gone, or have other
+  // files.
   UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, task.tid, O_EXCL)));
   if (!process) process.reset(static_cast<int>(syscall(SYS_pidfd_open, task.tgid, 0)));
   if (!process) return Errno::last();

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "viewsh/unique_fd.h"
 #include "syscalls/task.h"
 #include "viewsh/result.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 

@@ -43,8 +43,9 @@ std::optional<std::string> Session::view_path_of(const std::string& host) const 
     if (shown == here.path) return opened->second;
     // Moved there.
     if (shown && !here.mount->fs->transparent()) return join_path(here.mount->at, *shown);
-    // Removed or replaced where it was opened. That the host's own path shows it, too, as the source
-    // of a merge, say, doesn't make that the place: a change would reach what a copy stood in for.
+    // Removed or replaced where it was opened. That the host's own path shows it, too, as the
+    // source of a merge, say, doesn't make that the place: a change would reach what a copy stood
+    // in for.
     if (!here.mount->fs->transparent()) return std::nullopt;
   }
   return view->reverse(host);
@@ -52,12 +53,18 @@ std::optional<std::string> Session::view_path_of(const std::string& host) const 
 
 uint64_t Call::argument(unsigned index) const {
   switch (index) {
-    case 0: return regs_.rdi;
-    case 1: return regs_.rsi;
-    case 2: return regs_.rdx;
-    case 3: return regs_.r10;
-    case 4: return regs_.r8;
-    default: return regs_.r9;
+    case 0:
+      return regs_.rdi;
+    case 1:
+      return regs_.rsi;
+    case 2:
+      return regs_.rdx;
+    case 3:
+      return regs_.r10;
+    case 4:
+      return regs_.r8;
+    default:
+      return regs_.r9;
   }
 }
 
@@ -139,14 +146,16 @@ Result<Walked> Call::walk_from_removed(const UserPath& path, WalkFlags flags) {
   rest.remove_prefix(2);
   std::string text = parent_path(task_.fs->cwd) + "/" + std::string(rest);
   TaskProcView proc(session_, task_);
-  return viewsh::walk(*session_.view, {}, text, flags, caller_, session_.host_proc ? &proc : nullptr);
+  return viewsh::walk(*session_.view, {}, text, flags, caller_,
+                      session_.host_proc ? &proc : nullptr);
 }
 
 bool Call::changeable(const std::string& link) {
   struct stat how {};
   struct stat object {};
   if (lstat(link.c_str(), &how) < 0 || stat(link.c_str(), &object) < 0) return true;
-  // A FIFO has a path too, where a pipe has none; what is written to either isn't the node's content.
+  // A FIFO has a path too, where a pipe has none; what is written to either isn't the node's
+  // content.
   char text[2] = {};
   bool by_path = S_ISFIFO(object.st_mode) && readlink(link.c_str(), text, 1) == 1 && text[0] == '/';
   if (by_path && object.st_nlink > 0) return false;
@@ -174,7 +183,8 @@ Result<Walked> Call::find_fd(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
   // Without its name it isn't what has that now, nor a file that is called "NAME (deleted)".
-  if (object.host.ends_with(" (deleted)") && !same_file(fd_path(fd), object.host)) return Errno(ENOENT);
+  if (object.host.ends_with(" (deleted)") && !same_file(fd_path(fd), object.host))
+    return Errno(ENOENT);
   // The path is the view's own, without links and of any length, and what is open needs no right to
   // search the way to it.
   Caller self = caller_;
@@ -185,7 +195,8 @@ Result<Walked> Call::find_fd(int fd, bool look) {
   flags.want_exists = look;
   Walked walked;
   TRY_ASSIGN(walked.found, here.mount->fs->resolve("", here.path, flags, self));
-  if (walked.found.kind == Found::Kind::kLink) return Errno(ENOENT);  // a link took a place on the way
+  if (walked.found.kind == Found::Kind::kLink)
+    return Errno(ENOENT);  // a link took a place on the way
   walked.mount = std::move(here.mount);
   walked.path = std::move(here.path);
   walked.view_path = std::move(*object.view_path);

@@ -49,10 +49,10 @@ enum class ArgumentKind : uint8_t { kInt, kUnsigned, kLong, kDirFd, kFlags, kMod
 /// What becomes of a trapped call. A value; the engine alone applies it.
 struct Outcome {
   enum class Kind {
-    kRunAsIs,    ///< the kernel answers the call as the program made it
-    kReturn,     ///< answered by us: `value`
-    kRewritten,  ///< the kernel runs the call with other arguments
-    kNeedMemory, ///< map the memory for rewritten calls in the task, then start over
+    kRunAsIs,     ///< the kernel answers the call as the program made it
+    kReturn,      ///< answered by us: `value`
+    kRewritten,   ///< the kernel runs the call with other arguments
+    kNeedMemory,  ///< map the memory for rewritten calls in the task, then start over
   };
   /// What at_exit says where the program's own call has to be made again, from its start.
   static constexpr long kAgain = LONG_MIN;
@@ -80,7 +80,9 @@ struct Outcome {
   }
   static Outcome error(Errno error) { return result(-error.value()); }
   static Outcome error(int error) { return result(-error); }
-  static Outcome of(const Result<void>& done) { return done.ok() ? result(0) : error(done.error()); }
+  static Outcome of(const Result<void>& done) {
+    return done.ok() ? result(0) : error(done.error());
+  }
   static Outcome rewritten() {
     Outcome out;
     out.kind = Kind::kRewritten;
@@ -106,8 +108,8 @@ struct Outcome {
 
 /// A descriptor of a task, looked up in the kernel: what it refers to.
 struct OpenObject {
-  std::string host;                     ///< text of /proc/PID/fd/N
-  std::optional<std::string> view_path; ///< where the view shows it
+  std::string host;                      ///< text of /proc/PID/fd/N
+  std::optional<std::string> view_path;  ///< where the view shows it
 };
 
 /// A place that a call came to: for who records what a run uses.
@@ -121,7 +123,11 @@ struct Visit {
 class Call {
  public:
   Call(Session& session, Task& task, const TraceeMemory& memory, const Registers& regs)
-      : session_(session), task_(task), memory_(memory), regs_(regs), caller_(session.caller(task)) {}
+      : session_(session),
+        task_(task),
+        memory_(memory),
+        regs_(regs),
+        caller_(session.caller(task)) {}
 
   Session& session() { return session_; }
   Task& task() { return task_; }
@@ -147,8 +153,8 @@ class Call {
   static bool shown(const Result<Walked>& walked) {
     return walked.ok() && walked->found.kind == Found::Kind::kNode;
   }
-  /// A change through a descriptor of what the view doesn't show (any more): a file of the lower tree
-  /// that was removed or replaced here must not change there.
+  /// A change through a descriptor of what the view doesn't show (any more): a file of the lower
+  /// tree that was removed or replaced here must not change there.
   Outcome unshown(int fd) const;
   /// The descriptor is open by O_PATH: calls on the object itself say EBADF.
   bool is_path_only(int fd) const;
@@ -167,8 +173,8 @@ class Call {
   const std::vector<Visit>& visits() const { return visits_; }
   void keep_visits() { keep_visits_ = true; }
 
-  /// The caller may search a directory whose attributes are the view's; of others the kernel decides.
-  /// EACCES, ENOTDIR.
+  /// The caller may search a directory whose attributes are the view's; of others the kernel
+  /// decides. EACCES, ENOTDIR.
   Result<void> may_search(const Walked& walked);
 
   /// The call as it is where the kernel arrives at the same place, with the host path else.
@@ -245,9 +251,9 @@ struct Decode<OptionalPath> {
 template <typename T>
 inline constexpr ArgumentKind kKindOf = ArgumentKind::kAddress;
 template <std::integral T>
-inline constexpr ArgumentKind kKindOf<T> = sizeof(T) > sizeof(int)   ? ArgumentKind::kLong
-                                           : std::is_signed_v<T> ? ArgumentKind::kInt
-                                                                 : ArgumentKind::kUnsigned;
+inline constexpr ArgumentKind kKindOf<T> = sizeof(T) > sizeof(int) ? ArgumentKind::kLong
+                                           : std::is_signed_v<T>   ? ArgumentKind::kInt
+                                                                   : ArgumentKind::kUnsigned;
 template <>
 inline constexpr ArgumentKind kKindOf<Fd> = ArgumentKind::kInt;
 template <>
@@ -264,7 +270,8 @@ template <typename... A, size_t... I>
 Outcome invoke(Outcome (*handler)(Call&, A...), Call& call, std::index_sequence<I...>) {
   std::tuple<Result<A>...> arguments{Decode<A>::get(call, I)...};
   Errno error;
-  ((void)(error == 0 && !std::get<I>(arguments).ok() ? (error = std::get<I>(arguments).error(), 0) : 0),
+  ((void)(error == 0 && !std::get<I>(arguments).ok() ? (error = std::get<I>(arguments).error(), 0)
+                                                     : 0),
    ...);
   if (!(error == 0)) return Outcome::error(error);
   return handler(call, std::move(*std::get<I>(arguments))...);

@@ -9,10 +9,10 @@
 #include <functional>
 
 #include "base/path.h"
-#include "viewsh/unique_fd.h"
 #include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
 #include "vfs/listing.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 
@@ -30,15 +30,15 @@ bool has_capability(pid_t tid, int capability) {
 }
 
 Outcome change_directory(Call& call, Outcome run, std::string view_path, std::string host) {
-  run.then([fs = call.task().fs, view_path = std::move(view_path),
-                 host = std::move(host)](long result) {
-    if (result == 0) {
-      fs->cwd = view_path;
-      fs->kernel_cwd = host;
-      fs->cwd_gone = false;
-    }
-    return result;
-  });
+  run.then(
+      [fs = call.task().fs, view_path = std::move(view_path), host = std::move(host)](long result) {
+        if (result == 0) {
+          fs->cwd = view_path;
+          fs->kernel_cwd = host;
+          fs->cwd_gone = false;
+        }
+        return result;
+      });
   return run;
 }
 
@@ -96,8 +96,8 @@ Outcome list_proc(Call& call, int fd, uint64_t buffer, unsigned size, bool old_f
 }
 
 /// A directory of the host that was read halfway when the view's became another one: the first part
-/// was the kernel's, in its order, so the rest is as well. Of it come the names that are still there.
-/// What was made since may come or not. readdir(3)
+/// was the kernel's, in its order, so the rest is as well. Of it come the names that are still
+/// there. What was made since may come or not. readdir(3)
 Outcome list_rest(Call& call, const Listing& listing, int own, uint64_t buffer, unsigned size,
                   bool old_format) {
   return list_kernel(call, own, buffer, size, old_format, [&](char* record, const char* name) {
@@ -145,8 +145,8 @@ Outcome getdents_common(Call& call, int fd, uint64_t buffer, unsigned size, bool
   if (!object->view_path) {
     // Removed in the view. fs/readdir.c, iterate_dir(): such a directory has no names.
     struct stat st {};
-    bool removed = object->host[0] == '/' && stat(call.fd_path(fd).c_str(), &st) == 0 &&
-                   S_ISDIR(st.st_mode);
+    bool removed =
+        object->host[0] == '/' && stat(call.fd_path(fd).c_str(), &st) == 0 && S_ISDIR(st.st_mode);
     return removed ? Outcome::error(ENOENT) : Outcome::as_is();
   }
   Result<Walked> walked = call.walk_fd(fd);
@@ -176,8 +176,8 @@ Outcome sys_chdir(Call& call, UserPath path) {
   return change_directory(call, call.run_on(*walked, path), walked->view_path, walked->found.host);
 }
 
-/// The root is the engine's to keep: the kernel's own stays, since host paths have to work. Asks for
-/// the capability, which a process of a user namespace of its own has.
+/// The root is the engine's to keep: the kernel's own stays, since host paths have to work. Asks
+/// for the capability, which a process of a user namespace of its own has.
 Outcome sys_chroot(Call& call, UserPath path) {
   WalkFlags flags;
   flags.want_exists = true;
@@ -215,7 +215,8 @@ Outcome sys_getcwd(Call& call, Addr<char> buffer, size_t size) {
   std::string link = "/proc/" + std::to_string(call.task().tid) + "/cwd";
   ssize_t n = readlink(link.c_str(), text, sizeof text);
   struct stat here {};
-  bool says_deleted = n > 10 && std::string_view(text, static_cast<size_t>(n)).ends_with(" (deleted)");
+  bool says_deleted =
+      n > 10 && std::string_view(text, static_cast<size_t>(n)).ends_with(" (deleted)");
   if (says_deleted && stat(link.c_str(), &here) == 0 && here.st_nlink == 0) {
     return Outcome::error(ENOENT);
   }

@@ -8,10 +8,10 @@
 #include <fstream>
 
 #include "base/check.h"
-#include "base/path.h"
-#include "viewsh/unique_fd.h"
 #include "base/loader_config.h"
+#include "base/path.h"
 #include "syscalls/handlers.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 

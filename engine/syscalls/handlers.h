@@ -16,8 +16,10 @@ namespace viewsh {
 Outcome sys_stat(Call& call, UserPath path, Addr<struct stat> out);
 Outcome sys_lstat(Call& call, UserPath path, Addr<struct stat> out);
 Outcome sys_fstat(Call& call, Fd fd, Addr<struct stat> out);
-Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out, Flags flags);
-Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, Flags flags, Flags mask, Addr<Attr> out);
+Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out,
+                       Flags flags);
+Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, Flags flags, Flags mask,
+                  Addr<Attr> out);
 Outcome sys_access(Call& call, UserPath path, Flags mode);
 Outcome sys_faccessat(Call& call, DirFd dir, UserPath path, Flags mode);
 Outcome sys_faccessat2(Call& call, DirFd dir, UserPath path, Flags mode, Flags flags);
@@ -25,8 +27,8 @@ Outcome sys_readlink(Call& call, UserPath path, Addr<char> buffer, int size);
 Outcome sys_readlinkat(Call& call, DirFd dir, UserPath path, Addr<char> buffer, int size);
 Outcome sys_statfs(Call& call, UserPath path, Addr<struct statfs> out);
 Outcome sys_fstatfs(Call& call, Fd fd, Addr<struct statfs> out);
-Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t handle, uint64_t mount_id,
-                              Flags flags);
+Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t handle,
+                              uint64_t mount_id, Flags flags);
 
 // open: open(2), openat2(2), creat(2)
 Outcome sys_open(Call& call, UserPath path, Flags flags, Mode mode);
@@ -47,7 +49,8 @@ Outcome sys_renameat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, Us
 Outcome sys_renameat2(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to,
                       Flags flags);
 Outcome sys_link(Call& call, UserPath from, UserPath to);
-Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, Flags flags);
+Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to,
+                   Flags flags);
 Outcome sys_symlink(Call& call, UserPath target, UserPath path);
 Outcome sys_symlinkat(Call& call, UserPath target, DirFd dir, UserPath path);
 
@@ -65,9 +68,12 @@ Outcome sys_utimes(Call& call, UserPath path, Addr<timeval> times);
 Outcome sys_futimesat(Call& call, DirFd dir, OptionalPath path, Addr<timeval> times);
 Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, Flags flags);
 Outcome sys_truncate(Call& call, UserPath path, int64_t size);
-Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size, Flags flags);
-Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size, Flags flags);
-Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, Flags flags);
+Outcome sys_setxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
+                     Flags flags);
+Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size,
+                      Flags flags);
+Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size,
+                      Flags flags);
 Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name);
@@ -94,7 +100,8 @@ Outcome sys_getdents(Call& call, Fd fd, Addr<char> buffer, unsigned size);
 
 // exec: execve(2)
 Outcome sys_execve(Call& call, UserPath path, uint64_t argv, uint64_t envp);
-Outcome sys_execveat(Call& call, DirFd dir, UserPath path, uint64_t argv, uint64_t envp, Flags flags);
+Outcome sys_execveat(Call& call, DirFd dir, UserPath path, uint64_t argv, uint64_t envp,
+                     Flags flags);
 
 // process and the rest
 Outcome sys_umask(Call& call, Mode mask);
@@ -107,7 +114,8 @@ Outcome sys_seccomp(Call& call, unsigned operation, Flags flags, uint64_t progra
 Outcome sys_clone(Call& call, uint64_t flags);
 Outcome sys_denied(Call& call);
 Outcome sys_inotify_add_watch(Call& call, Fd fd, UserPath path, Flags mask);
-Outcome sys_fanotify_mark(Call& call, Fd fd, Flags flags, uint64_t mask, DirFd dir, OptionalPath path);
+Outcome sys_fanotify_mark(Call& call, Fd fd, Flags flags, uint64_t mask, DirFd dir,
+                          OptionalPath path);
 
 // socket: names of AF_UNIX sockets. bind(2), connect(2), sendmsg(2), getsockname(2)
 Outcome sys_bind(Call& call, Fd fd, Addr<char> address, unsigned length);
@@ -119,8 +127,8 @@ Outcome sys_sendmmsg(Call& call, Fd fd, Addr<char> vector, unsigned count, Flags
 Outcome sys_getsockname(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length);
 Outcome sys_getpeername(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length);
 Outcome sys_accept(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length);
-Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, Flags flags, Addr<char> address,
-                     Addr<unsigned> length);
+Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, Flags flags,
+                     Addr<char> address, Addr<unsigned> length);
 
 // sync: what has to be on disk. fsync(2), syncfs(2), msync(2)
 Outcome sys_fsync(Call& call, Fd fd);
@@ -134,7 +142,8 @@ Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t low
 Outcome sys_quota_write(Call& call, Fd fd, uint64_t buffer, uint64_t size);
 Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count);
 Outcome sys_quota_sendfile(Call& call, Fd to, Fd from, uint64_t offset, uint64_t size);
-Outcome sys_quota_copy(Call& call, Fd from, uint64_t from_offset, Fd to, uint64_t to_offset, uint64_t size);
+Outcome sys_quota_copy(Call& call, Fd from, uint64_t from_offset, Fd to, uint64_t to_offset,
+                       uint64_t size);
 Outcome sys_quota_fallocate(Call& call, Fd fd, Flags mode, int64_t offset, int64_t size);
 
 }  // namespace viewsh

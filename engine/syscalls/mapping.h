@@ -17,7 +17,8 @@ bool may_ask_for_memory(const Task& task, const Registers& regs, size_t size, bo
 /// The same of a call as it stands in `regs`, made from `instruction`.
 bool may_call(const Task& task, const Registers& regs, uint64_t instruction);
 
-/// Are newfstatat(2) of an empty path and fstat(2), made at `site`, the same to the task's own filters?
+/// Are newfstatat(2) of an empty path and fstat(2), made at `site`, the same to the task's own
+/// filters?
 bool may_shorten_fstat(const Task& task, const Registers& regs, const CallSite& site);
 
 }  // namespace viewsh

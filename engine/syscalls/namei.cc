@@ -47,7 +47,8 @@ Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, M
   Result<Walked> walked = walk_name(call, dir, without_slashes(path, &slash));
   if (!walked.ok()) return Outcome::error(walked.error());
   walked->must_be_dir = walked->must_be_dir || slash;
-  if (walked->fs().read_only() && walked->found.kind == Found::Kind::kNode && !walked->found.exists) {
+  if (walked->fs().read_only() && walked->found.kind == Found::Kind::kNode &&
+      !walked->found.exists) {
     Result<Attr> there = walked->fs_mutable().getattr(walked->path);
     if (!there.ok() && there.error() == ENOENT) walked->found.kind = Found::Kind::kMissing;
   }
@@ -179,7 +180,9 @@ Outcome rename_checked(Call& call, const Walked& from, const Walked& to, const U
   if (from.native()) {
     Outcome out;
     if (!from.identity || !to.identity) {
-      out = Outcome::rewritten().path(from_path.argument, host_text(from)).path(to_path.argument, host_text(to));
+      out = Outcome::rewritten()
+                .path(from_path.argument, host_text(from))
+                .path(to_path.argument, host_text(to));
     }
     out.changes_host = true;
     out.then([moved](long result) {
@@ -257,7 +260,8 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
 Outcome link_descriptor(Call& call, const std::string& fd_path, const Walked& to,
                         const UserPath& to_path, unsigned from_argument) {
   if (to.native()) {
-    Outcome out = Outcome::rewritten().path(from_argument, fd_path).path(to_path.argument, host_text(to));
+    Outcome out =
+        Outcome::rewritten().path(from_argument, fd_path).path(to_path.argument, host_text(to));
     out.arguments[4] = AT_SYMLINK_FOLLOW;
     out.changes_host = true;
     return out;
@@ -268,9 +272,9 @@ Outcome link_descriptor(Call& call, const std::string& fd_path, const Walked& to
   return Outcome::of(to.fs_mutable().link_host(fd_path, to.path, call.caller()));
 }
 
-/// linkat(2) of what a descriptor refers to. The kernel alone knows who may do that (since Linux 6.10
-/// whoever opened the file, before that CAP_DAC_READ_SEARCH): where the new name is ours to make, the
-/// task is made to ask for a name that is there. EEXIST then says that it may.
+/// linkat(2) of what a descriptor refers to. The kernel alone knows who may do that (since
+/// Linux 6.10 whoever opened the file, before that CAP_DAC_READ_SEARCH): where the new name is ours
+/// to make, the task is made to ask for a name that is there. EEXIST then says that it may.
 Outcome link_open_file(Call& call, DirFd from, const Walked& to, const UserPath& to_path) {
   Result<Walked> object = call.walk_fd(from.value, true);
   bool shown = object.ok() && object->found.kind == Found::Kind::kNode && from.value != AT_FDCWD;
@@ -310,13 +314,16 @@ Outcome link_named(Call& call, const Walked& from, const Walked& to, const UserP
   }
   Outcome out;
   if (!from.identity || !to.identity) {
-    out = Outcome::rewritten().path(from_path.argument, host_text(from)).path(to_path.argument, host_text(to));
+    out = Outcome::rewritten()
+              .path(from_path.argument, host_text(from))
+              .path(to_path.argument, host_text(to));
   }
   out.changes_host = true;
   return out;
 }
 
-/// What link(2) is asked to give a name to, as far as it has to be there before the new name counts.
+/// What link(2) is asked to give a name to, as far as it has to be there before the new name
+/// counts.
 Result<Walked> walk_linked(Call& call, DirFd dir, const UserPath& path, int flags) {
   WalkFlags how;
   how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;
@@ -382,7 +389,8 @@ Outcome sys_renameat2(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, U
 Outcome sys_link(Call& call, UserPath from, UserPath to) {
   return link_at(call, {AT_FDCWD}, from, {AT_FDCWD}, to, 0);
 }
-Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to, Flags flags) {
+Outcome sys_linkat(Call& call, DirFd from_dir, UserPath from, DirFd to_dir, UserPath to,
+                   Flags flags) {
   return link_at(call, from_dir, from, to_dir, to, flags);
 }
 Outcome sys_symlink(Call& call, UserPath target, UserPath path) {

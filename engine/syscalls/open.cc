@@ -35,7 +35,8 @@ Outcome place(const OpenCall& open, const std::string& host, int flags, mode_t m
     return out;
   }
   if (open.flags_argument >= 0) {
-    out.arguments[static_cast<size_t>(open.flags_argument)] = static_cast<uint64_t>(static_cast<unsigned>(flags));
+    out.arguments[static_cast<size_t>(open.flags_argument)] =
+        static_cast<uint64_t>(static_cast<unsigned>(flags));
     out.arguments[static_cast<size_t>(open.mode_argument)] = mode;
     return out;
   }
@@ -67,16 +68,19 @@ Result<void> fill_made(const Task& task, int fd, const std::string& name, const 
   char link[PATH_MAX];
   ssize_t n = readlink(("/proc/self/fd/" + std::to_string(made.get())).c_str(), link, sizeof link);
   if (n < 0) return Errno::last();
-  if (!std::string_view(link, static_cast<size_t>(n)).starts_with(std::string(kMemoryFile) + name)) return {};
+  if (!std::string_view(link, static_cast<size_t>(n)).starts_with(std::string(kMemoryFile) + name))
+    return {};
   ssize_t written = pwrite(made.get(), text.data(), text.size(), 0);
   if (written != static_cast<ssize_t>(text.size())) return Errno(ENOMEM);
-  return from_libc(fcntl(made.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+  return from_libc(
+      fcntl(made.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
 }
 
-/// The same for a task that the engine's descriptors are out of reach for, in a user namespace of its
-/// own for example: it makes the memory file itself. That one is open for writing too, which its seals
-/// refuse.
-Outcome make_proc_text(Call& call, const OpenCall& open, const std::string& name, const std::string& text) {
+/// The same for a task that the engine's descriptors are out of reach for, in a user namespace of
+/// its own for example: it makes the memory file itself. That one is open for writing too, which
+/// its seals refuse.
+Outcome make_proc_text(Call& call, const OpenCall& open, const std::string& name,
+                       const std::string& text) {
   Outcome out = Outcome::rewritten();
   out.nr = 319;  // SYS_memfd_create
   out.texts.push_back({0, std::string(name.c_str(), name.size() + 1)});
@@ -90,7 +94,8 @@ Outcome make_proc_text(Call& call, const OpenCall& open, const std::string& name
   return out;
 }
 
-/// A file of /proc whose text is ours: a memory file that the task opens by the engine's descriptor.
+/// A file of /proc whose text is ours: a memory file that the task opens by the engine's
+/// descriptor.
 std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Walked& walked) {
   if (!call.session().host_proc || !walked.view_path.starts_with("/proc/")) return std::nullopt;
   if ((open.flags & (O_ACCMODE | O_PATH)) != O_RDONLY) return std::nullopt;
@@ -107,8 +112,8 @@ std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Wa
   if (write(file->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     return Outcome::error(ENOMEM);
   }
-  std::string host = "/proc/" + std::to_string(call.session().engine_pid) + "/fd/" +
-                     std::to_string(file->get());
+  std::string host =
+      "/proc/" + std::to_string(call.session().engine_pid) + "/fd/" + std::to_string(file->get());
   Outcome out = place(open, host, open.flags & ~O_NOFOLLOW, open.mode);
   Task* task = &call.task();
   out.then([file, task](long result) {
@@ -141,7 +146,8 @@ Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
 /// The mount that a host path lies on; 0: unknown.
 uint64_t mount_id(const std::string& host) {
   struct statx attr {};
-  if (host.empty() || statx(AT_FDCWD, host.c_str(), AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &attr) < 0) return 0;
+  if (host.empty() || statx(AT_FDCWD, host.c_str(), AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &attr) < 0)
+    return 0;
   return attr.stx_mnt_id;
 }
 
@@ -200,7 +206,8 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
                  (!walked->found.attr_virtual || (open.flags & O_PATH) != 0);
   if (native || as_host || walked->proc_magic) {
     if (!missing) {
-      if (std::optional<Outcome> text = open_proc_text(call, open, *walked)) return std::move(*text);
+      if (std::optional<Outcome> text = open_proc_text(call, open, *walked))
+        return std::move(*text);
     }
     call.session().note_opened(walked->found.host, walked->view_path);
     if (walked->identity) {
@@ -249,10 +256,12 @@ Result<void> check_how(const open_how& how) {
   bool creates = (how.flags & (O_CREAT | kTmpfile)) != 0;
   bool tmpfile = (how.flags & kTmpfile) != 0;
   bool writes = (how.flags & O_ACCMODE) != O_RDONLY;
-  bool wrong = (how.flags & ~kValidFlags) != 0 || (how.resolve & ~kResolve) != 0 ||
-               (how.resolve & kScopes) == kScopes || (creates ? (how.mode & ~uint64_t{07777}) != 0 : how.mode != 0) ||
-               (tmpfile && ((how.flags & O_DIRECTORY) == 0 || (how.flags & O_CREAT) != 0 || !writes)) ||
-               ((how.flags & O_PATH) != 0 && (how.flags & ~kWithPath) != 0);
+  bool wrong =
+      (how.flags & ~kValidFlags) != 0 || (how.resolve & ~kResolve) != 0 ||
+      (how.resolve & kScopes) == kScopes ||
+      (creates ? (how.mode & ~uint64_t{07777}) != 0 : how.mode != 0) ||
+      (tmpfile && ((how.flags & O_DIRECTORY) == 0 || (how.flags & O_CREAT) != 0 || !writes)) ||
+      ((how.flags & O_PATH) != 0 && (how.flags & ~kWithPath) != 0);
   if (wrong) return Errno(EINVAL);
   bool makes = creates || (how.flags & O_TRUNC) != 0;
   if ((how.resolve & RESOLVE_CACHED) != 0 && makes) return Errno(EAGAIN);
@@ -278,9 +287,16 @@ Outcome sys_openat2(Call& call, DirFd dir, Addr<char> path, Addr<open_how> how, 
   Result<std::string> text = call.memory().read_string(path.value, PATH_MAX);
   if (!text.ok()) return Outcome::error(text.error());
   // The view's own walk is never done without blocking: as if nothing were cached.
-  if ((wanted.resolve & RESOLVE_CACHED) != 0) return Outcome::error(text->empty() ? ENOENT : EAGAIN);
-  OpenCall open{dir, {std::move(*text), kPathArgument}, static_cast<int>(wanted.flags),
-                static_cast<mode_t>(wanted.mode), wanted.resolve, -1, -1, false};
+  if ((wanted.resolve & RESOLVE_CACHED) != 0)
+    return Outcome::error(text->empty() ? ENOENT : EAGAIN);
+  OpenCall open{dir,
+                {std::move(*text), kPathArgument},
+                static_cast<int>(wanted.flags),
+                static_cast<mode_t>(wanted.mode),
+                wanted.resolve,
+                -1,
+                -1,
+                false};
   call.note_path(open.path);
   return open_in_view(call, open);
 }

@@ -37,11 +37,20 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case ' ': out += "\\040"; break;
-      case '\t': out += "\\011"; break;
-      case '\n': out += "\\012"; break;
-      case '\\': out += "\\134"; break;
-      default: out += c;
+      case ' ':
+        out += "\\040";
+        break;
+      case '\t':
+        out += "\\011";
+        break;
+      case '\n':
+        out += "\\012";
+        break;
+      case '\\':
+        out += "\\134";
+        break;
+      default:
+        out += c;
     }
   }
   return out.empty() ? "none" : out;
@@ -137,7 +146,8 @@ std::string maps_text(const std::string& host_file, const View& view) {
 
 std::string status_text(const std::string& host_file, const Task& task) {
   int filters = 0;
-  for (const OwnFilter* one = task.filters.get(); one != nullptr; one = one->before.get()) ++filters;
+  for (const OwnFilter* one = task.filters.get(); one != nullptr; one = one->before.get())
+    ++filters;
   std::ifstream file(host_file);
   std::string out;
   std::string line;
@@ -157,7 +167,8 @@ bool same_file(const std::string& link, const std::string& host) {
   struct stat named {};
   // A link that is open by O_PATH is not followed any further.
   return stat(link.c_str(), &open_one) == 0 && lstat(host.c_str(), &named) == 0 &&
-         !S_ISLNK(named.st_mode) && open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+         !S_ISLNK(named.st_mode) && open_one.st_dev == named.st_dev &&
+         open_one.st_ino == named.st_ino;
 }
 
 std::string TaskProcView::self() const { return std::to_string(task_.tgid); }
@@ -188,15 +199,16 @@ std::optional<std::string> TaskProcView::magic_target(std::string_view inside) c
   std::string_view name;
   const Task* task = owner(inside, &name);
   if (task != nullptr && name == "root") return task->fs->root;
-  if (task != nullptr && name == "cwd") return task->fs->cwd_gone ? std::nullopt : std::optional(task->fs->cwd);
+  if (task != nullptr && name == "cwd")
+    return task->fs->cwd_gone ? std::nullopt : std::optional(task->fs->cwd);
   if (task != nullptr && name == "exe") {
     return task->mm->exe.empty() ? std::nullopt : std::optional(task->mm->exe);
   }
   std::string link = "/proc/" + std::string(inside);
   std::optional<std::string> host = read_link(link);
   if (!host || (*host)[0] != '/') return std::nullopt;
-  // What a task has open for writing already may be opened again as it is: a log file that came from
-  // outside as standard error, say. The link's own mode tells how the descriptor was opened.
+  // What a task has open for writing already may be opened again as it is: a log file that came
+  // from outside as standard error, say. The link's own mode tells how the descriptor was opened.
   struct stat how {};
   if (task != nullptr && lstat(link.c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0) {
     struct stat object {};

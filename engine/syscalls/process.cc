@@ -117,9 +117,9 @@ Outcome sys_seccomp(Call& call, unsigned operation, Flags flags, uint64_t progra
   return install_own_filter(call, program, (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
 }
 
-/// A child that isn't traced would have its trapped calls answered with ENOSYS: CLONE_UNTRACED, with
-/// which nothing changes for a program that nobody traces, is taken away. (clone3(2) has its flags in
-/// memory, where the filter doesn't see them: such a child gets the ENOSYS.)
+/// A child that isn't traced would have its trapped calls answered with ENOSYS: CLONE_UNTRACED,
+/// with which nothing changes for a program that nobody traces, is taken away. (clone3(2) has its
+/// flags in memory, where the filter doesn't see them: such a child gets the ENOSYS.)
 Outcome sys_clone(Call&, uint64_t flags) {
   if ((flags & CLONE_UNTRACED) == 0) return Outcome::as_is();
   Outcome out = Outcome::rewritten().set(0, flags & ~uint64_t{CLONE_UNTRACED});
@@ -136,7 +136,8 @@ Outcome sys_inotify_add_watch(Call& call, Fd, UserPath path, Flags mask) {
   Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->native() || walked->fs().read_only() || walked->proc_magic) return call.run_on(*walked, path);
+  if (walked->native() || walked->fs().read_only() || walked->proc_magic)
+    return call.run_on(*walked, path);
   Result<std::string> host = walked->fs_mutable().watch(walked->path, call.caller());
   if (!host.ok() || *host == walked->found.host) return call.run_on(*walked, path);
   return Outcome::rewritten().path(path.argument, *host);

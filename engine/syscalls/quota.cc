@@ -43,7 +43,8 @@ Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count) {
   // As many whole parts as fit; a short count is what the program then sees.
   uint64_t used = 0;
   uint64_t whole = 0;
-  while (whole < parts.size() && used + parts[whole].iov_len <= *fits) used += parts[whole++].iov_len;
+  while (whole < parts.size() && used + parts[whole].iov_len <= *fits)
+    used += parts[whole++].iov_len;
   if (whole == 0 || used == 0) return Outcome::error(ENOSPC);
   return Outcome::rewritten().set(2, whole);
 }

@@ -171,7 +171,8 @@ Outcome sys_bind(Call& call, Fd, Addr<char> address, unsigned length) {
   out.changes_host = true;
   if (plan.notify || !name->made.empty()) {
     out.then([mount = walked->mount, inner = walked->path, plan, made = name->made](long result) {
-      if (result == 0 && !made.empty() && rename(made.c_str(), plan.host.c_str()) < 0) result = -errno;
+      if (result == 0 && !made.empty() && rename(made.c_str(), plan.host.c_str()) < 0)
+        result = -errno;
       if (plan.notify) mount->fs->opened(inner, plan, result == 0);
       return result;
     });
@@ -181,19 +182,21 @@ Outcome sys_bind(Call& call, Fd, Addr<char> address, unsigned length) {
 
 namespace {
 
-/// A socket's name as the program gave it, where the kernel has another one from us. `there`: how much
-/// of the kernel's address stands in `name`; a cut one tells nothing.
+/// A socket's name as the program gave it, where the kernel has another one from us. `there`: how
+/// much of the kernel's address stands in `name`; a cut one tells nothing.
 std::optional<std::string> given_name(Session& session, const sockaddr_un& name, size_t there,
                                       socklen_t used) {
   bool whole = used > kPathAt && used <= sizeof(sockaddr_un) && there >= used;
   if (!whole || name.sun_family != AF_UNIX) return std::nullopt;
-  auto shown = session.socket_names.find(std::string(name.sun_path, strnlen(name.sun_path, used - kPathAt)));
+  auto shown =
+      session.socket_names.find(std::string(name.sun_path, strnlen(name.sun_path, used - kPathAt)));
   if (shown == session.socket_names.end()) return std::nullopt;
   return pack(shown->second);
 }
 
 /// Writes an address as the kernel does: cut to the room that there is, with its full length.
-Result<void> put_name(const TraceeMemory& memory, uint64_t address, uint64_t length, const std::string& name) {
+Result<void> put_name(const TraceeMemory& memory, uint64_t address, uint64_t length,
+                      const std::string& name) {
   TRY_ASSIGN(unsigned room, memory.get<unsigned>(length));
   TRY(memory.write(address, name.data(), std::min<size_t>(name.size(), room)));
   return memory.put(length, static_cast<unsigned>(name.size()));
@@ -251,7 +254,8 @@ Outcome sys_accept(Call& call, Fd, Addr<char> address, Addr<unsigned> length) {
   return out;
 }
 
-Outcome sys_recvfrom(Call& call, Fd, Addr<char>, size_t, Flags, Addr<char> address, Addr<unsigned> length) {
+Outcome sys_recvfrom(Call& call, Fd, Addr<char>, size_t, Flags, Addr<char> address,
+                     Addr<unsigned> length) {
   Session* session = &call.session();
   if (session->socket_names.empty() || !address) return Outcome::as_is();
   Result<unsigned> room = call.memory().get<unsigned>(length.value);

@@ -20,7 +20,9 @@ Result<void> put_stat(Call& call, uint64_t to, const Attr& attr) {
   return call.memory().put(to, to_stat(attr));
 }
 
-Result<void> put_statx(Call& call, uint64_t to, const Attr& attr) { return call.memory().put(to, attr); }
+Result<void> put_statx(Call& call, uint64_t to, const Attr& attr) {
+  return call.memory().put(to, attr);
+}
 
 /// The view's answer for what is open behind a magic link; nullopt: the kernel's own is right.
 std::optional<Outcome> stat_object(Call& call, const std::string& link, uint64_t to, PutAttr put) {
@@ -33,7 +35,8 @@ std::optional<Outcome> stat_object(Call& call, const std::string& link, uint64_t
   return Outcome::of(put(call, to, attr));
 }
 
-Outcome stat_path(Call& call, DirFd dir, const UserPath& path, bool follow, uint64_t to, PutAttr put) {
+Outcome stat_path(Call& call, DirFd dir, const UserPath& path, bool follow, uint64_t to,
+                  PutAttr put) {
   WalkFlags flags;
   flags.follow = follow;
   Result<Walked> walked = call.walk(dir, path, flags);
@@ -66,11 +69,12 @@ Outcome stat_at(Call& call, DirFd dir, const UserPath& path, int flags, uint64_t
 
 Outcome access_at(Call& call, DirFd dir, const UserPath& path, int mode, int flags) {
   if ((mode & ~7) != 0) return Outcome::error(EINVAL);
-  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EACCESS)) != 0) return Outcome::error(EINVAL);
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EACCESS)) != 0)
+    return Outcome::error(EINVAL);
   WalkFlags how;
   how.follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
   bool descriptor = path.text.empty() && (flags & AT_EMPTY_PATH) != 0;
-  Result<Walked> walked = !descriptor ? call.walk(dir, path, how)
+  Result<Walked> walked = !descriptor             ? call.walk(dir, path, how)
                           : dir.value == AT_FDCWD ? call.walk(dir, {".", path.argument}, how)
                                                   : call.walk_fd(dir.value);
   if (descriptor && (!walked.ok() || walked->native())) return Outcome::as_is();
@@ -122,7 +126,8 @@ Outcome sys_fstat(Call& call, Fd fd, Addr<struct stat> out) {
   return stat_fd(call, fd.value, out.value, put_stat);
 }
 
-Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out, Flags flags) {
+Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct stat> out,
+                       Flags flags) {
   if (given.null && (flags & AT_EMPTY_PATH) == 0) return Outcome::error(EFAULT);
   constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
   if ((flags & ~(kFlags | AT_STATX_SYNC_TYPE)) != 0) return Outcome::error(EINVAL);
@@ -130,11 +135,13 @@ Outcome sys_newfstatat(Call& call, DirFd dir, OptionalPath given, Addr<struct st
   return stat_at(call, dir, path, flags, out.value, put_stat);
 }
 
-Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, Flags flags, Flags mask, Addr<Attr> out) {
+Outcome sys_statx(Call& call, DirFd dir, OptionalPath given, Flags flags, Flags mask,
+                  Addr<Attr> out) {
   if (given.null && (flags & AT_EMPTY_PATH) == 0) return Outcome::error(EFAULT);
   constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
   bool both = (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE;
-  if ((mask & STATX__RESERVED) != 0 || (flags & ~kFlags) != 0 || both) return Outcome::error(EINVAL);
+  if ((mask & STATX__RESERVED) != 0 || (flags & ~kFlags) != 0 || both)
+    return Outcome::error(EINVAL);
   const UserPath& path = given.path;
   return stat_at(call, dir, path, flags, out.value, put_statx);
 }
@@ -176,7 +183,8 @@ Outcome sys_fstatfs(Call& call, Fd fd, Addr<struct statfs> out) {
   return Outcome::of(call.memory().put(out.value, *answer));
 }
 
-Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t, uint64_t, Flags flags) {
+Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t, uint64_t,
+                              Flags flags) {
   if (path.text.empty()) return Outcome::as_is();
   WalkFlags how;
   how.follow = (flags & AT_SYMLINK_FOLLOW) != 0;

@@ -7,7 +7,8 @@ namespace viewsh {
 
 namespace {
 
-/// What the view's file systems have to do before the kernel's own call. The loop waits for the disk.
+/// What the view's file systems have to do before the kernel's own call. The loop waits for the
+/// disk.
 template <typename Sync>
 Outcome before_call(Call& call, const Sync& sync) {
   for (const auto& mount : call.view().mounts()) {
@@ -37,7 +38,8 @@ Outcome sys_syncfs(Call& call, Fd fd) {
 }
 
 Outcome sys_msync(Call& call, uint64_t, uint64_t, Flags flags) {
-  // Which files are mapped there is not looked up: nothing changed since the last one costs nothing.
+  // Which files are mapped there is not looked up: nothing changed since the last one costs
+  // nothing.
   return (flags & MS_SYNC) != 0 ? sync_names(call, "") : Outcome::as_is();
 }
 

@@ -58,12 +58,15 @@ FilterPlan filter_plan(unsigned traps) {
   bool devices = (traps & static_cast<unsigned>(Trap::kDevices)) != 0;
   if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0 && !devices) {
     // Requests that change an inode although the descriptor is open for reading only.
-    plan.tests.push_back({kIoctl, 1,
-                          {static_cast<uint32_t>(FS_IOC_SETFLAGS), static_cast<uint32_t>(FS_IOC_SETVERSION),
-                           static_cast<uint32_t>(FS_IOC_FSSETXATTR)}});
+    plan.tests.push_back(
+        {kIoctl,
+         1,
+         {static_cast<uint32_t>(FS_IOC_SETFLAGS), static_cast<uint32_t>(FS_IOC_SETVERSION),
+          static_cast<uint32_t>(FS_IOC_FSSETXATTR)}});
   }
   if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0) {
-    plan.tests.push_back({.nr = kFstat, .argument = 2, .values = {}, .bits = 0, .pass = kNativeFstat});
+    plan.tests.push_back(
+        {.nr = kFstat, .argument = 2, .values = {}, .bits = 0, .pass = kNativeFstat});
   }
   if ((traps & static_cast<unsigned>(Trap::kKept)) != 0) {
     constexpr int kMsync = 26;
@@ -78,7 +81,8 @@ FilterPlan filter_plan(unsigned traps) {
     constexpr int kPtrace = 101;
     plan.tests.push_back({kPtrace, 0, {static_cast<uint32_t>(kAskForView)}});
     constexpr int kPrctl = 157;
-    plan.tests.push_back({kPrctl, 0, {PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_SET_SECCOMP}});
+    plan.tests.push_back(
+        {kPrctl, 0, {PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_SET_SECCOMP}});
     constexpr int kClone = 56;
     plan.tests.push_back({kClone, 0, {}, CLONE_UNTRACED});
     // send(2) names nobody.

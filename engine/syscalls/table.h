@@ -10,15 +10,15 @@ namespace viewsh {
 
 /// Why a call is trapped: the part of a view that asks for it. Bits.
 enum class Trap : uint8_t {
-  kSafe = 0,     ///< takes no path and changes no file's identity: runs as it is
-  kPaths = 1,    ///< names files; any view that is not empty
-  kObjects = 2,  ///< tells of or changes a node through a descriptor; a view with nodes of its own
-  kQuota = 4,    ///< lets a file grow; a view with a limited file system
-  kDevices = 8,  ///< ioctl(2), whatever it asks; a view with devices of its own
-  kRecord = 16,  ///< a run of which is recorded what it uses
-  kChanges = 18, ///< kObjects of which a record has to know as well: changes through a descriptor
-  kKept = 32,    ///< waits until something is on disk; a view with changes that outlive it
-  kEnosys = 128, ///< not in a view: fails with ENOSYS
+  kSafe = 0,      ///< takes no path and changes no file's identity: runs as it is
+  kPaths = 1,     ///< names files; any view that is not empty
+  kObjects = 2,   ///< tells of or changes a node through a descriptor; a view with nodes of its own
+  kQuota = 4,     ///< lets a file grow; a view with a limited file system
+  kDevices = 8,   ///< ioctl(2), whatever it asks; a view with devices of its own
+  kRecord = 16,   ///< a run of which is recorded what it uses
+  kChanges = 18,  ///< kObjects of which a record has to know as well: changes through a descriptor
+  kKept = 32,     ///< waits until something is on disk; a view with changes that outlive it
+  kEnosys = 128,  ///< not in a view: fails with ENOSYS
 };
 
 /// One system call. The table drives dispatch, filter, --trace, --stats and the docs.

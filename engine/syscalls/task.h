@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "viewsh/unique_fd.h"
-#include "tracee/own_filter.h"
 #include "tracee/call_site.h"
+#include "tracee/own_filter.h"
 #include "tracee/stopped.h"
 #include "tracee/stub.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 
@@ -22,7 +22,7 @@ struct FsContext {
   std::string cwd = "/";   ///< canonical view path
   std::string kernel_cwd;  ///< host path of the directory that the kernel holds as cwd
   bool cwd_gone = false;   ///< removed in the view
-  std::string root = "/";   ///< view path. chroot(2)
+  std::string root = "/";  ///< view path. chroot(2)
   mode_t umask = 022;
 };
 
@@ -36,15 +36,15 @@ struct Scratch {
 /// What CLONE_VM shares: an address space, and what of ours lies in it.
 struct AddressSpace {
   std::vector<StubArena> arenas;
-  std::vector<Scratch> scratch;  ///< mappings for texts too large for a slot
-  int lost_arenas = 0;   ///< in a row, found unwritable
+  std::vector<Scratch> scratch;       ///< mappings for texts too large for a slot
+  int lost_arenas = 0;                ///< in a row, found unwritable
   std::vector<CallSite> sites;        ///< of fstat(3), changed to fstat(2): FstatLane
   std::vector<uint64_t> sites_known;  ///< return addresses that were looked at for that
   uint64_t lane = 0;                  ///< where the code that they lead to is; 0: there is none
   int fstat_calls = 0;
-  UniqueFd mem;     ///< /proc/PID/mem, opened when first needed
-  std::string exe;  ///< view path of the program, as /proc/self/exe shows it
-  bool dumpable = true;  ///< as the program believes. prctl(2), PR_SET_DUMPABLE
+  UniqueFd mem;                 ///< /proc/PID/mem, opened when first needed
+  std::string exe;              ///< view path of the program, as /proc/self/exe shows it
+  bool dumpable = true;         ///< as the program believes. prctl(2), PR_SET_DUMPABLE
   bool refused_memory = false;  ///< the kernel gave no more: texts go to the stack
   /// The program may be run but not read, so its memory is closed to the engine until the task has
   /// opened it. What is to be put into it then: AT_EXECFN, and where its stack began.
@@ -55,23 +55,23 @@ struct AddressSpace {
 
 /// The exec that a task is about to do.
 struct PendingExec {
-  std::string exe;       ///< view path of the program
-  std::string name;      ///< what AT_EXECFN has to say; empty: the kernel's is right
+  std::string exe;          ///< view path of the program
+  std::string name;         ///< what AT_EXECFN has to say; empty: the kernel's is right
   bool unreadable = false;  ///< by its mode
-  std::string comm;      ///< what the task's name has to be; empty: the kernel's is right
+  std::string comm;         ///< what the task's name has to be; empty: the kernel's is right
   std::string interpreter;  ///< started by our loader: view path of the ELF interpreter
   std::string program;      ///< and of the program
 };
 
 /// A call of ours that is under way in a stopped-then-resumed task.
 struct PendingCall {
-  Registers original;      ///< at the entry of the program's own call
-  uint64_t slot = 0;       ///< 0: none
-  uint64_t scratch = 0;    ///< 0: none
-  bool stub = false;       ///< returns through the slot's code; no exit stop
+  Registers original;    ///< at the entry of the program's own call
+  uint64_t slot = 0;     ///< 0: none
+  uint64_t scratch = 0;  ///< 0: none
+  bool stub = false;     ///< returns through the slot's code; no exit stop
   /// Result of the call that ran -> result of the program's call, or Outcome::kAgain.
   std::function<long(long)> at_exit;
-  bool own = false;        ///< it has nothing to do with the program's call: memory for us
+  bool own = false;  ///< it has nothing to do with the program's call: memory for us
   bool froze_cache = false;
 };
 
@@ -81,7 +81,7 @@ struct Pace {
   int quick_stops = 0;
   bool bound = false;
   bool was_bound = false;  ///< `mask` is right; a fork under way may still copy the other one
-  cpu_set_t mask{};  ///< the task's own affinity while it is bound
+  cpu_set_t mask{};        ///< the task's own affinity while it is bound
 };
 
 /// A thread that we trace. Shared parts are shared_ptr, as the kernel shares them by clone flags.
@@ -97,7 +97,8 @@ struct Task {
   std::optional<Registers> born_with;
   bool known = false;    ///< its creator told of it
   bool stopped = false;  ///< its first stop came before that; waits for it
-  bool apart = false;    ///< the engine's descriptors are out of its reach: a user namespace of its own
+  bool apart =
+      false;  ///< the engine's descriptors are out of its reach: a user namespace of its own
   /// A call of ours, or the program's as we changed it, was trapped by the program's own filter:
   /// the SIGSYS for it is about to come. seccomp(2)
   std::optional<PendingCall> refused;

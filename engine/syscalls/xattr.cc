@@ -55,8 +55,8 @@ Result<void> early_xattr(Call& call, Addr<char> name, Addr<char> value, size_t s
   return {};
 }
 
-Outcome set_xattr_on(Call& call, const Walked& walked, Addr<char> name, Addr<char> value, size_t size,
-                     int flags) {
+Outcome set_xattr_on(Call& call, const Walked& walked, Addr<char> name, Addr<char> value,
+                     size_t size, int flags) {
   if (walked.fs().read_only()) return Outcome::error(EROFS);
   Result<NewXattr> set = read_xattr(call, name, value, size, flags);
   if (!set.ok()) return Outcome::error(set.error());
@@ -96,7 +96,8 @@ Outcome xattr_fd(Call& call, int fd, Change change) {
   return change(*walked);
 }
 
-/// `user`: the content of a user attribute is asked for, which is read as that of the file. xattr(7)
+/// `user`: the content of a user attribute is asked for, which is read as that of the file.
+/// xattr(7)
 Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, bool user) {
   WalkFlags flags;
   flags.follow = follow;
@@ -137,7 +138,8 @@ Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> val
   });
 }
 
-Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size, Flags flags) {
+Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size,
+                      Flags flags) {
   if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
   return xattr_fd(call, fd.value, [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
@@ -240,7 +242,8 @@ Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Ad
   Result<Target> target = target_of(dir, std::move(path), flags);
   if (!target.ok()) return Outcome::error(target.error());
   auto change = [&](const Walked& walked) {
-    return set_xattr_on(call, walked, name, {args->value}, args->size, static_cast<int>(args->flags));
+    return set_xattr_on(call, walked, name, {args->value}, args->size,
+                        static_cast<int>(args->flags));
   };
   if (target->descriptor) return xattr_fd(call, dir.value, change);
   return xattr_path(call, dir, target->path, target->follow, change);
@@ -264,12 +267,14 @@ Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags,
   return xattr_path(call, dir, target->path, target->follow, change);
 }
 
-Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags) {
+Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t,
+                         Flags flags) {
   return read_at(call, dir, std::move(path), flags, false);
 }
 
 /// As FS_IOC_FSSETXATTR, by path: only where the host's own node is the view's.
-Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags) {
+Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t,
+                         Flags flags) {
   Result<Target> target = target_of(dir, std::move(path), flags);
   if (!target.ok()) return Outcome::error(target.error());
   auto change = [](const Walked& walked) {

@@ -9,12 +9,13 @@ namespace viewsh {
 
 namespace {
 
-// fstat:      mov %rsi,%rdx; test %edi,%edi; js failed; mov $AT_EMPTY_PATH,%ecx; lea "",%rsi; jmp fstatat
-// fstatat:    mov %ecx,%r10d; mov $__NR_newfstatat,%eax; syscall
-constexpr std::array<uint8_t, 10> kFstatat = {0x41, 0x89, 0xca, 0xb8, 0x06, 0x01, 0x00, 0x00, 0x0f, 0x05};
+// fstat:      mov %rsi,%rdx; test %edi,%edi; js failed; mov $AT_EMPTY_PATH,%ecx; lea "",%rsi; jmp
+// fstatat fstatat:    mov %ecx,%r10d; mov $__NR_newfstatat,%eax; syscall
+constexpr std::array<uint8_t, 10> kFstatat = {0x41, 0x89, 0xca, 0xb8, 0x06,
+                                              0x01, 0x00, 0x00, 0x0f, 0x05};
 constexpr std::array<uint8_t, 6> kFstat = {0x48, 0x89, 0xf2, 0x85, 0xff, 0x78};
 constexpr std::array<uint8_t, 8> kLoads = {0xb9, 0x00, 0x10, 0x00, 0x00, 0x48, 0x8d, 0x35};
-constexpr size_t kLoadsAt = kFstat.size() + 1;          // behind the distance of the jump
+constexpr size_t kLoadsAt = kFstat.size() + 1;            // behind the distance of the jump
 constexpr size_t kPathAt = kLoadsAt + kLoads.size() - 3;  // of the instruction to change
 constexpr size_t kPathSize = 7;
 constexpr size_t kJumpAt = kPathAt + kPathSize;
@@ -65,7 +66,8 @@ std::optional<CallSite> find_fstat_site(const TraceeMemory& memory, const Regist
 }
 
 CodeWord direct_fstat(const CallSite& site) {
-  // mov $__NR_fstat,%eax; jmp syscall. %rsi is still the buffer; what else is loaded doesn't matter.
+  // mov $__NR_fstat,%eax; jmp syscall. %rsi is still the buffer; what else is loaded doesn't
+  // matter.
   const uint64_t jump = site.returns - 2 - (site.at + kPathSize);
   return {0xb8, 0x05, 0, 0, 0, 0xeb, static_cast<uint8_t>(jump), site.before[kPathSize]};
 }
@@ -85,19 +87,19 @@ std::array<uint8_t, FstatCode::kSize> FstatCode::make(const CallSite& site, uint
   constexpr size_t kMarksDistanceAt = 34;
   constexpr size_t kReturnAt = 50;
   std::array<uint8_t, kSize> code = {
-      0xb8, 0x05, 0,    0,    0,                    //     mov $__NR_fstat,%eax
-      0x48, 0xba, 0,    0,    0, 0, 0, 0, 0, 0,     //     mov $kNativeFstat,%rdx
-      0x0f, 0x05,                                   //     syscall
-      0x85, 0xc0,                                   //     test %eax,%eax
-      0x75, 0x1c,                                   //     jne 1f
-      0x48, 0x8b, 0x56, 0x08,                       //     mov 8(%rsi),%rdx: st_ino
-      0x81, 0xe2, 0xff, 0x7f, 0,    0,              //     and $kMarks-1,%edx
-      0x0f, 0xa3, 0x15, 0,    0, 0, 0,              //     bt %edx,marks(%rip)
-      0x73, 0x09,                                   //     jnc 1f
-      0xb8, 0x05, 0,    0,    0,                    //     mov $__NR_fstat,%eax
-      0x31, 0xd2,                                   //     xor %edx,%edx
-      0x0f, 0x05,                                   //     syscall
-      0xe9, 0,    0,    0,    0};                   // 1:  jmp behind the program's own
+      0xb8, 0x05, 0,    0,    0,                 //     mov $__NR_fstat,%eax
+      0x48, 0xba, 0,    0,    0, 0, 0, 0, 0, 0,  //     mov $kNativeFstat,%rdx
+      0x0f, 0x05,                                //     syscall
+      0x85, 0xc0,                                //     test %eax,%eax
+      0x75, 0x1c,                                //     jne 1f
+      0x48, 0x8b, 0x56, 0x08,                    //     mov 8(%rsi),%rdx: st_ino
+      0x81, 0xe2, 0xff, 0x7f, 0, 0,              //     and $kMarks-1,%edx
+      0x0f, 0xa3, 0x15, 0,    0, 0, 0,           //     bt %edx,marks(%rip)
+      0x73, 0x09,                                //     jnc 1f
+      0xb8, 0x05, 0,    0,    0,                 //     mov $__NR_fstat,%eax
+      0x31, 0xd2,                                //     xor %edx,%edx
+      0x0f, 0x05,                                //     syscall
+      0xe9, 0,    0,    0,    0};                // 1:  jmp behind the program's own
   memcpy(&code[kMagicAt], &kNativeFstat, sizeof kNativeFstat);
   const auto to_marks = static_cast<int32_t>(marks - (at + kMarksDistanceAt + 4));
   memcpy(&code[kMarksDistanceAt], &to_marks, sizeof to_marks);

@@ -16,16 +16,20 @@ namespace {
 
 Event::Kind kind_of_event(int event, int signal) {
   switch (event) {
-    case PTRACE_EVENT_SECCOMP: return Event::Kind::kCall;
+    case PTRACE_EVENT_SECCOMP:
+      return Event::Kind::kCall;
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
-    case PTRACE_EVENT_CLONE: return Event::Kind::kClone;
-    case PTRACE_EVENT_EXEC: return Event::Kind::kExec;
+    case PTRACE_EVENT_CLONE:
+      return Event::Kind::kClone;
+    case PTRACE_EVENT_EXEC:
+      return Event::Kind::kExec;
     case PTRACE_EVENT_STOP:
       return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU
                  ? Event::Kind::kGroupStop
                  : Event::Kind::kStop;
-    default: return Event::Kind::kStop;
+    default:
+      return Event::Kind::kStop;
   }
 }
 
@@ -33,8 +37,9 @@ Event::Kind kind_of_event(int event, int signal) {
 
 namespace {
 
-/// waitpid(2) tells of the children in the order of a list, not of their stops: tasks that stop again
-/// quickly would keep others waiting for ever. So all that have something to tell are asked in turn.
+/// waitpid(2) tells of the children in the order of a list, not of their stops: tasks that stop
+/// again quickly would keep others waiting for ever. So all that have something to tell are asked
+/// in turn.
 pid_t wait_in_turn(bool fair, int* status) {
   static std::deque<std::pair<pid_t, int>> waiting;
   if (waiting.empty()) {

@@ -7,16 +7,16 @@ namespace viewsh {
 /// What waitpid(2) told of a task. ptrace(2) under PTRACE_SEIZE.
 struct Event {
   enum class Kind {
-    kNone,        ///< no task left (ECHILD)
-    kInterrupted, ///< a signal to the engine itself
-    kCall,        ///< seccomp stop at the entry of a trapped call
-    kCallExit,    ///< the end of a call that was resumed by kToExit
-    kSignal,      ///< about to be delivered: `signal`
-    kGroupStop,   ///< `signal` is the stopping one
-    kStop,        ///< PTRACE_EVENT_STOP: a new task's first stop, the end of a group-stop
-    kClone,       ///< fork, vfork, clone: the parent's side
+    kNone,         ///< no task left (ECHILD)
+    kInterrupted,  ///< a signal to the engine itself
+    kCall,         ///< seccomp stop at the entry of a trapped call
+    kCallExit,     ///< the end of a call that was resumed by kToExit
+    kSignal,       ///< about to be delivered: `signal`
+    kGroupStop,    ///< `signal` is the stopping one
+    kStop,         ///< PTRACE_EVENT_STOP: a new task's first stop, the end of a group-stop
+    kClone,        ///< fork, vfork, clone: the parent's side
     kExec,
-    kExited,      ///< `status` as waitpid's, the task is gone
+    kExited,  ///< `status` as waitpid's, the task is gone
   };
   Kind kind = Kind::kNone;
   pid_t tid = 0;
@@ -27,7 +27,8 @@ struct Event {
 /// Waits for the next event of any tracee or child. `fair`: in turn, where several tasks run.
 Event wait_event(bool fair);
 
-/// A request of ptrace(2) that no kernel knows: a view answers it with 0, a kernel with ESRCH or EIO.
+/// A request of ptrace(2) that no kernel knows: a view answers it with 0, a kernel with ESRCH or
+/// EIO.
 constexpr long kAskForView = 0x76777368;
 /// Is this process in a view itself?
 bool inside_view();

@@ -19,9 +19,7 @@ struct Range {
   const ArgumentTest* test = nullptr;
 };
 
-sock_filter statement(unsigned code, uint32_t k) {
-  return {static_cast<uint16_t>(code), 0, 0, k};
-}
+sock_filter statement(unsigned code, uint32_t k) { return {static_cast<uint16_t>(code), 0, 0, k}; }
 
 sock_filter jump(unsigned code, uint32_t k, size_t yes, size_t no) {
   return {static_cast<uint16_t>(code), static_cast<uint8_t>(yes), static_cast<uint8_t>(no), k};
@@ -29,9 +27,12 @@ sock_filter jump(unsigned code, uint32_t k, size_t yes, size_t no) {
 
 uint32_t return_value(FilterAction action) {
   switch (action) {
-    case FilterAction::kAllow: return SECCOMP_RET_ALLOW;
-    case FilterAction::kTrace: return SECCOMP_RET_TRACE;
-    case FilterAction::kEnosys: break;
+    case FilterAction::kAllow:
+      return SECCOMP_RET_ALLOW;
+    case FilterAction::kTrace:
+      return SECCOMP_RET_TRACE;
+    case FilterAction::kEnosys:
+      break;
   }
   return SECCOMP_RET_ERRNO | ENOSYS;
 }
@@ -40,13 +41,16 @@ using Program = std::vector<sock_filter>;
 
 void append_leaf(const Range& range, Program* out) {
   if (range.test != nullptr) {
-    uint32_t offset = static_cast<uint32_t>(offsetof(seccomp_data, args)) + 8 * range.test->argument;
+    uint32_t offset =
+        static_cast<uint32_t>(offsetof(seccomp_data, args)) + 8 * range.test->argument;
     out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset));
     if (range.test->pass != 0) {
-      out->push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass), 1, 0));
+      out->push_back(
+          jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass), 1, 0));
       out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
       out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset + 4));
-      out->push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass >> 32), 1, 0));
+      out->push_back(
+          jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass >> 32), 1, 0));
       out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
     } else if (range.test->bits != 0) {
       out->push_back(jump(BPF_JMP | BPF_JSET | BPF_K, range.test->bits, 0, 1));

@@ -45,9 +45,15 @@ void Stopped::resume(Resume how, int signal) && {
   if (dirty_ && regs_) ptrace(PTRACE_SETREGS, tid_, nullptr, &*regs_);
   // The only failure is ESRCH: killed meanwhile; waitpid(2) tells of it.
   switch (how) {
-    case Resume::kContinue: ptrace(PTRACE_CONT, tid_, nullptr, signal); break;
-    case Resume::kToExit: ptrace(PTRACE_SYSCALL, tid_, nullptr, signal); break;
-    case Resume::kListen: ptrace(PTRACE_LISTEN, tid_, nullptr, nullptr); break;
+    case Resume::kContinue:
+      ptrace(PTRACE_CONT, tid_, nullptr, signal);
+      break;
+    case Resume::kToExit:
+      ptrace(PTRACE_SYSCALL, tid_, nullptr, signal);
+      break;
+    case Resume::kListen:
+      ptrace(PTRACE_LISTEN, tid_, nullptr, nullptr);
+      break;
   }
 }
 

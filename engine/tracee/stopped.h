@@ -55,12 +55,18 @@ class Stopped {
 /// The ABI of a system call on x86-64: number in orig_rax, arguments in rdi rsi rdx r10 r8 r9.
 inline unsigned long long& argument_register(Registers& regs, unsigned index) {
   switch (index) {
-    case 0: return regs.rdi;
-    case 1: return regs.rsi;
-    case 2: return regs.rdx;
-    case 3: return regs.r10;
-    case 4: return regs.r8;
-    default: return regs.r9;
+    case 0:
+      return regs.rdi;
+    case 1:
+      return regs.rsi;
+    case 2:
+      return regs.rdx;
+    case 3:
+      return regs.r10;
+    case 4:
+      return regs.r8;
+    default:
+      return regs.r9;
   }
 }
 

@@ -8,15 +8,15 @@
 #include <string_view>
 #include <vector>
 
-#include "viewsh/unique_fd.h"
 #include "tracee/stopped.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 
-/// The resident stub: a private mapping in a tracee's address space, cut into slots. A rewritten call
-/// finds its texts in a slot's data, and returns into the slot's code, which brings the argument
-/// registers back as the ABI promises and jumps to where the call came from, with the return address
-/// in rcx as a system call leaves it. So a rewritten call costs one stop.
+/// The resident stub: a private mapping in a tracee's address space, cut into slots. A rewritten
+/// call finds its texts in a slot's data, and returns into the slot's code, which brings the
+/// argument registers back as the ABI promises and jumps to where the call came from, with the
+/// return address in rcx as a system call leaves it. So a rewritten call costs one stop.
 ///
 /// Slot: code (a `syscall` instruction for restarts, then the entry), at kSavedAt the seven
 /// saved registers, at kDataAt the texts. The tracee only reads it; the engine writes it through
@@ -44,7 +44,9 @@ class StubArena {
   std::optional<uint64_t> take(pid_t tid);
   void release(uint64_t slot);
   uint64_t lane() const { return address_ + kSlotSize * kSlots; }
-  bool contains(uint64_t address) const { return address >= address_ && address < address_ + kSize; }
+  bool contains(uint64_t address) const {
+    return address >= address_ && address < address_ + kSize;
+  }
   /// Writes saved registers and data. False: the mapping is gone.
   bool fill(int mem_fd, uint64_t slot, const Registers& saved, std::string_view data);
 
@@ -54,8 +56,8 @@ class StubArena {
   bool code_written_[kSlots] = {};
 };
 
-/// The argument registers and the instruction pointer of `saved` put into `regs`, as the stub's code
-/// would do it: for a task that stopped inside the stub.
+/// The argument registers and the instruction pointer of `saved` put into `regs`, as the stub's
+/// code would do it: for a task that stopped inside the stub.
 void leave_stub(const Registers& saved, uint64_t slot, Registers* regs);
 
 }  // namespace viewsh

@@ -38,12 +38,9 @@ Result<Attr> DeviceFs::getattr(const std::string&) {
 }
 
 DeviceFs::Object DeviceFs::object_of(const Attr& attr) {
-  return {attr.stx_dev_major,
-          attr.stx_dev_minor,
-          attr.stx_ino,
-          static_cast<uint16_t>(attr.stx_mode & S_IFMT),
-          attr.stx_btime.tv_sec,
-          attr.stx_btime.tv_nsec};
+  return {attr.stx_dev_major,    attr.stx_dev_minor,
+          attr.stx_ino,          static_cast<uint16_t>(attr.stx_mode & S_IFMT),
+          attr.stx_btime.tv_sec, attr.stx_btime.tv_nsec};
 }
 
 void DeviceFs::remember(const std::string& host) {
@@ -73,7 +70,8 @@ bool DeviceFs::fix_attr(Attr* attr) {
 Result<OpenPlan> DeviceFs::plan_open(const std::string&, const OpenHow& how, const Caller&) {
   TRY_ASSIGN(std::string host, device_->open(how.flags));
   remember(host);
-  return OpenPlan{std::move(host), how.flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_TRUNC), how.mode, false};
+  return OpenPlan{std::move(host), how.flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_TRUNC), how.mode,
+                  false};
 }
 
 }  // namespace viewsh

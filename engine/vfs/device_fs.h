@@ -28,7 +28,9 @@ class DeviceFs : public FileSystem {
   Result<OpenPlan> plan_open(const std::string&, const OpenHow& how, const Caller&) override;
   void opened(const std::string&, const OpenPlan&, bool) override {}
   Result<void> mkdir(const std::string&, mode_t, const Caller&) override { return Errno(EEXIST); }
-  Result<void> mknod(const std::string&, mode_t, dev_t, const Caller&) override { return Errno(EEXIST); }
+  Result<void> mknod(const std::string&, mode_t, dev_t, const Caller&) override {
+    return Errno(EEXIST);
+  }
   Result<void> symlink(const std::string&, const std::string&, const Caller&) override {
     return Errno(EEXIST);
   }

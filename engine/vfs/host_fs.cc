@@ -9,8 +9,8 @@
 #include <climits>
 #include <ctime>
 
-#include "viewsh/long_path.h"
 #include "base/path.h"
+#include "viewsh/long_path.h"
 #include "viewsh/unique_fd.h"
 
 namespace viewsh {
@@ -240,7 +240,8 @@ Result<std::vector<DirEntry>> HostFs::list(const std::string& path) {
 }
 
 std::optional<std::string> HostFs::reverse(const std::string& host) {
-  if (root_.empty()) return host.empty() || host[0] != '/' ? std::nullopt : std::optional(host.substr(1));
+  if (root_.empty())
+    return host.empty() || host[0] != '/' ? std::nullopt : std::optional(host.substr(1));
   if (!is_at_or_below(host, root_)) return std::nullopt;
   return std::string(below_of(host, root_));
 }

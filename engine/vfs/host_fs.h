@@ -10,8 +10,8 @@ namespace viewsh {
 
 /// What was learned of host paths lately: directories reached without a symbolic link, and links.
 /// Shared by all HostFs of an engine. An entry is believed for kLifetime after it was seen; changes
-/// made by the view itself clear() it at once, and while one of them is under way (freeze()) nothing
-/// is kept, since the call that makes it may run after our look.
+/// made by the view itself clear() it at once, and while one of them is under way (freeze())
+/// nothing is kept, since the call that makes it may run after our look.
 class PathCache {
  public:
   static constexpr int64_t kLifetimeNs = 50'000'000;
@@ -67,7 +67,8 @@ class HostFs : public FileSystem {
                              const Caller& caller) override;
   void opened(const std::string&, const OpenPlan&, bool) override {}
   Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) override;
-  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev, const Caller& caller) override;
+  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
+                     const Caller& caller) override;
   Result<void> symlink(const std::string& path, const std::string& target,
                        const Caller& caller) override;
   Result<void> link(const std::string& from, const std::string& to, const Caller& caller) override;

@@ -70,8 +70,9 @@ Result<void> HostFs::rmdir(const std::string& path, const Caller&) {
 
 Result<void> HostFs::rename(const std::string& from, const std::string& to, unsigned flags,
                             const Caller&) {
-  return done(*cache_, static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, LongPath(host_path(from)).c_str(),
-                                                AT_FDCWD, LongPath(host_path(to)).c_str(), flags)));
+  return done(*cache_,
+              static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, LongPath(host_path(from)).c_str(),
+                                       AT_FDCWD, LongPath(host_path(to)).c_str(), flags)));
 }
 
 Result<void> HostFs::setattr(const std::string& path, const SetAttr& set, const Caller&) {
@@ -92,8 +93,8 @@ Result<void> HostFs::setattr(const std::string& path, const SetAttr& set, const 
 
 Result<void> HostFs::setxattr(const std::string& path, const std::string& name,
                               std::string_view value, int flags, const Caller&) {
-  return from_libc(
-      lsetxattr(LongPath(host_path(path)).c_str(), name.c_str(), value.data(), value.size(), flags));
+  return from_libc(lsetxattr(LongPath(host_path(path)).c_str(), name.c_str(), value.data(),
+                             value.size(), flags));
 }
 
 Result<void> HostFs::removexattr(const std::string& path, const std::string& name, const Caller&) {

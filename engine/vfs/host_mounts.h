@@ -9,9 +9,9 @@ namespace viewsh {
 struct HostMount {
   int id = 0;
   int parent = 0;
-  std::string device;    ///< "major:minor"
+  std::string device;  ///< "major:minor"
   std::string root;
-  std::string at;        ///< unescaped
+  std::string at;  ///< unescaped
   std::string options;
   std::string optional;  ///< " shared:1 master:2", with the leading space
   std::string type;

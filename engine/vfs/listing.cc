@@ -11,7 +11,8 @@ namespace viewsh {
 namespace {
 
 /// Positions stay below 2^33, which every host file system accepts in lseek(2) on a directory, and
-/// begin at 2^32, where those of host file systems are below (numbers in order) or far above (hashes).
+/// begin at 2^32, where those of host file systems are below (numbers in order) or far above
+/// (hashes).
 constexpr uint64_t kFirst = uint64_t{1} << 32;
 
 uint64_t position_of(std::string_view name) {
@@ -77,12 +78,14 @@ Listing::Iterator Listing::find(std::string_view name) const {
   if (name == "." || name == "..") return std::find_if(entries_.begin(), entries_.end(), named);
   // Names of one hash lie one behind the other, pushed on from where they belong.
   auto it = from(position_of(name) - 1);
-  return it != end() && it->name == name ? it : std::find_if(entries_.begin(), entries_.end(), named);
+  return it != end() && it->name == name ? it
+                                         : std::find_if(entries_.begin(), entries_.end(), named);
 }
 
 Result<const Listing*> listing_of(const View& view, const Walked& walked, bool fresh) {
   auto it = std::find_if(kept().begin(), kept().end(), [&](const Kept& item) {
-    return item.mount == walked.mount && item.path == walked.path && item.view_path == walked.view_path;
+    return item.mount == walked.mount && item.path == walked.path &&
+           item.view_path == walked.view_path;
   });
   if (it != kept().end()) {
     if (!fresh) return it->listing.get();

@@ -17,7 +17,7 @@ struct Mount {
   std::shared_ptr<FileSystem> fs;
   std::string type;
   std::string source;
-  std::string options;  ///< comma separated, as shown
+  std::string options;              ///< comma separated, as shown
   std::vector<std::string> layers;  ///< the lowest first; the last takes the changes
   int id = 0;
   int parent_id = 0;
@@ -50,10 +50,12 @@ class View {
 
   explicit View(std::shared_ptr<const Mount> root);
   /// The view with one more mount, which covers what is at and below its place.
-  std::shared_ptr<View> with(std::shared_ptr<const Mount> mount, std::optional<MountName> name) const;
+  std::shared_ptr<View> with(std::shared_ptr<const Mount> mount,
+                             std::optional<MountName> name) const;
 
   const Node* root() const { return &root_; }
-  /// The deepest node on the way to a canonical path that has one, and that of the exact path or null.
+  /// The deepest node on the way to a canonical path that has one, and that of the exact path or
+  /// null.
   const Node* node_at(std::string_view path) const;
   /// Mount and path in it of a canonical view path, without looking at any file system.
   Location locate(std::string_view path) const;

@@ -48,7 +48,8 @@ Result<Found> ViewFs::resolve(const std::string& base, std::string_view rest, Re
     i = end + 1;
   }
   bool altered = false;
-  if (const View::Node* exact = view_->node_at(join_path(dir, rest))) altered = !exact->names.empty();
+  if (const View::Node* exact = view_->node_at(join_path(dir, rest)))
+    altered = !exact->names.empty();
   Result<Found> found = [&]() -> Result<Found> {
     if (hit == nullptr) {
       Location here = view_->locate(dir);

@@ -27,7 +27,8 @@ class ViewFs : public FileSystem {
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override;
   Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) override;
-  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev, const Caller& caller) override;
+  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
+                     const Caller& caller) override;
   Result<void> symlink(const std::string& path, const std::string& target,
                        const Caller& caller) override;
   Result<void> link(const std::string& from, const std::string& to, const Caller& caller) override;

@@ -15,7 +15,8 @@ namespace {
 constexpr int kMaxLinks = 40;
 
 bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 bool ends_in_one_dot(std::string_view text) {
@@ -53,7 +54,7 @@ class Walker {
   const Caller& caller_;
   const ProcView* proc_;
   std::string floor_ = "/";  ///< RESOLVE_BENEATH and IN_ROOT: never above
-  std::string root_ = "/";  ///< the process's own root
+  std::string root_ = "/";   ///< the process's own root
   std::string position_;
   std::string kernel_;  ///< where the kernel would be by the same text
   bool identity_ = true;
@@ -140,7 +141,8 @@ Result<void> Walker::up() {
     return {};
   }
   // At the view's root the position stays, but the kernel goes up where its own root is another.
-  if (position_ != "/" && (flags_.resolve & RESOLVE_NO_XDEV) != 0 && view_.is_mount_point(position_)) {
+  if (position_ != "/" && (flags_.resolve & RESOLVE_NO_XDEV) != 0 &&
+      view_.is_mount_point(position_)) {
     return Errno(EXDEV);
   }
   position_ = parent_path(position_);
@@ -205,7 +207,8 @@ Result<void> Walker::step_into(const Location& base, std::string_view run, bool 
   if (!found.ok()) return found.error();
   if (found->kind != Found::Kind::kLink) return arrive(std::move(*found), base, run);
   std::string_view way = run.substr(0, found->consumed);
-  if (flags_.followed != nullptr) flags_.followed->push_back({join_path(position_, way), found->target});
+  if (flags_.followed != nullptr)
+    flags_.followed->push_back({join_path(position_, way), found->target});
   size_t cut = way.rfind('/');
   std::string_view dir = cut == std::string_view::npos ? std::string_view() : way.substr(0, cut);
   size_t unread = static_cast<size_t>(run.data() - pending_.data()) + found->consumed;
@@ -231,7 +234,8 @@ bool is_magic_name(std::string_view inside) {
     return parts[i] == "cwd" || parts[i] == "root" || parts[i] == "exe";
   }
   if (parts.size() != i + 2) return false;
-  return (parts[i] == "fd" && is_number(parts[i + 1])) || parts[i] == "ns" || parts[i] == "map_files";
+  return (parts[i] == "fd" && is_number(parts[i + 1])) || parts[i] == "ns" ||
+         parts[i] == "map_files";
 }
 
 namespace {
@@ -260,7 +264,8 @@ Result<bool> Walker::step_proc(std::string_view run, bool last) {
       position_ = "/proc";
       target = inside == "self" ? proc_->self() : proc_->thread_self();
     } else if (is_magic_name(inside) && !final) {
-      if ((flags_.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)) != 0) return Errno(ELOOP);
+      if ((flags_.resolve & (RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)) != 0)
+        return Errno(ELOOP);
       // fs/namei.c, nd_jump_link: not safe for scoped look-ups.
       if ((flags_.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0) return Errno(EXDEV);
       std::optional<std::string> seen = proc_->magic_target(inside);
@@ -273,7 +278,8 @@ Result<bool> Walker::step_proc(std::string_view run, bool last) {
         return false;
       }
       target = *seen;
-      // The kernel, following its own link, may arrive at an object that only stands in for this one.
+      // The kernel, following its own link, may arrive at an object that only stands in for this
+      // one.
       identity_ = false;
     } else {
       continue;

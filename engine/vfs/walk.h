@@ -46,9 +46,9 @@ struct Walked {
 };
 
 struct WalkStart {
-  std::string view_dir = "/";     ///< canonical; where a relative path starts
+  std::string view_dir = "/";   ///< canonical; where a relative path starts
   std::string kernel_dir = {};  ///< host path of the task's real directory there; "": unknown
-  std::string root = "/";  ///< canonical; where absolute paths start and ".." ends. chroot(2)
+  std::string root = "/";       ///< canonical; where absolute paths start and ".." ends. chroot(2)
 };
 
 /// A symbolic link that a walk followed.
@@ -58,9 +58,9 @@ struct FollowedLink {
 };
 
 struct WalkFlags {
-  bool follow = true;       ///< follow a link as the last component
+  bool follow = true;  ///< follow a link as the last component
   bool want_exists = false;
-  uint64_t resolve = 0;     ///< RESOLVE_* of openat2(2)
+  uint64_t resolve = 0;                           ///< RESOLVE_* of openat2(2)
   std::vector<FollowedLink>* followed = nullptr;  ///< gets the links on the way; null: nobody asks
 };
 

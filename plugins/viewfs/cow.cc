@@ -36,8 +36,9 @@ std::string CowFs::start() {
   for (const Transaction& t : layer_->take_history()) index_.apply(t);
   bool changed = !layer_->clean();
   if (layer_->interrupted() && layer_->writable()) {
-    const auto done = recover_interrupted(
-        &index_, layer_->upper_fd(), [this](const std::string& path) { return lower_->getattr(path); });
+    const auto done =
+        recover_interrupted(&index_, layer_->upper_fd(),
+                            [this](const std::string& path) { return lower_->getattr(path); });
     if (!done) return "upper: " + done.error().message();
     layer_->recovered();
   }

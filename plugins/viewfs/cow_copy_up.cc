@@ -197,8 +197,8 @@ Result<void> CowFs::copy_up(Place* place, bool with_data) {
     TRY_ASSIGN(const std::string host, host_of_lower(place->lower));
     TRY(ensure_upper_dir(parent_of(place->path)));
     const std::string temp = layer_->temp_name();
-    TRY_ASSIGN(const CopiedAttr copied, copy_node(host, attr, layer_->work_fd(), temp,
-                                                 with_data, layer_->durable()));
+    TRY_ASSIGN(const CopiedAttr copied,
+               copy_node(host, attr, layer_->work_fd(), temp, with_data, layer_->durable()));
     (void)copied;  // install_copy() looks at the result itself
     constexpr mode_t kOpen = S_IRUSR | S_IWUSR;
     if (minimal_ && S_ISREG(attr.stx_mode) && (attr.stx_mode & kOpen) != kOpen) {

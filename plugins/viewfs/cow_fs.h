@@ -83,8 +83,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
     bool has_lower = false;  ///< `lower` means something
     std::string lower;       ///< lower path of the node, of the position where it is absent
     bool position_has_lower = false;
-    std::string position_lower;  ///< lower path of the position, whatever was moved here
-    std::optional<Attr> attr;    ///< kLower: what the lower says
+    std::string position_lower;      ///< lower path of the position, whatever was moved here
+    std::optional<Attr> attr;        ///< kLower: what the lower says
     const Linked* copied = nullptr;  ///< a lower name whose content is in links/, if frozen()
 
     bool exists() const { return what != What::kAbsent; }

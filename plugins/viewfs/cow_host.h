@@ -47,8 +47,8 @@ CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode
 Result<void> set_times(int dir_fd, const std::string& path, const Attr& from);
 
 /// A copy of `host` (regular file or link) as the new name `temp`, with data, attributes, xattrs.
-/// `flush`: the data are on disk then. The rename that follows would be there without them at a power
-/// cut, and what the program never touched be gone.
+/// `flush`: the data are on disk then. The rename that follows would be there without them at a
+/// power cut, and what the program never touched be gone.
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
                              const std::string& temp, bool with_data, bool flush);
 

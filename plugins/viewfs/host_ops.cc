@@ -98,7 +98,8 @@ Result<void> make_link(const std::string& from, const std::string& to) {
 }
 
 Result<void> link_open_file(const std::string& fd_path, const std::string& to) {
-  return from_libc(::linkat(AT_FDCWD, fd_path.c_str(), AT_FDCWD, LongPath(to).c_str(), AT_SYMLINK_FOLLOW));
+  return from_libc(
+      ::linkat(AT_FDCWD, fd_path.c_str(), AT_FDCWD, LongPath(to).c_str(), AT_SYMLINK_FOLLOW));
 }
 
 Result<void> rename(const std::string& from, const std::string& to, unsigned flags) {
@@ -106,8 +107,7 @@ Result<void> rename(const std::string& from, const std::string& to, unsigned fla
     return Errno(EINVAL);
   const PathAt source(AT_FDCWD, from);
   const PathAt target(AT_FDCWD, to);
-  return from_libc(
-      ::renameat2(source.dir(), source.name(), target.dir(), target.name(), flags));
+  return from_libc(::renameat2(source.dir(), source.name(), target.dir(), target.name(), flags));
 }
 
 Result<std::string> read_link(const std::string& host) {
@@ -143,7 +143,8 @@ Result<void> set_attr(const std::string& host, const SetAttr& set) {
 
 Result<void> set_xattr(const std::string& host, const std::string& name, std::string_view value,
                        int flags) {
-  return from_libc(::lsetxattr(LongPath(host).c_str(), name.c_str(), value.data(), value.size(), flags));
+  return from_libc(
+      ::lsetxattr(LongPath(host).c_str(), name.c_str(), value.data(), value.size(), flags));
 }
 
 Result<void> remove_xattr(const std::string& host, const std::string& name) {

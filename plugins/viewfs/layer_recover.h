@@ -13,8 +13,8 @@ namespace viewsh::viewfs {
 using LowerLook = std::function<Result<Attr>(const std::string& lower)>;
 
 /// The record that a name in upper/ without one has lost, if it has: in a merged directory the view
-/// can't have made a name of the lower's without one. `here`, `below`: what upper/ and the lower have
-/// by that name.
+/// can't have made a name of the lower's without one. `here`, `below`: what upper/ and the lower
+/// have by that name.
 std::optional<Meta> lost_record(const Node* node, const Attr& here, const Attr& below);
 
 /// Puts right what a layer of which a power cut took the last lines of the log shows

@@ -115,7 +115,8 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
 };
 
 Result<void> may(const std::string& host, int what) {
-  if (::faccessat(AT_FDCWD, LongPath(host).c_str(), what, AT_EACCESS) == 0 || errno != EACCES) return {};
+  if (::faccessat(AT_FDCWD, LongPath(host).c_str(), what, AT_EACCESS) == 0 || errno != EACCES)
+    return {};
   return Errno(EACCES);
 }
 

@@ -22,11 +22,11 @@ class Inputs {
   Inputs(const Scratch& scratch, const Options& options);
 
   void files_of_loops();
-  void tree();        ///< work/tree: text files in directories of 50
-  void fresh_tree();  ///< the same, complete again
-  void repository();  ///< work/repo: a git work tree with nothing changed
+  void tree();                ///< work/tree: text files in directories of 50
+  void fresh_tree();          ///< the same, complete again
+  void repository();          ///< work/repo: a git work tree with nothing changed
   void touched_repository();  ///< work/touched: the same, all files newer than the index
-  void archive();     ///< work/files.tar
+  void archive();             ///< work/files.tar
   void empty_dir(const std::string& name);
   void zlib_source();      ///< work/zlib, not configured
   void zlib_configured();  ///< work/zlib, configured, nothing built

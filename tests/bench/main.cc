@@ -200,8 +200,7 @@ int run_inner_mode(int argc, char** argv) {
     return run_loop(argv[2], strtol(argv[3], nullptr, 10));
   }
   if (mode == "--inside" && argc > 7) {
-    return run_inside(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]),
-                      Argv(argv + 7, argv + argc));
+    return run_inside(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), Argv(argv + 7, argv + argc));
   }
   if (mode == "--tasks" && argc == 3) return run_tasks(atoi(argv[2]));
   return -1;

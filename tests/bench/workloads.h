@@ -18,7 +18,7 @@ struct Workload {
   std::string dir;
   int repeat = 1;
   int worst_status = 0;  ///< of the command: find(1) says 1 of directories that it may not read
-  std::string needs;                     ///< a program that has to be there
+  std::string needs;     ///< a program that has to be there
   std::function<void(Inputs&)> prepare;  ///< before each run, untimed
 };
 

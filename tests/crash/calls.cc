@@ -1,5 +1,5 @@
-// The calls of the C library that change files, in the place of its own: what the linker finds here is
-// what everything in this program uses.
+// The calls of the C library that change files, in the place of its own: what the linker finds here
+// is what everything in this program uses.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>

@@ -47,8 +47,8 @@ struct Op {
   std::vector<After> attrs;  ///< of nodes that changed with it
 };
 
-/// A disk as a power cut may leave it. Its file system writes changes of names and attributes in their
-/// order, as ext4 does with data=ordered; content that nobody synced is on disk or not.
+/// A disk as a power cut may leave it. Its file system writes changes of names and attributes in
+/// their order, as ext4 does with data=ordered; content that nobody synced is on disk or not.
 class Disk {
  public:
   struct Node {

@@ -19,7 +19,8 @@ using Lines = std::vector<std::string>;
 /// What the disk was too full for must have changed nothing, and works when there is room again.
 class FullDisk : public testing::Test {
  protected:
-  FullDisk() : lower_(temp_.path() + "/lower"), native_(temp_.path() + "/native"), host_(temp_.path()) {
+  FullDisk()
+      : lower_(temp_.path() + "/lower"), native_(temp_.path() + "/native"), host_(temp_.path()) {
     umask(022);
     viewfs::make_lower(lower_);
     viewfs::make_lower(native_);
@@ -204,7 +205,8 @@ TEST_F(FullDisk, AFileSystemWithoutLinksAndAttributes) {
   EXPECT_EQ(plain(describe(again)), was);
 }
 
-/// A commit for which there is no room, in the lower's file system or the layer's, leaves all as it was.
+/// A commit for which there is no room, in the lower's file system or the layer's, leaves all as it
+/// was.
 TEST_F(FullDisk, ACommitIsDoneOrNot) {
   CommitCase reference;
   ASSERT_TRUE(reference.store().commit("work", {}, {}).ok());

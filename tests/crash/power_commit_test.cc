@@ -30,8 +30,8 @@ void cut_everywhere(bool in_place) {
   };
   for (size_t cut = 0; cut <= replay.size() && !testing::Test::HasFailure(); ++cut) {
     replay.states(cut, [&](const std::string& what) {
-      const std::string when = "call " + std::to_string(cut) + " of " +
-                               std::to_string(replay.size()) + ": " + what;
+      const std::string when =
+          "call " + std::to_string(cut) + " of " + std::to_string(replay.size()) + ": " + what;
       const bool undo = tried++ % 2 == 0;
       const bool there = access((c.layer_dir() + "/layer").c_str(), F_OK) == 0;
       const bool unfinished = access((c.layer_dir() + "/commit").c_str(), F_OK) == 0;

@@ -93,7 +93,8 @@ class PowerCut : public testing::Test {
 class OneOperation : public PowerCut {
  protected:
   /// Empty, or how the tree is neither the one nor the other.
-  static std::string neither(const Lines& shown, const Lines& prev, const Lines& next, bool writes) {
+  static std::string neither(const Lines& shown, const Lines& prev, const Lines& next,
+                             bool writes) {
     const auto is = by_path(shown);
     std::string why;
     for (const Lines* wanted : {&prev, &next}) {
@@ -294,7 +295,8 @@ TEST_F(PowerCut, SnapshotsAreWhole) {
       // What was written and not synced may be gone, but for what was there before.
       if (phase >= 3) {
         EXPECT_TRUE(same(is, states[phase]) || same(is, states[phase + 1]))
-            << when << "\n" << testing::PrintToString(is);
+            << when << "\n"
+            << testing::PrintToString(is);
       }
       for (const SnapshotInfo& info : store_->snapshots("work").value) {
         EXPECT_EQ(info.damage, "") << when;

@@ -16,11 +16,13 @@ struct RandomOp {
 
   static RandomOp draw(std::mt19937* random) {
     static const std::vector<std::string> names = {
-        "a",   "a/1",    "a/b", "a/b/2", "a/b/c", "a/b/c/3", "a/hard", "a/link", "d", "d/e", "d/e/4",
-        "t",   "d/hard", "f",   "f/x",   "d/fifo", "d/empty", "new",   "a/new", "n", "n/m", "n/m/o"};
+        "a",       "a/1", "a/b",   "a/b/2", "a/b/c",  "a/b/c/3", "a/hard", "a/link",
+        "d",       "d/e", "d/e/4", "t",     "d/hard", "f",       "f/x",    "d/fifo",
+        "d/empty", "new", "a/new", "n",     "n/m",    "n/m/o"};
     const auto any = [&] { return names[(*random)() % names.size()]; };
     static const int kinds[] = {0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 7, 8, 9, 9, 10, 11, 12};
-    return {kinds[(*random)() % std::size(kinds)], any(), any(), static_cast<unsigned>((*random)())};
+    return {kinds[(*random)() % std::size(kinds)], any(), any(),
+            static_cast<unsigned>((*random)())};
   }
   bool writes() const { return kind <= 2 || kind == 11; }
 
@@ -56,9 +58,9 @@ struct RandomOp {
     }
   }
   std::string text() const {
-    static const char* const kNames[] = {"write",  "create", "append", "symlink", "mkdir",
-                                         "link",   "rmdir",  "rename", "unlink",  "unlink",
-                                         "chmod",  "truncate", "setxattr"};
+    static const char* const kNames[] = {"write", "create",   "append",  "symlink", "mkdir",
+                                         "link",  "rmdir",    "rename",  "unlink",  "unlink",
+                                         "chmod", "truncate", "setxattr"};
     return std::string(kNames[kind]) + " " + path + " " + to + " " + std::to_string(number % 1000);
   }
 };

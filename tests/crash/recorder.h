@@ -25,11 +25,11 @@ void adopt(const std::vector<Disk::Made>& made);
 void forget();
 
 /// The `nth` call (from 1) below `root` that takes space on the disk, and all after it, fails with
-/// ENOSPC, until nth is 0. The calls of `open(2)` and what is written through them are the program's
-/// own and don't count.
+/// ENOSPC, until nth is 0. The calls of `open(2)` and what is written through them are the
+/// program's own and don't count.
 void fail_from(const std::string& root, uint64_t nth);
-/// Below `root` nothing gets a second name (EPERM) and no extended attribute is kept (EOPNOTSUPP), as
-/// on file systems that have neither; "": no more.
+/// Below `root` nothing gets a second name (EPERM) and no extended attribute is kept (EOPNOTSUPP),
+/// as on file systems that have neither; "": no more.
 void be_plain(const std::string& root);
 /// So many of them failed.
 uint64_t failed();

@@ -34,7 +34,9 @@ void start_machine(const std::string& path) {
 }  // namespace
 
 Replay::Replay(std::string root, Disk before, std::vector<Op> ops)
-    : root_(std::move(root)), aside_(root_ + ".aside"), disk_(std::move(before)),
+    : root_(std::move(root)),
+      aside_(root_ + ".aside"),
+      disk_(std::move(before)),
       ops_(std::move(ops)) {
   recorder::forget();
   if (rename(root_.c_str(), aside_.c_str()) < 0) perror("rename");
@@ -55,8 +57,10 @@ std::string Replay::told(size_t from, size_t cut) const {
     out += std::to_string(i) + " " + kKinds[static_cast<size_t>(op.kind)] + " " +
            std::to_string(op.dir) + "/" + op.name;
     if (op.to_dir != 0) out += " to " + std::to_string(op.to_dir) + "/" + op.to_name;
-    if (op.node != 0) out += " node " + std::to_string(op.node) + " (" + disk_.path_of(op.node) + ")";
-    if (!op.data.empty()) out += " [" + op.data.substr(0, 300) + "] at " + std::to_string(op.offset);
+    if (op.node != 0)
+      out += " node " + std::to_string(op.node) + " (" + disk_.path_of(op.node) + ")";
+    if (!op.data.empty())
+      out += " [" + op.data.substr(0, 300) + "] at " + std::to_string(op.offset);
     out += "\n";
   }
   return out;

@@ -20,9 +20,10 @@ class Replay {
   size_t size() const { return ops_.size(); }
   /// The operations before `cut`, a line each, for who looks for a fault.
   std::string told(size_t from, size_t cut) const;
-  /// For every state of the disk after `cut` operations, which may not go down from call to call: with
-  /// all that was written, without what was not synced, with the logs only, without the logs only.
-  /// `check` gets what is on disk in words. The layers' logs are of another start of the machine.
+  /// For every state of the disk after `cut` operations, which may not go down from call to call:
+  /// with all that was written, without what was not synced, with the logs only, without the logs
+  /// only. `check` gets what is on disk in words. The layers' logs are of another start of the
+  /// machine.
   void states(size_t cut, const std::function<void(const std::string& what)>& check);
   /// With all that was written.
   void whole(size_t cut, const std::function<void()>& check);

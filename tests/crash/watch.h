@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-/// What calls.cc tells of the calls that were made, and asks before. Paths are as the calls have them;
-/// errno is left as it is, but where a call is refused.
+/// What calls.cc tells of the calls that were made, and asks before. Paths are as the calls have
+/// them; errno is left as it is, but where a call is refused.
 namespace viewsh::crash::watch {
 
 bool watching();

@@ -203,7 +203,8 @@ TEST_F(Exec, ManyArgumentsFromTwoThreadsAtOnce) {
       std::string name = "out" + last;
       posix_spawn_file_actions_t actions;
       ::posix_spawn_file_actions_init(&actions);
-      ::posix_spawn_file_actions_addopen(&actions, 1, name.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      ::posix_spawn_file_actions_addopen(&actions, 1, name.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                         0644);
       pid_t pid = 0;
       int status = -1;
       bool fine = ::posix_spawn(&pid, "./s.sh", &actions, nullptr, argv.data(), ::environ) == 0 &&

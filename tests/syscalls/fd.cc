@@ -239,8 +239,8 @@ TEST_F(FdTest, FilesAreNoDirectories) {
   }
 }
 
-/// A file of the lower tree (in a copy-on-write view) is never written, whichever way a descriptor of
-/// it is turned; run_in_view.sh compares it afterwards.
+/// A file of the lower tree (in a copy-on-write view) is never written, whichever way a descriptor
+/// of it is turned; run_in_view.sh compares it afterwards.
 TEST_F(FdTest, OpenForReadingMeansReading) {
   std::string path = at("lower");
   if (mode() == Mode::kCow) {
@@ -311,8 +311,7 @@ TEST_F(FdTest, EmptyPathOfADescriptor) {
     EXPECT_EQ(stat_of("f").st_nlink, 2U);
     EXPECT_EQ(sys(SYS_linkat, fd.get(), "", AT_FDCWD, "second", AT_EMPTY_PATH), -EEXIST);
   }
-  EXPECT_EQ(sys(SYS_linkat, fd.get(), "", AT_FDCWD, "none/x", AT_EMPTY_PATH),
-            -ENOENT);
+  EXPECT_EQ(sys(SYS_linkat, fd.get(), "", AT_FDCWD, "none/x", AT_EMPTY_PATH), -ENOENT);
   EXPECT_EQ(sys(SYS_linkat, fd.get(), "", AT_FDCWD, "third", 0), -ENOENT);
   EXPECT_EQ(sys(SYS_linkat, 999, "", AT_FDCWD, "third", AT_EMPTY_PATH), -EBADF);
   EXPECT_EQ(sys(SYS_linkat, 999, "", AT_FDCWD, "second", 0x8000), -EINVAL);

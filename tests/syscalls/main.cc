@@ -51,7 +51,8 @@ void print_signals() {
 
 int append(const char* path, const std::string& text) {
   int fd = ::open(path, O_WRONLY | O_APPEND);
-  return fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
+  return fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0
+                                                                                               : 1;
 }
 
 }  // namespace

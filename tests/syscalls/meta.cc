@@ -275,8 +275,9 @@ TEST_F(XattrTest, NewCallsSeeTheSame) {
   EXPECT_EQ(sys(kRemovexattrat, AT_FDCWD, "f", 0, "user.fd"), -ENODATA);
   ASSERT_EQ(::symlink("f", "link_to_f"), 0);
   EXPECT_EQ(sys(kGetxattrat, AT_FDCWD, "link_to_f", 0, "user.new", &args, sizeof(args)), 2);
-  EXPECT_EQ(sys(kGetxattrat, AT_FDCWD, "link_to_f", AT_SYMLINK_NOFOLLOW, "user.new", &args, sizeof(args)),
-            -ENODATA);
+  EXPECT_EQ(
+      sys(kGetxattrat, AT_FDCWD, "link_to_f", AT_SYMLINK_NOFOLLOW, "user.new", &args, sizeof(args)),
+      -ENODATA);
   EXPECT_EQ(sys(kGetxattrat, AT_FDCWD, "none", 0, "user.new", &args, sizeof(args)), -ENOENT);
   EXPECT_EQ(sys(kSetxattrat, AT_FDCWD, "f", 0x1, "user.new", &args, sizeof(args)), -EINVAL);
   EXPECT_EQ(sys(kSetxattrat, AT_FDCWD, "f", 0, "user.new", &args, 8), -EINVAL);

@@ -228,10 +228,9 @@ TEST_F(OwnFilter, TellsTheWaysOfFstatApart) {
       int status = run_child([&] {
         struct stat st;
         int fd = ::open("f", O_RDONLY);
-        const sock_filter program[] = {op(BPF_LD | BPF_W | BPF_ABS, kNumber),
-                                       op(BPF_JMP | BPF_JEQ | BPF_K, refused, 0, 1),
-                                       op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM),
-                                       op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+        const sock_filter program[] = {
+            op(BPF_LD | BPF_W | BPF_ABS, kNumber), op(BPF_JMP | BPF_JEQ | BPF_K, refused, 0, 1),
+            op(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM), op(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
         if (filter_first && install(program, std::size(program), 0) != 0) return 99;
         bool both = true;
         for (int i = 0; i < 10; ++i) both = ::fstat(fd, &st) == 0 && st.st_size == 4 && both;

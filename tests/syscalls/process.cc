@@ -82,7 +82,9 @@ TEST_F(Process, AffinityIsInherited) {
       if (::sched_getaffinity(0, sizeof(mask), &mask) != 0 || !CPU_EQUAL(&own, &mask)) return 1;
       for (int i = 0; i < 200; ++i) exists("none");
       return run_child([&] {
-               return ::sched_getaffinity(0, sizeof(mask), &mask) == 0 && CPU_EQUAL(&own, &mask) ? 0 : 1;
+               return ::sched_getaffinity(0, sizeof(mask), &mask) == 0 && CPU_EQUAL(&own, &mask)
+                          ? 0
+                          : 1;
              }) == 0
                  ? 0
                  : 2;

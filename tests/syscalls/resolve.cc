@@ -103,7 +103,8 @@ TEST_F(Resolve, MagicLinksHaveNoPlaceInAScope) {
   Fd top = open_fd("/", O_RDONLY | O_DIRECTORY);
   std::string link = "proc/self/fd/" + std::to_string(target.get());
   for (uint64_t scope : {uint64_t{RESOLVE_IN_ROOT}, uint64_t{RESOLVE_BENEATH}}) {
-    for (const std::string& path : {link, std::string("proc/self/cwd"), std::string("proc/self/cwd/target")}) {
+    for (const std::string& path :
+         {link, std::string("proc/self/cwd"), std::string("proc/self/cwd/target")}) {
       open_how how = {};
       how.resolve = scope;
       EXPECT_EQ(sys(SYS_openat2, top.get(), path.c_str(), &how, sizeof(how)), -EXDEV) << path;

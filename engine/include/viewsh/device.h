@@ -31,7 +31,8 @@ class Device {
   /// ("/dev/zero", or "/proc/ENGINE/fd/N" of an object that the plugin holds.)
   virtual Result<std::string> open(int flags) = 0;
   /// ioctl(2) on a descriptor of the device. ENOTTY: not known here.
-  /// `argument` is the block's content of _IOC_SIZE bytes (or 8 for requests without a size), in and out.
+  /// `argument` is the block's content of _IOC_SIZE bytes (or 8 for requests without a size), in
+  /// and out.
   virtual Result<long> ioctl(unsigned request, std::string* argument) {
     (void)request;
     (void)argument;

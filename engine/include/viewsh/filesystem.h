@@ -17,7 +17,8 @@
 
 namespace viewsh {
 
-/// Who makes a call: the file-system credentials and the umask of the task. credentials(7), umask(2).
+/// Who makes a call: the file-system credentials and the umask of the task. credentials(7),
+/// umask(2).
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
@@ -36,7 +37,9 @@ enum class NodeType : uint8_t {
   kSymlink = 10,
   kSocket = 12,
 };
-constexpr NodeType type_of_mode(mode_t mode) { return static_cast<NodeType>((mode & S_IFMT) >> 12); }
+constexpr NodeType type_of_mode(mode_t mode) {
+  return static_cast<NodeType>((mode & S_IFMT) >> 12);
+}
 
 /// Attributes as statx(2) gives them; the one attribute record of the interface.
 using Attr = struct statx;
@@ -44,8 +47,8 @@ using Attr = struct statx;
 /// What resolve() found. Paths are those of the file system: no leading slash, "" for the root.
 struct Found {
   enum class Kind : uint8_t {
-    kNode,     ///< the whole run leads to a node (with `exists` false: not looked at, may be absent)
-    kLink,     ///< a symbolic link was met that has to be followed; `target` is its text
+    kNode,  ///< the whole run leads to a node (with `exists` false: not looked at, may be absent)
+    kLink,  ///< a symbolic link was met that has to be followed; `target` is its text
     kMissing,  ///< the last component is absent, its directory is there and may be searched
   };
   Kind kind = Kind::kNode;
@@ -55,7 +58,8 @@ struct Found {
   bool list_virtual = false;  ///< a directory to be listed by list(), the host's object has others
   bool in_place = false;      ///< the host's object itself may be written, created, changed
   size_t consumed = 0;        ///< bytes of `rest` that were used, up to the end of a component
-  std::string host;       ///< absolute host path of the content (for kMissing in_place: where it would be)
+  std::string
+      host;  ///< absolute host path of the content (for kMissing in_place: where it would be)
   std::string meta_host;  ///< host path whose xattrs are the node's, where they differ from host's
   std::string target;     ///< kLink
 };
@@ -75,7 +79,8 @@ struct DirEntry {
 struct OpenHow {
   int flags = 0;
   mode_t mode = 0;  ///< before the umask
-  NodeType create_type = NodeType::kRegular;  ///< what the native call will make (bind(2): a socket)
+  NodeType create_type =
+      NodeType::kRegular;  ///< what the native call will make (bind(2): a socket)
 };
 
 /// How the task itself opens (or makes) the node natively.
@@ -129,13 +134,14 @@ class Tree {
   virtual std::optional<std::string> reverse(const std::string& host) = 0;
 
   /// Given the native attributes of an open host object: replaces what the view shows otherwise
-  /// (inode number of a copied-up file, link count of a merged directory). False: nothing to change.
+  /// (inode number of a copied-up file, link count of a merged directory). False: nothing to
+  /// change.
   virtual bool fix_attr(Attr* attr) = 0;
   /// False: fix_attr() would change nothing now, whatever the object. Saves a look at it.
   virtual bool fixes_attr() const { return true; }
-  /// Tells `marks` all inode numbers for which fix_attr() might change something, and from now on each
-  /// new one before the call that makes it so is over. `marks` outlives the tree's use. False: it
-  /// can't be told, and each object has to be asked for.
+  /// Tells `marks` all inode numbers for which fix_attr() might change something, and from now on
+  /// each new one before the call that makes it so is over. `marks` outlives the tree's use. False:
+  /// it can't be told, and each object has to be asked for.
   virtual bool mark_attr(AttrMarks* marks) {
     (void)marks;
     return false;
@@ -143,10 +149,11 @@ class Tree {
 };
 
 /// A mounted file system: a Tree that can be changed. The engine calls the changing operations only
-/// where transparent() is false; a transparent one is changed by the task's own call on Found::host.
-/// Every operation is done or not done; on success it is visible at once. Errors are those of the
-/// system call of the same name. Search permission on the way was checked by resolve(); permission
-/// on the node and on its parent directory is checked by the operation itself for `caller`.
+/// where transparent() is false; a transparent one is changed by the task's own call on
+/// Found::host. Every operation is done or not done; on success it is visible at once. Errors are
+/// those of the system call of the same name. Search permission on the way was checked by
+/// resolve(); permission on the node and on its parent directory is checked by the operation itself
+/// for `caller`.
 class FileSystem : public Tree {
  public:
   /// As in /proc/mounts: "bind", "cow", "merge", "tmpfs"...
@@ -201,14 +208,15 @@ class FileSystem : public Tree {
   }
   /// The host path to be watched for changes of the node. inotify_add_watch(2).
   virtual Result<std::string> watch(const std::string& path, const Caller& caller) = 0;
-  /// A write would let the file system grow by up to `bytes`: how many are allowed now. ENOSPC at 0.
-  /// Asked only of file systems with quota().
+  /// A write would let the file system grow by up to `bytes`: how many are allowed now. ENOSPC at
+  /// 0. Asked only of file systems with quota().
   virtual uint64_t reserve(uint64_t bytes) { return bytes; }
   /// Writes to this file system have to be announced by reserve().
   virtual bool quota() const { return false; }
   /// The names that lead to the host object `host` survive a power cut, with all that is needed to
-  /// find them again; "": those of every object. Before fsync(2) of the object, whose content is the kernel's
-  /// part. Asked only of file systems with keeps(). May wait for the disk. EIO, ENOSPC.
+  /// find them again; "": those of every object. Before fsync(2) of the object, whose content is
+  /// the kernel's part. Asked only of file systems with keeps(). May wait for the disk. EIO,
+  /// ENOSPC.
   virtual Result<void> sync_names(const std::string& host) {
     (void)host;
     return {};

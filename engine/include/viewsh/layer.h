@@ -16,18 +16,19 @@ struct Change {
   bool content = false;   ///< kChanged: the content differs
   bool metadata = false;  ///< kChanged: mode, owner, times or xattrs differ
   NodeType type = NodeType::kUnknown;
-  std::string path;      ///< absolute view path
-  std::string old_path;  ///< kRenamed; kDeleted: where `path` leads through a rename, but didn't then
-  std::string lower;     ///< host path of the old content, empty if none
-  std::string upper;     ///< host path of the new content, empty if none
+  std::string path;  ///< absolute view path
+  std::string
+      old_path;       ///< kRenamed; kDeleted: where `path` leads through a rename, but didn't then
+  std::string lower;  ///< host path of the old content, empty if none
+  std::string upper;  ///< host path of the new content, empty if none
 };
 
 struct LayerInfo {
   std::string name;
-  std::string at;     ///< the mount point that it was made for
-  std::string lower;  ///< host path of the tree below
+  std::string at;                 ///< the mount point that it was made for
+  std::string lower;              ///< host path of the tree below
   std::vector<std::string> over;  ///< the layers that it stands on, the lowest first
-  std::string path;   ///< the layer's directory
+  std::string path;               ///< the layer's directory
   uint64_t bytes = 0;
   uint64_t changes = 0;
   int64_t last_used = 0;    ///< seconds since the epoch
@@ -89,7 +90,7 @@ struct SnapshotInfo {
 };
 
 struct RestoreReport {
-  std::string kept_as;  ///< the snapshot that holds the state before
+  std::string kept_as;             ///< the snapshot that holds the state before
   std::vector<std::string> notes;  ///< a line each: what could not be set as it was
 };
 

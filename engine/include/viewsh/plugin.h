@@ -18,11 +18,11 @@ inline constexpr uint32_t kPluginAbi = 4;
 
 /// What a mount asks for: an item of the profile's `mounts`.
 struct MountRequest {
-  std::string type;                   ///< one of Plugin::fs_types()
-  std::string at;                     ///< absolute canonical view path
-  std::vector<std::string> sources;   ///< absolute paths of the view below
+  std::string type;                            ///< one of Plugin::fs_types()
+  std::string at;                              ///< absolute canonical view path
+  std::vector<std::string> sources;            ///< absolute paths of the view below
   std::map<std::string, std::string> options;  ///< "ro" -> "", "size" -> "64M"
-  std::string layer;                  ///< cow: its name, empty for an ephemeral one
+  std::string layer;                           ///< cow: its name, empty for an ephemeral one
   std::vector<std::string>
       layers_below;  ///< cow: layers that it stands on, only read, the lowest first
   std::shared_ptr<FileSystem> below;  ///< the view as it was before this mount; its root is "/"
@@ -95,7 +95,10 @@ struct PluginEntry {
 
 /// The one symbol of a plugin: returns a pointer to a static PluginEntry.
 #define VIEWSH_PLUGIN_SYMBOL "viewsh_plugin_entry"
-#define VIEWSH_PLUGIN(entry) \
-  extern "C" __attribute__((visibility("default"))) const ::viewsh::PluginEntry* viewsh_plugin_entry() { return &(entry); }
+#define VIEWSH_PLUGIN(entry)                                                     \
+  extern "C" __attribute__((visibility("default"))) const ::viewsh::PluginEntry* \
+  viewsh_plugin_entry() {                                                        \
+    return &(entry);                                                             \
+  }
 
 }  // namespace viewsh

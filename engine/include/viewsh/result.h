@@ -68,15 +68,14 @@ inline Result<void> from_libc(int rc) {
 #define VIEWSH_CONCAT2(a, b) a##b
 #define VIEWSH_CONCAT(a, b) VIEWSH_CONCAT2(a, b)
 /// TRY(expr): returns the error of a Result<void> to the caller.
-#define TRY(expr)                                        \
-  do {                                                   \
-    if (auto try_result_ = (expr); !try_result_)         \
-      return ::viewsh::Errno(try_result_.error());       \
+#define TRY(expr)                                                                             \
+  do {                                                                                        \
+    if (auto try_result_ = (expr); !try_result_) return ::viewsh::Errno(try_result_.error()); \
   } while (false)
 /// TRY_ASSIGN(lhs, expr): lhs gets the value, or the error is returned to the caller.
 #define TRY_ASSIGN(lhs, expr) TRY_ASSIGN_IMPL(VIEWSH_CONCAT(try_tmp_, __LINE__), lhs, expr)
-#define TRY_ASSIGN_IMPL(tmp, lhs, expr)      \
-  auto tmp = (expr);                         \
+#define TRY_ASSIGN_IMPL(tmp, lhs, expr)          \
+  auto tmp = (expr);                             \
   if (!tmp) return ::viewsh::Errno(tmp.error()); \
   lhs = std::move(*tmp)
 

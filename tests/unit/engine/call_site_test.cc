@@ -22,7 +22,8 @@ class OwnMemory : public TraceeMemory {
   Result<void> write(uint64_t, const void*, size_t) const override { return Errno(EFAULT); }
 };
 
-/// glibc 2.36's fstat and fstatat with 48 bytes between them, and an empty text, as they lie in memory.
+/// glibc 2.36's fstat and fstatat with 48 bytes between them, and an empty text, as they lie in
+/// memory.
 struct CallSiteTest : testing::Test {
   CallSiteTest() {
     page_ = static_cast<uint8_t*>(mmap(nullptr, kSize, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -43,7 +44,9 @@ struct CallSiteTest : testing::Test {
   CallSiteTest(const CallSiteTest&) = delete;
   CallSiteTest& operator=(const CallSiteTest&) = delete;
 
-  void put(size_t at, const std::vector<uint8_t>& bytes) { memcpy(page_ + at, bytes.data(), bytes.size()); }
+  void put(size_t at, const std::vector<uint8_t>& bytes) {
+    memcpy(page_ + at, bytes.data(), bytes.size());
+  }
   void put_distance(size_t at, size_t distance) {
     auto value = static_cast<int32_t>(distance);
     memcpy(page_ + at, &value, sizeof value);

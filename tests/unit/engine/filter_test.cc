@@ -217,8 +217,8 @@ TEST(TableFilter, WhatNamesNobodyIsNotStopped) {
   EXPECT_EQ(run_bpf(paths, call(SYS_clone, {SIGCHLD})), kAllow);
   EXPECT_EQ(run_bpf(paths, call(SYS_clone, {SIGCHLD | CLONE_UNTRACED})), kTrace);
   // A view with devices of its own asks each request whose it is.
-  const std::vector<sock_filter> devices = compile_filter(filter_plan(
-      static_cast<unsigned>(Trap::kObjects) | static_cast<unsigned>(Trap::kDevices)));
+  const std::vector<sock_filter> devices = compile_filter(
+      filter_plan(static_cast<unsigned>(Trap::kObjects) | static_cast<unsigned>(Trap::kDevices)));
   EXPECT_EQ(run_bpf(devices, call(SYS_ioctl, {3, 0x5401})), kTrace);
 }
 

@@ -11,12 +11,10 @@
 namespace viewsh {
 namespace {
 
-constexpr unsigned kAllTraps = static_cast<unsigned>(Trap::kPaths) |
-                               static_cast<unsigned>(Trap::kObjects) |
-                               static_cast<unsigned>(Trap::kQuota) |
-                               static_cast<unsigned>(Trap::kDevices) |
-                               static_cast<unsigned>(Trap::kRecord) |
-                               static_cast<unsigned>(Trap::kKept);
+constexpr unsigned kAllTraps =
+    static_cast<unsigned>(Trap::kPaths) | static_cast<unsigned>(Trap::kObjects) |
+    static_cast<unsigned>(Trap::kQuota) | static_cast<unsigned>(Trap::kDevices) |
+    static_cast<unsigned>(Trap::kRecord) | static_cast<unsigned>(Trap::kKept);
 
 const Row* row_named(std::string_view name) {
   for (const Row& row : table()) {
@@ -81,13 +79,17 @@ TEST(Table, NumbersThatItDoesNotKnow) {
 /// Numbers that are newer than the headers that this may be built with, up to Linux 6.18.
 TEST(Table, KnowsTheNewestCalls) {
   const std::map<int, std::string_view> newest = {
-      {335, "uretprobe"},         {336, "uprobe"},          {451, "cachestat"},
-      {452, "fchmodat2"},         {453, "map_shadow_stack"}, {454, "futex_wake"},
-      {455, "futex_wait"},        {456, "futex_requeue"},   {457, "statmount"},
-      {458, "listmount"},         {459, "lsm_get_self_attr"}, {460, "lsm_set_self_attr"},
-      {461, "lsm_list_modules"},  {462, "mseal"},           {463, "setxattrat"},
-      {464, "getxattrat"},        {465, "listxattrat"},     {466, "removexattrat"},
-      {467, "open_tree_attr"},    {468, "file_getattr"},    {469, "file_setattr"}};
+      {335, "uretprobe"},         {336, "uprobe"},
+      {451, "cachestat"},         {452, "fchmodat2"},
+      {453, "map_shadow_stack"},  {454, "futex_wake"},
+      {455, "futex_wait"},        {456, "futex_requeue"},
+      {457, "statmount"},         {458, "listmount"},
+      {459, "lsm_get_self_attr"}, {460, "lsm_set_self_attr"},
+      {461, "lsm_list_modules"},  {462, "mseal"},
+      {463, "setxattrat"},        {464, "getxattrat"},
+      {465, "listxattrat"},       {466, "removexattrat"},
+      {467, "open_tree_attr"},    {468, "file_getattr"},
+      {469, "file_setattr"}};
   for (const auto& [nr, name] : newest) {
     ASSERT_NE(row_of(nr), nullptr) << nr;
     EXPECT_EQ(row_of(nr)->name, name);

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/path.h"
-#include "viewsh/unique_fd.h"
 #include "temp_tree.h"
 #include "vfs/walk.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 namespace {

@@ -27,7 +27,9 @@ class FakeProc : public ProcView {
     auto it = targets.find(inside);
     return it == targets.end() ? std::nullopt : std::optional(it->second);
   }
-  bool leads_to_directory(std::string_view inside) const override { return directories.contains(inside); }
+  bool leads_to_directory(std::string_view inside) const override {
+    return directories.contains(inside);
+  }
   std::set<std::string, std::less<>> directories;
 };
 

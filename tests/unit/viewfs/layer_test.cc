@@ -134,7 +134,9 @@ TEST_F(LayerTest, Diff) {
 }
 
 TEST_F(LayerTest, WhatWentWithAReplacedDirectoryIsDeleted) {
-  sh("cd " + lower_ + " && mkdir -p r/sub r/same && echo x > r/sub/x && echo k > r/kept && echo g > r/gone && chmod 644 r/kept"
+  sh("cd " + lower_ +
+     " && mkdir -p r/sub r/same && echo x > r/sub/x && echo k > r/kept && echo g > r/gone && chmod "
+     "644 r/kept"
      " && mkdir s && echo y > s/y && mkdir onto && echo z > onto/z && echo y > onto/y");
   open();
   for (const char* file : {"r/sub/x", "r/kept", "r/gone", "onto/z", "onto/y"}) {
@@ -152,7 +154,8 @@ TEST_F(LayerTest, WhatWentWithAReplacedDirectoryIsDeleted) {
             "renamed /onto from /s\ndeleted /onto/z from /onto/z\n"
             "changed /r content\ndeleted /r/gone\ndeleted /r/sub\n"
             "changed /r/kept content\nadded /r/new\nchanged /r/same content\n");
-  const std::string why = "/r: replaced what was there as a whole; name it instead of what is in it";
+  const std::string why =
+      "/r: replaced what was there as a whole; name it instead of what is in it";
   EXPECT_EQ(store_->commit("work", {"/r/new"}, {}).error, why);
   EXPECT_EQ(store_->discard("work", {"/r/gone"}).error, why);
   const auto done = store_->commit("work", {}, {});
