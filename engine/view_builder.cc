@@ -4,76 +4,59 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <set>
 
 #include "base/path.h"
+#include "builder.h"
 #include "syscalls/table.h"
 #include "vfs/device_fs.h"
 #include "vfs/host_mounts.h"
 #include "vfs/view_fs.h"
-#include "vfs/walk.h"
 
 namespace viewsh {
 
 namespace {
 
-class Builder {
- public:
-  Builder(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only)
-      : spec_(spec), host_(host), out_(out), look_only_(look_only) {}
-  UserError build();
+std::string joined(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ":") + part;
+  return out;
+}
 
- private:
-  struct Target {
-    std::string at;
-    bool exists = false;
-    bool directory = false;  ///< if it exists
-    std::string host = "";   ///< what backs it; empty: nothing of the host's
-  };
-  UserError add_root();
-  UserError hide_own_state();
-  UserError pass_kernel_mounts(const std::string& at, const View& below);
-  UserError add_mount(const MountSpec& spec);
-  UserError add_symlink(const MountSpec& spec);
-  UserError find_real(const MountSpec& spec, const std::string& at,
-                      const std::shared_ptr<FileSystem>& below, std::vector<Mount>* real);
-  UserError put_back(std::vector<Mount> real, const MountSpec& spec);
-  UserError check_target(const MountSpec& spec, const Target& target);
-  UserError add_device(const DeviceSpec& spec);
-  UserError add_binfmt(const BinfmtSpec& spec);
-  UserError add_plugin(const PluginSpec& spec);
-  UserError canonical(const std::string& path, const Place& place, bool must_exist, Target* target);
-  UserError install(const Target& target, Mount mount, const Place& place);
-  Result<void> scaffold(const std::string& at, bool directory);
-  static Result<void> make_inside(const Walked& above, const std::string& rest, bool directory);
-  std::shared_ptr<FileSystem> below() const;
-  UserError wrong(const Place& place, const std::string& what, const std::string& why) const {
-    std::string text = place.text.empty() ? "" : place.text + ": ";
-    return {text + what + ": " + why};
+/// File systems that are the kernel's own words: writing to a copy of them would tell nobody.
+bool is_kernel_type(const std::string& type) {
+  static const std::set<std::string> kTypes{"proc",       "sysfs",     "devpts",   "cgroup",
+                                            "cgroup2",    "mqueue",    "debugfs",  "tracefs",
+                                            "securityfs", "bpf",       "configfs", "efivarfs",
+                                            "pstore",     "selinuxfs", "fusectl",  "binfmt_misc"};
+  return kTypes.contains(type);
+}
+
+/// The type of a file system that is the kernel's own words, where `host` lies on one.
+std::string kernel_type_at(const std::string& host) {
+  std::string type;
+  size_t deepest = 0;  // of two at one place, the later one covers the other
+  for (const HostMount& mount : read_host_mounts()) {
+    if (mount.at.size() < deepest || !is_at_or_below(host, mount.at)) continue;
+    deepest = mount.at.size();
+    type = mount.type;
   }
-  static const Caller& self();
-
-  const ViewSpec& spec_;
-  PluginHost* host_;
-  BuiltView* out_;
-  bool look_only_;
-  std::shared_ptr<const View> view_;
-  /// Where sources are looked for, if not in the view so far: set where the view's root is another
-  /// directory, or an empty one.
-  std::shared_ptr<const View> host_view_;
-  int next_id_ = 1;
-};
-
-const Caller& Builder::self() {
-  static const Caller caller{geteuid(), getegid(), {}, 022};
-  return caller;
+  return is_kernel_type(type) ? type : "";
 }
 
-std::shared_ptr<FileSystem> Builder::below() const {
-  if (view_->mounts().size() == 1) return view_->mounts()[0]->fs;
-  return std::make_shared<ViewFs>(view_, "/");
+/// As /proc/mounts shows them.
+std::string option_text(const MountSpec& spec) {
+  std::string out;
+  for (const auto& [key, value] : spec.options) {
+    out += (out.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+  }
+  for (const ExceptSpec& except : spec.except) {
+    out += (out.empty() ? "except=" : ",except=") + except.path;
+  }
+  return out;
 }
+
+}  // namespace
 
 UserError Builder::add_root() {
   auto root = std::make_shared<Mount>();
@@ -111,149 +94,6 @@ UserError Builder::add_root() {
   return {};
 }
 
-UserError Builder::canonical(const std::string& path, const Place& place, bool must_exist,
-                             Target* target) {
-  WalkFlags flags;
-  flags.want_exists = true;
-  Result<Walked> walked = walk(*view_, {}, path, flags, self(), nullptr);
-  if (walked.ok() && walked->found.kind == Found::Kind::kNode) {
-    bool directory = walked->found.type == NodeType::kDirectory;
-    *target = {walked->view_path, true, directory, walked->found.host};
-    return {};
-  }
-  Errno error = walked.ok() ? Errno(ENOENT) : walked.error();
-  if (must_exist || !(error == ENOENT)) return wrong(place, path, error.message());
-  // The nearest ancestor that is there, its links followed, and the rest as text.
-  std::string text = lexically_normal(path);
-  std::string rest;
-  while (text != "/") {
-    rest = join_path(base_name(text), rest);
-    text = parent_path(text);
-    Result<Walked> up = walk(*view_, {}, text, flags, self(), nullptr);
-    if (up.ok() && up->found.kind == Found::Kind::kNode) {
-      if (up->found.type != NodeType::kDirectory) return wrong(place, path, "Not a directory");
-      *target = {join_path(up->view_path, rest), false, false};
-      return {};
-    }
-  }
-  *target = {join_path("/", rest), false, false};
-  return {};
-}
-
-/// Is it a directory of the view alone, which may be given names when the view is built?
-bool is_own(const Mount& mount) { return mount.type == "tmpfs" || mount.type == "scaffold"; }
-
-/// Makes the directories below `above` that `rest` names, and a file as the last of them if asked.
-Result<void> Builder::make_inside(const Walked& above, const std::string& rest, bool directory) {
-  Caller anybody = self();
-  anybody.umask = 022;
-  std::string path = above.path;
-  std::vector<std::string_view> parts = components(rest);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    path = join_path(path, parts[i]);
-    bool file = i + 1 == parts.size() && !directory;
-    TRY(file ? above.fs_mutable().mknod(path, S_IFREG | 0644, 0, anybody)
-             : above.fs_mutable().mkdir(path, 0755, anybody));
-  }
-  return {};
-}
-
-Result<void> Builder::scaffold(const std::string& at, bool directory) {
-  WalkFlags flags;
-  std::string top = at;
-  while (true) {
-    Result<Walked> up = walk(*view_, {}, parent_path(top), flags, self(), nullptr);
-    if (up.ok() && up->found.kind == Found::Kind::kNode) {
-      Result<Attr> attr = up->mount->fs->getattr(up->path);
-      if (attr.ok() && is_own(*up->mount) && !up->fs().read_only()) {
-        return make_inside(*up, std::string(below_of(at, parent_path(top))), directory);
-      }
-      if (attr.ok()) break;
-    }
-    if (top == "/") return Errno(ENOENT);
-    top = parent_path(top);
-  }
-  TRY_ASSIGN(std::string dir, host_->scratch_dir("scaffold", true));
-  std::string root = dir + "/root";
-  std::string leaf = join_path(root, below_of(at, top));
-  std::error_code error;
-  std::filesystem::create_directories(directory ? leaf : parent_path(leaf), error);
-  if (error) return Errno(error.value());
-  if (!directory) {
-    int fd = open(leaf.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) return Errno::last();
-    close(fd);
-  }
-  for (std::string here = directory ? leaf : parent_path(leaf); here.size() >= root.size();
-       here = parent_path(here)) {
-    chmod(here.c_str(), 0755);
-  }
-  auto mount = std::make_shared<Mount>();
-  mount->at = top;
-  mount->fs = std::make_shared<HostFs>(root, out_->cache);
-  mount->type = "scaffold";
-  mount->internal = true;
-  mount->id = next_id_++;
-  NodeType type = top == at && !directory ? NodeType::kRegular : NodeType::kDirectory;
-  view_ = view_->with(mount, MountName{std::string(base_name(top)), false, type});
-  return {};
-}
-
-UserError Builder::install(const Target& target, Mount mount, const Place& place) {
-  mount.at = target.at;
-  mount.id = next_id_++;
-  std::optional<MountName> name;
-  if (mount.type == "hide") {
-    name = MountName{std::string(base_name(target.at)), true, NodeType::kDirectory};
-  } else {
-    Result<Attr> attr = mount.fs->getattr("");
-    if (!attr.ok()) return wrong(place, target.at, attr.error().message());
-    bool directory = S_ISDIR(attr->stx_mode);
-    if (target.exists && directory != target.directory) {
-      // As mount(2): a directory covers a directory, and what is none covers what is none.
-      std::string covered = directory ? "a file can't be covered by a directory"
-                                      : "a directory can't be covered by a file";
-      return wrong(place, target.at, Errno(ENOTDIR).message() + ": " + covered);
-    }
-    if (!target.exists) {
-      Result<void> made = scaffold(target.at, directory);
-      if (!made.ok()) return wrong(place, target.at, made.error().message());
-      name = MountName{std::string(base_name(target.at)), false, type_of_mode(attr->stx_mode)};
-    }
-  }
-  auto made = std::make_shared<Mount>(std::move(mount));
-  out_->made.push_back(made);
-  view_ = view_->with(std::move(made), name);
-  return {};
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : ":") + part;
-  return out;
-}
-
-/// File systems that are the kernel's own words: writing to a copy of them would tell nobody.
-bool is_kernel_type(const std::string& type) {
-  static const std::set<std::string> kTypes{"proc",       "sysfs",     "devpts",   "cgroup",
-                                            "cgroup2",    "mqueue",    "debugfs",  "tracefs",
-                                            "securityfs", "bpf",       "configfs", "efivarfs",
-                                            "pstore",     "selinuxfs", "fusectl",  "binfmt_misc"};
-  return kTypes.contains(type);
-}
-
-/// The type of a file system that is the kernel's own words, where `host` lies on one.
-std::string kernel_type_at(const std::string& host) {
-  std::string type;
-  size_t deepest = 0;  // of two at one place, the later one covers the other
-  for (const HostMount& mount : read_host_mounts()) {
-    if (mount.at.size() < deepest || !is_at_or_below(host, mount.at)) continue;
-    deepest = mount.at.size();
-    type = mount.type;
-  }
-  return is_kernel_type(type) ? type : "";
-}
-
 /// What can be asked for, but would do nothing.
 UserError Builder::check_target(const MountSpec& spec, const Target& target) {
   bool copies = is_copy_on_write(spec.type);
@@ -289,18 +129,6 @@ UserError Builder::add_symlink(const MountSpec& spec) {
       walked->fs_mutable().symlink(join_path(walked->path, name), spec.sources[0], self());
   out_->cache->clear();
   return made.ok() ? UserError{} : wrong(spec.place, spec.at, made.error().message());
-}
-
-/// As /proc/mounts shows them.
-std::string option_text(const MountSpec& spec) {
-  std::string out;
-  for (const auto& [key, value] : spec.options) {
-    out += (out.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
-  }
-  for (const ExceptSpec& except : spec.except) {
-    out += (out.empty() ? "except=" : ",except=") + except.path;
-  }
-  return out;
 }
 
 /// What a copy-on-write mount at `at` is to leave as it is, looked for before it is there.
@@ -516,8 +344,6 @@ UserError Builder::build() {
   }
   return {};
 }
-
-}  // namespace
 
 UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only) {
   return Builder(spec, host, out, look_only).build();

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vfs/walk.h"
+#include "view_builder.h"
+
+namespace viewsh {
+
+/// Makes a view of its description, one mount after the other: each is looked for, and put, in what
+/// those before it show. Used once.
+class Builder {
+ public:
+  Builder(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only)
+      : spec_(spec), host_(host), out_(out), look_only_(look_only) {}
+  UserError build();
+
+ private:
+  struct Target {
+    std::string at;
+    bool exists = false;
+    bool directory = false;  ///< if it exists
+    std::string host = "";   ///< what backs it; empty: nothing of the host's
+  };
+  UserError add_root();
+  UserError hide_own_state();
+  UserError pass_kernel_mounts(const std::string& at, const View& below);
+  UserError add_mount(const MountSpec& spec);
+  UserError add_symlink(const MountSpec& spec);
+  UserError find_real(const MountSpec& spec, const std::string& at,
+                      const std::shared_ptr<FileSystem>& below, std::vector<Mount>* real);
+  UserError put_back(std::vector<Mount> real, const MountSpec& spec);
+  UserError check_target(const MountSpec& spec, const Target& target);
+  UserError add_device(const DeviceSpec& spec);
+  UserError add_binfmt(const BinfmtSpec& spec);
+  UserError add_plugin(const PluginSpec& spec);
+  UserError canonical(const std::string& path, const Place& place, bool must_exist, Target* target);
+  UserError install(const Target& target, Mount mount, const Place& place);
+  Result<void> scaffold(const std::string& at, bool directory);
+  static Result<void> make_inside(const Walked& above, const std::string& rest, bool directory);
+  std::shared_ptr<FileSystem> below() const;
+  UserError wrong(const Place& place, const std::string& what, const std::string& why) const {
+    std::string text = place.text.empty() ? "" : place.text + ": ";
+    return {text + what + ": " + why};
+  }
+  static const Caller& self();
+  static bool is_own(const Mount& mount);
+
+  const ViewSpec& spec_;
+  PluginHost* host_;
+  BuiltView* out_;
+  bool look_only_;
+  std::shared_ptr<const View> view_;
+  /// Where sources are looked for, if not in the view so far: set where the view's root is another
+  /// directory, or an empty one.
+  std::shared_ptr<const View> host_view_;
+  int next_id_ = 1;
+};
+
+}  // namespace viewsh
