@@ -103,6 +103,11 @@ Session make_session(const BuiltView& built, PluginHost& host) {
   return session;
 }
 
+std::string lookup_file_of(PluginHost& host) {
+  Result<std::string> dir = host.memory_dir();
+  return dir.ok() ? *dir + "/lookups" : "";
+}
+
 std::string current_dir() {
   char text[PATH_MAX];
   return getcwd(text, sizeof text) == nullptr ? "/" : text;
@@ -194,7 +199,9 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   }
   if (built.traps == 0) return run_plain(plan, report);
   if (plan.cwd.empty()) plan.cwd = start_dir(spec, *built.view);
-  plan.filter = compile_filter(filter_plan(built.traps));
+  // Who wants to see every call has to stop it.
+  const bool native_lookups = built.shows_host && options.record == nullptr && !report.tracing();
+  plan.filter = compile_filter(filter_plan(built.traps, native_lookups));
   umask(0);
   pid_t leader = launch(plan, &error);
   if (error) {
@@ -203,7 +210,9 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   }
   raise_descriptor_limit();
   std::optional<Observer> observer;
-  Tracer tracer(make_session(built, host), &report, options.kill_on_exit);
+  Session session = make_session(built, host);
+  if (native_lookups) session.lookup_file = lookup_file_of(host);
+  Tracer tracer(std::move(session), &report, options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));
   int status = tracer.run(leader, mask);
   bool fine = shut_down(built);

@@ -22,12 +22,23 @@ bool write_all(int fd, const void* data, size_t size, uint64_t at) {
 
 }  // namespace
 
-bool FstatLane::marks_are_known() {
-  if (!asked_) {
-    asked_ = true;
-    usable_ = session_->view->mark_attr(this);
-  }
+bool FstatLane::know_marks() {
+  asked_ = true;
+  usable_ = session_->view->mark_attr(this);
   return usable_;
+}
+
+bool FstatLane::marks_are_known() { return asked_ ? usable_ : know_marks(); }
+
+bool FstatLane::open_lane(Task& task) {
+  AddressSpace& mm = *task.mm;
+  const uint64_t lane = mm.arenas.front().lane();
+  // The program unmapped the arena that its sites lead to: recover() is what comes for them.
+  if (mm.lane != 0) return mm.lane == lane;
+  if (!write_all(memory_of(task), marks_.data(), marks_.size(), lane + FstatCode::kMarksAt))
+    return false;
+  mm.lane = lane;
+  return true;
 }
 
 bool FstatLane::shorten(Task& task, const Registers& regs) {
@@ -56,21 +67,16 @@ bool FstatLane::shorten(Task& task, const Registers& regs) {
 /// Puts the code for the site into the arena, then the jump to it.
 bool FstatLane::lay(Task& task, const CallSite& site) {
   AddressSpace& mm = *task.mm;
-  const uint64_t lane = mm.arenas.front().lane();
-  // The program unmapped the arena that its sites lead to: recover() is what comes for them.
-  if (mm.lane != 0 && mm.lane != lane) return false;
-  const uint64_t at = lane + mm.sites.size() * FstatCode::kSize;
+  if (mm.sites.size() >= FstatCode::kMostSites || !open_lane(task)) return false;
+  const uint64_t at = mm.lane + mm.sites.size() * FstatCode::kSize;
   const std::optional<CodeWord> jump = jump_from(site, at);
-  const int fd = memory_of(task);
-  const auto code = FstatCode::make(site, at, lane + FstatCode::kMarksAt);
-  if (!jump || !write_all(fd, code.data(), code.size(), at)) return false;
-  if (mm.lane == 0 && !write_all(fd, marks_.data(), marks_.size(), lane + FstatCode::kMarksAt))
-    return false;
-  mm.lane = lane;
+  const auto code = FstatCode::make(site, at, mm.lane + FstatCode::kMarksAt);
+  if (!jump || !write_all(memory_of(task), code.data(), code.size(), at)) return false;
   return write_code(task.tid, site.at, *jump);
 }
 
 void FstatLane::mark(uint64_t ino) {
+  lookups_->mark_inode(ino);
   const size_t bit = ino % FstatCode::kMarks;
   uint8_t& byte = marks_[bit / 8];
   if ((byte >> (bit % 8) & 1) != 0) return;
@@ -104,6 +110,7 @@ bool FstatLane::recover(Task& task, Registers* regs) {
   mm.lane = 0;
   mm.sites.clear();
   mm.arenas.clear();
+  mm.lookup.stage = LookupState::Stage::kOff;
   return true;
 }
 

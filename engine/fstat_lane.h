@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "syscalls/session.h"
+#include "tracee/lookup_table.h"
 
 namespace viewsh {
 
@@ -14,7 +15,9 @@ namespace viewsh {
 class FstatLane final : public AttrMarks {
  public:
   /// `traced`: the view's filter stops fstat(2).
-  FstatLane(Session* session, bool traced) : session_(session), traced_(traced) {}
+  /// `lookups` hears of all marks, too.
+  FstatLane(Session* session, bool traced, SharedLookups* lookups)
+      : session_(session), traced_(traced), lookups_(lookups) {}
 
   /// A task is stopped in newfstatat(2), which it is let run as it is. True: it has to get an arena
   /// first, and will come again.
@@ -27,6 +30,11 @@ class FstatLane final : public AttrMarks {
   /// A task got a SIGSEGV. True: it was on its way through code of ours that the program has
   /// unmapped, and is back where it left its own, which is as it was.
   static bool recover(Task& task, Registers* regs);
+  /// All marks are said again. False: the view can't tell them.
+  bool know_marks();
+  /// The place for the code of sites is in use from now on, with the marks that belong there.
+  /// False: the task has none, or another one than its code leads to.
+  bool open_lane(Task& task);
 
  private:
   bool lay(Task& task, const CallSite& site);
@@ -34,6 +42,7 @@ class FstatLane final : public AttrMarks {
 
   Session* session_;
   bool traced_;
+  SharedLookups* lookups_;
   bool asked_ = false;   ///< the view, for its marks
   bool usable_ = false;  ///< it could tell
   uint64_t marked_ = 0;

@@ -34,7 +34,8 @@ Registers again(Registers regs) {
 Tracer::Tracer(Session session, Report* report, bool kill_on_exit)
     : session_(std::move(session)),
       follower_(&session_),
-      fstat_(&session_, session_.fstat_traced),
+      fstat_(&session_, session_.fstat_traced, &shared_lookups_),
+      lookups_(&session_, &fstat_, &shared_lookups_),
       report_(report),
       kill_on_exit_(kill_on_exit) {
   session_.show_affinity = [this](Task& task) {
@@ -151,6 +152,11 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   long nr = static_cast<long>(regs.orig_rax);
   const Row* row = row_of(nr);
   if (task.mm->closed) return open_program(task, std::move(stopped));
+  const LookupLane::Need need = lookups_.prepare(task, regs);
+  if (need == LookupLane::Need::kCall) return prepare_lookups(task, std::move(stopped));
+  if (need == LookupLane::Need::kArena) {
+    return map_memory(task, std::move(stopped), StubArena::kSize, true);
+  }
   if (row == nullptr || row->handler == nullptr) {
     return apply(task, std::move(stopped), Outcome::error(ENOSYS));
   }
@@ -158,7 +164,9 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   Call call(session_, task, memory, regs);
   if (report_->tracing()) call.keep_arguments();
   if (observer_ != nullptr) call.keep_visits();
+  LookupLane::before(task, nr);
   Outcome outcome = row->handler(call);
+  lookups_.follow(task, call);
   Observer::Seen seen;
   if (observer_ != nullptr) seen = observer_->look(call, *row, &outcome);
   Report::Line line = report_->describe(task.tid, *row, call, outcome);
@@ -315,6 +323,7 @@ void Tracer::on_call_exit(Task& task, Stopped stopped) {
     long shown = pending.at_exit(restart ? -EINTR : result);
     if (!restart) result = shown;
   }
+  LookupLane::refresh(task);
   bool ended = !restart && result != Outcome::kAgain;
   if (!pending.own) report_->end(task.tid, ended ? std::optional(result) : std::nullopt);
   Registers back = pending.original;
@@ -393,6 +402,7 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
     made.mm->lane = task.mm->lane;
     made.mm->fstat_calls = task.mm->fstat_calls;
     made.mm->sites_known = task.mm->sites_known;
+    made.mm->lookup = task.mm->lookup;
     made.mm->scratch = task.mm->scratch;
     for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
   }

@@ -5,6 +5,7 @@
 
 #include "affinity.h"
 #include "fstat_lane.h"
+#include "lookup_lane.h"
 #include "observer.h"
 #include "report.h"
 #include "syscalls/session.h"
@@ -45,6 +46,8 @@ class Tracer {
   /// Makes the task map memory, then its own call again.
   void map_memory(Task& task, Stopped stopped, size_t size, bool arena);
   void open_program(Task& task, Stopped stopped);
+  /// The same with the call that LookupLane wants to be made.
+  void prepare_lookups(Task& task, Stopped stopped);
   void begin(Task& task, Stopped stopped);
   static std::string place_texts(uint64_t at, const Outcome& outcome, Registers* regs);
   static size_t size_of(const std::vector<Outcome::Text>& texts);
@@ -70,7 +73,9 @@ class Tracer {
 
   Session session_;
   CpuFollower follower_;
+  SharedLookups shared_lookups_;
   FstatLane fstat_;
+  LookupLane lookups_;
   Report* report_;
   Observer* observer_ = nullptr;
   bool kill_on_exit_;

@@ -53,6 +53,20 @@ void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
   std::move(stopped).resume(Resume::kToExit, 0);
 }
 
+void Tracer::prepare_lookups(Task& task, Stopped stopped) {
+  task.pending.emplace();
+  task.pending->original = stopped.regs();
+  task.pending->own = true;
+  task.pending->at_exit = [this, tid = task.tid](long result) -> long {
+    if (result == -EINTR) return result;  // killed in it
+    if (Task* asked = session_.task(tid)) lookups_.answered(*asked, result);
+    return Outcome::kAgain;
+  };
+  LookupLane::ask(task, &stopped.regs());
+  stopped.touch();
+  std::move(stopped).resume(Resume::kToExit, 0);
+}
+
 namespace {
 
 constexpr uint64_t kRedZone = 128;

@@ -212,7 +212,9 @@ bool Tracer::explain_sigsys(Task& task, Stopped& stopped) {
 
 void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
   if (signal == SIGSYS && explain_sigsys(task, stopped)) signal = 0;
-  if (signal == SIGSEGV && stopped.load() && FstatLane::recover(task, &stopped.regs())) {
+  const bool fault = (signal == SIGSEGV || signal == SIGBUS) && stopped.load();
+  if (fault &&
+      (LookupLane::recover(task, &stopped.regs()) || FstatLane::recover(task, &stopped.regs()))) {
     stopped.touch();
     signal = 0;
   }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/path.h"
@@ -42,6 +43,17 @@ std::string kernel_type_at(const std::string& host) {
     type = mount.type;
   }
   return is_kernel_type(type) ? type : "";
+}
+
+/// Copies of the host's tree, with parts of it left as they are: nobody learns more by looking past
+/// that.
+bool shows_host(const View& view) {
+  const auto& mounts = view.mounts();
+  return is_copy_on_write(view.root()->mount->type) &&
+         std::all_of(mounts.begin(), mounts.end(), [](const auto& mount) {
+           const bool same = mount->type == "bind" && mount->source == mount->at;
+           return mount->internal || same || is_copy_on_write(mount->type);
+         });
 }
 
 /// As /proc/mounts shows them.
@@ -333,6 +345,7 @@ UserError Builder::build() {
   out_->host_proc = proc.ok() && proc->found.host == "/proc";
   bool plain = view_->mounts().size() == 1 && view_->mounts()[0]->type == "host";
   if (!plain || !out_->exec_formats.empty()) out_->traps |= static_cast<unsigned>(Trap::kPaths);
+  out_->shows_host = shows_host(*view_);
   for (const auto& mount : view_->mounts()) {
     if (mount->type == "hide") continue;  // has no nodes
     bool own_nodes = !mount->fs->transparent() || mount->fs->read_only();

@@ -18,6 +18,8 @@ struct BuiltView {
   std::vector<std::shared_ptr<const Mount>> made;
   std::shared_ptr<PathCache> cache;
   std::vector<ExecFormats*> exec_formats;
+  /// The host's tree at its own place, of which nothing is hidden or covered but viewsh's own.
+  bool shows_host = false;
   unsigned traps = 0;  ///< bits of Trap; 0: nothing differs from the host
   bool host_proc = true;
 };

@@ -27,8 +27,10 @@ struct Session {
   std::vector<gid_t> groups;
   bool fstat_traced = false;  ///< the filter stops fstat(2)
   bool host_proc = true;      ///< /proc of the view is the host's procfs
-  std::string loader;         ///< host path of the program that starts foreign programs
-  std::string socket_dir;     ///< a short private directory for socket names; made when needed
+  /// Where the file for look-ups without stops goes; empty: each of them is to stop.
+  std::string lookup_file;
+  std::string loader;      ///< host path of the program that starts foreign programs
+  std::string socket_dir;  ///< a short private directory for socket names; made when needed
   std::unordered_map<std::string, std::string> socket_names;  ///< host socket path -> view name
   int next_socket = 0;
   std::vector<std::shared_ptr<DeviceFs>> devices;  ///< of the view

@@ -4,11 +4,13 @@
 #include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "syscalls/handlers.h"
 #include "tracee/call_site.h"
 #include "tracee/event.h"
+#include "tracee/lookup_layout.h"
 
 namespace viewsh {
 
@@ -34,7 +36,25 @@ const Row* row_of(long nr) {
   return index[static_cast<size_t>(nr)];
 }
 
-FilterPlan filter_plan(unsigned traps) {
+namespace {
+
+/// The calls that look a name up, as far as they can be made by LookupCode.
+void let_lookups_through(FilterPlan* plan) {
+  constexpr unsigned kLast = 5;
+  for (int nr : {SYS_newfstatat, SYS_statx, SYS_faccessat, SYS_readlinkat, SYS_getdents64}) {
+    plan->tests.push_back({.nr = nr, .argument = kLast, .values = {}, .pass = kNativeLookup});
+  }
+  plan->tests.push_back({.nr = SYS_openat,
+                         .argument = kLast,
+                         .values = {},
+                         .pass = kNativeLookup,
+                         .other = 2,
+                         .but_not = kNoNativeOpen});
+}
+
+}  // namespace
+
+FilterPlan filter_plan(unsigned traps, bool native_lookups) {
   constexpr int kIoctl = 16;
   constexpr int kFstat = 5;
   constexpr int kPwritev2 = 328;
@@ -96,6 +116,7 @@ FilterPlan filter_plan(unsigned traps) {
     plan.tests.push_back({kAccept, 1, {}});
     plan.tests.push_back({kAccept4, 1, {}});
   }
+  if (native_lookups) let_lookups_through(&plan);
   return plan;
 }
 

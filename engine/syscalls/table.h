@@ -34,7 +34,8 @@ std::span<const Row> table();
 /// Null for a number that the table doesn't know.
 const Row* row_of(long nr);
 
-/// What the filter has to do for a view that needs these traps (bits of Trap).
-FilterPlan filter_plan(unsigned traps);
+/// What the filter has to do for a view that needs these traps (bits of Trap). `native_lookups`:
+/// calls with kNativeLookup are let through.
+FilterPlan filter_plan(unsigned traps, bool native_lookups = false);
 
 }  // namespace viewsh

@@ -33,15 +33,36 @@ struct Scratch {
   pid_t owner = 0;
 };
 
+/// How far a process is on its way to look-ups without stops: LookupLane.
+struct LookupState {
+  enum class Stage : uint8_t {
+    kCounting,  ///< whether it makes enough of them
+    kOpen,      ///< has to open the table's file,
+    kMap,       ///< map it
+    kClose,     ///< and close it again; then
+    kCache,     ///< get memory of its own
+    kReady,
+    kOff,
+  };
+  Stage stage = Stage::kCounting;
+  bool mapped = false;
+  int calls = 0;
+  int fd = -1;
+  uint64_t at = 0;              ///< LookupCode
+  uint64_t cwd = 0;             ///< what the process was told: LookupData::cwd
+  std::vector<uint64_t> known;  ///< return addresses that were looked at
+};
+
 /// What CLONE_VM shares: an address space, and what of ours lies in it.
 struct AddressSpace {
   std::vector<StubArena> arenas;
   std::vector<Scratch> scratch;       ///< mappings for texts too large for a slot
   int lost_arenas = 0;                ///< in a row, found unwritable
-  std::vector<CallSite> sites;        ///< of fstat(3), changed to fstat(2): FstatLane
+  std::vector<CallSite> sites;        ///< that were changed: FstatLane, LookupLane
   std::vector<uint64_t> sites_known;  ///< return addresses that were looked at for that
   uint64_t lane = 0;                  ///< where the code that they lead to is; 0: there is none
   int fstat_calls = 0;
+  LookupState lookup;
   UniqueFd mem;                 ///< /proc/PID/mem, opened when first needed
   std::string exe;              ///< view path of the program, as /proc/self/exe shows it
   bool dumpable = true;         ///< as the program believes. prctl(2), PR_SET_DUMPABLE

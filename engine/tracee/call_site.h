@@ -41,6 +41,7 @@ std::optional<CodeWord> jump_from(const CallSite& site, uint64_t target);
 /// newfstatat(2).
 struct FstatCode {
   static constexpr size_t kSize = 64;       ///< of the code for one site
+  static constexpr size_t kMostSites = 64;  ///< all before the marks
   static constexpr size_t kMarksAt = 4096;  ///< behind the first such code
   static constexpr size_t kMarks = 32768;   ///< bits, by the low bits of inode numbers
   /// The code of `site` at `at`, with the marks at `marks`.

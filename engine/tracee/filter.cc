@@ -39,10 +39,14 @@ uint32_t return_value(FilterAction action) {
 
 using Program = std::vector<sock_filter>;
 
+/// Where the low 32 bits of an argument are.
+uint32_t argument_at(unsigned argument) {
+  return static_cast<uint32_t>(offsetof(seccomp_data, args)) + 8 * argument;
+}
+
 void append_leaf(const Range& range, Program* out) {
   if (range.test != nullptr) {
-    uint32_t offset =
-        static_cast<uint32_t>(offsetof(seccomp_data, args)) + 8 * range.test->argument;
+    uint32_t offset = argument_at(range.test->argument);
     out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, offset));
     if (range.test->pass != 0) {
       out->push_back(
@@ -52,6 +56,11 @@ void append_leaf(const Range& range, Program* out) {
       out->push_back(
           jump(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(range.test->pass >> 32), 1, 0));
       out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
+      if (range.test->but_not != 0) {
+        out->push_back(statement(BPF_LD | BPF_W | BPF_ABS, argument_at(range.test->other)));
+        out->push_back(jump(BPF_JMP | BPF_JSET | BPF_K, range.test->but_not, 0, 1));
+        out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
+      }
     } else if (range.test->bits != 0) {
       out->push_back(jump(BPF_JMP | BPF_JSET | BPF_K, range.test->bits, 0, 1));
       out->push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_TRACE));

@@ -18,13 +18,16 @@ enum class FilterAction : uint8_t {
 
 /// Traced only if an argument's low 32 bits have one of these values, or one of these bits; without
 /// either, if the argument (a pointer) is not null. Allowed otherwise. With `pass`, the other way
-/// round: allowed only if all 64 bits of the argument are that.
+/// round: allowed only if all 64 bits of the argument are that, and another one has none of the
+/// bits `but_not`.
 struct ArgumentTest {
   int nr = 0;
   unsigned argument = 0;
   std::vector<uint32_t> values;
   uint32_t bits = 0;
   uint64_t pass = 0;
+  unsigned other = 0;
+  uint32_t but_not = 0;
 };
 
 /// A filter: one action per number from 0; every number beyond is ENOSYS, and so is every call that

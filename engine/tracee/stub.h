@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tracee/lookup_patch.h"
 #include "tracee/stopped.h"
 #include "viewsh/unique_fd.h"
 
@@ -26,7 +27,7 @@ class StubArena {
   static constexpr size_t kSlotSize = 3 * 4096;
   static constexpr size_t kSlots = 16;
   static constexpr size_t kLaneSize = 2 * 4096;  ///< behind the slots: FstatCode
-  static constexpr size_t kSize = kSlotSize * kSlots + kLaneSize;
+  static constexpr size_t kSize = kSlotSize * kSlots + kLaneSize + LookupCode::kSize;
   static constexpr size_t kEntryAt = 2;
   static constexpr size_t kCodeSize = 64;
   static constexpr size_t kSavedAt = 64;
@@ -44,6 +45,8 @@ class StubArena {
   std::optional<uint64_t> take(pid_t tid);
   void release(uint64_t slot);
   uint64_t lane() const { return address_ + kSlotSize * kSlots; }
+  /// Of LookupCode, behind that.
+  uint64_t lookup() const { return lane() + kLaneSize; }
   bool contains(uint64_t address) const {
     return address >= address_ && address < address_ + kSize;
   }

@@ -82,6 +82,10 @@ Result<std::string> read_link(const std::string& path) {
 
 }  // namespace
 
+bool HostFs::shows_host(const std::string& path) {
+  return root_.empty() && open_without_links(host_path(path), O_DIRECTORY).ok();
+}
+
 Result<Found> HostFs::look_at_last(std::string full, size_t consumed, ResolveFlags flags) {
   Found found;
   found.consumed = consumed;

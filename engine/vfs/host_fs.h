@@ -63,6 +63,8 @@ class HostFs : public FileSystem {
   bool fix_attr(Attr*) override { return false; }
   bool fixes_attr() const override { return false; }
   bool mark_attr(AttrMarks*) override { return true; }
+  bool mark_names(NameMarks*) override { return root_.empty(); }
+  bool shows_host(const std::string& path) override;
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string&, const OpenPlan&, bool) override {}

@@ -124,6 +124,17 @@ bool View::mark_attr(AttrMarks* marks) const {
                      [marks](const auto& mount) { return mount->fs->mark_attr(marks); });
 }
 
+bool View::mark_names(NameMarks* names) const {
+  if (!root_.mount->fs->mark_names(names)) return false;
+  for (const auto& mount : order_) names->mark_name(std::string_view(mount->at).substr(1));
+  return true;
+}
+
+bool View::shows_host(const std::string& path) const {
+  const Location here = locate(path);
+  return here.mount == root_.mount && here.mount->fs->shows_host(here.path);
+}
+
 bool View::fixes_attr() const {
   return std::any_of(order_.begin(), order_.end(),
                      [](const auto& mount) { return mount->fs->fixes_attr(); });

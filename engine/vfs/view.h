@@ -67,6 +67,10 @@ class View {
   bool fixes_attr() const;
   /// Tree::mark_attr() of every mount.
   bool mark_attr(AttrMarks* marks) const;
+  /// Tree::mark_names() of the root's file system, and the names of all mount points.
+  bool mark_names(NameMarks* names) const;
+  /// Tree::shows_host() of what is in the root's mount.
+  bool shows_host(const std::string& path) const;
   /// Oldest first, covered ones left out.
   const std::vector<std::shared_ptr<const Mount>>& mounts() const { return order_; }
 

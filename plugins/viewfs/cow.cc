@@ -27,6 +27,8 @@ CowFs::CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer, bo
 CowFs::~CowFs() {
   (void)shutdown();
   index_.on_remove = nullptr;
+  index_.on_place = nullptr;
+  index_.on_directory = nullptr;
 }
 
 std::string CowFs::start() {

@@ -225,6 +225,43 @@ bool CowFs::mark_attr(AttrMarks* marks) {
   return true;
 }
 
+bool CowFs::mark_names(NameMarks* names) {
+  if (!lower_->mark_names(names)) return false;
+  names_ = names;
+  index_.on_place = [names](const Node* node) { names->mark_name(Index::path_of(node)); };
+  index_.on_directory = [names] { names->forget_directories(); };
+  index_.each([&](const Node* node) { names->mark_name(Index::path_of(node)); });
+  return true;
+}
+
+/// What was recorded of a merged directory, because the host wouldn't give it to the container, is
+/// still the lower's.
+bool CowFs::is_as_below(const Node& node, const std::string& path) {
+  if (!node.meta->mode && !node.meta->uid) return true;
+  const auto lower = lower_->getattr(path);
+  return lower && node.meta->mode == (lower->stx_mode & 07777) &&
+         node.meta->uid == lower->stx_uid && node.meta->gid == lower->stx_gid;
+}
+
+bool CowFs::shows_host(const std::string& path) {
+  if (!lower_->shows_host(path)) return false;
+  Node* node = index_.root();
+  std::string_view rest = path;
+  while (node != nullptr) {
+    const std::string_view here = std::string_view(path).substr(0, path.size() - rest.size());
+    if (node->present()) {
+      const bool own =
+          node->hidden || !node->merged() || node->meta->changed || !node->meta->redirect.empty();
+      if (own || !load(node, here) || !is_as_below(*node, std::string(here))) return false;
+    } else if (node->hidden) {
+      return false;
+    }
+    if (rest.empty()) return true;
+    node = node->child(next_component(&rest));
+  }
+  return true;
+}
+
 void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
   if (node == nullptr || !node->meta) return;
   if (node->meta->upper_ino != upper_ino) remove_one(&by_upper_ino_, node->meta->upper_ino, node);

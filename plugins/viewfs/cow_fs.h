@@ -42,6 +42,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   std::optional<std::string> reverse(const std::string& host) override;
   bool fix_attr(Attr* attr) override;
   bool mark_attr(AttrMarks* marks) override;
+  bool mark_names(NameMarks* names) override;
+  bool shows_host(const std::string& path) override;
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override;
@@ -91,6 +93,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
     bool is_dir() const { return type == NodeType::kDirectory; }
   };
 
+  bool is_as_below(const Node& node, const std::string& path);
   bool frozen() const { return !layer_->writable(); }
 
   // cow_real.cc
@@ -286,6 +289,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
       gone_;                                          ///< lower objects without a name in the view
   std::unordered_map<std::string, Node*> redirects_;  ///< by lower path
   std::vector<Pending> pending_;
+  NameMarks* names_ = nullptr;  ///< who wants to know which names are not the lower's
   AttrMarks* marks_ = nullptr;  ///< who wants to know whose attributes are not the kernel's
   std::unordered_set<std::string> synced_;  ///< directories of upper/ whose names are on disk
   uint64_t synced_at_ = 0;                  ///< as long as the layer is of this generation

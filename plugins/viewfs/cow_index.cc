@@ -64,6 +64,7 @@ Node* Index::make_child(Node* dir, std::string_view name) {
   node->name = name;
   if (!dir->children) dir->children = std::make_unique<Node::Children>();
   dir->children->emplace(std::string_view(out->name), std::move(node));
+  if (on_place) on_place(out);
   return out;
 }
 
@@ -122,7 +123,10 @@ void Index::forget_below(Node* node) {
 void Index::drop(Node* node) {
   forget_below(node);
   if (on_remove) on_remove(node);
-  if (node->type == NodeType::kDirectory) node->links_changed();
+  if (node->type == NodeType::kDirectory) {
+    node->links_changed();
+    directory_changed();
+  }
   node->state = Node::State::kNone;
   node->type = NodeType::kUnknown;
   node->loaded = node->special = false;
@@ -151,7 +155,16 @@ std::unique_ptr<Node> take(Node* node) {
   return std::move(handle.mapped());
 }
 
-Node* put(Node* dir, std::unique_ptr<Node> node, std::string name) {
+}  // namespace
+
+void Index::place_all(const Node* node) const {
+  if (!on_place) return;
+  on_place(node);
+  if (!node->children) return;
+  for (const auto& [name, child] : *node->children) place_all(child.get());
+}
+
+Node* Index::put(Node* dir, std::unique_ptr<Node> node, std::string name) const {
   Node* out = node.get();
   out->parent = dir;
   out->name = std::move(name);
@@ -160,15 +173,15 @@ Node* put(Node* dir, std::unique_ptr<Node> node, std::string name) {
   dir->links_known = false;
   if (!dir->children) dir->children = std::make_unique<Node::Children>();
   dir->children->emplace(std::string_view(out->name), std::move(node));
+  place_all(out);
   return out;
 }
-
-}  // namespace
 
 Node* Index::move(Node* from, std::string_view to) {
   Node* old = make(to);
   if (old == from) return from;
   drop(old);
+  if (from->type == NodeType::kDirectory) directory_changed();
   Node* dir = old->parent;
   Node* from_dir = from->parent;
   std::unique_ptr<Node> place = take(old);
@@ -182,6 +195,7 @@ Node* Index::move(Node* from, std::string_view to) {
 }
 
 void Index::swap(Node* a, Node* b) {
+  if (a->type == NodeType::kDirectory || b->type == NodeType::kDirectory) directory_changed();
   Node* a_dir = a->parent;
   Node* b_dir = b->parent;
   std::unique_ptr<Node> first = take(a);
@@ -196,13 +210,19 @@ void Index::swap(Node* a, Node* b) {
 void Index::set_node(const Record& r) {
   Node* node = make(r.path);
   const Meta* old = node->meta.get();
+  // A container for what changes below changes nothing else.
+  const bool container = old == nullptr && r.meta.kind == Meta::Kind::kMerged && !r.meta.changed &&
+                         r.meta.redirect.empty();
   auto meta = std::make_unique<Meta>(r.meta);
   if (old != nullptr && meta->upper_ino == 0) {
     meta->upper_ino = old->upper_ino;
     meta->copied_ctime = old->copied_ctime;
   }
   node->meta = std::move(meta);
-  if (r.meta.type == NodeType::kDirectory) node->links_changed();
+  if (r.meta.type == NodeType::kDirectory) {
+    node->links_changed();
+    if (!container) directory_changed();
+  }
   node->type = r.meta.type;
   node->state = r.meta.kind == Meta::Kind::kRef ? Node::State::kRef : Node::State::kUpper;
   if (node->parent != nullptr) node->parent->special = true;
@@ -214,7 +234,10 @@ void Index::apply(const Record& r) {
     case Op::kHide: {
       Node* node = make(r.path);
       node->hidden = true;
-      if (S_ISDIR(r.state.mode)) node->links_changed();
+      if (S_ISDIR(r.state.mode)) {
+        node->links_changed();
+        directory_changed();
+      }
       node->hidden_state = std::make_unique<LowerState>(r.state);
       break;
     }
@@ -291,7 +314,7 @@ Transaction Index::snapshot() const {
   return out;
 }
 
-Result<void> Index::load(Node* dir, const std::string& path, int upper_fd) {
+Result<void> Index::load(Node* dir, const std::string& path, int upper_fd) const {
   if (dir->loaded) return {};
   const PathAt at(upper_fd, path.empty() ? "." : path);
   UniqueFd fd(openat(at.dir(), at.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

@@ -94,7 +94,7 @@ class Index {
   Transaction snapshot() const;
 
   /// Reads the names in upper/ of a directory that is in upper/, unless it was done.
-  static Result<void> load(Node* dir, const std::string& path, int upper_fd);
+  Result<void> load(Node* dir, const std::string& path, int upper_fd) const;
   /// After a layer was opened: drops what the log says about nodes that upper/ doesn't have (a
   /// change that was cut short), and learns inode numbers. True: something was dropped.
   bool verify(int upper_fd);
@@ -112,6 +112,10 @@ class Index {
   const std::unordered_map<InodeKey, Linked, InodeHash>& linked() const { return linked_; }
   /// Called with each node that is about to vanish.
   std::function<void(Node*)> on_remove;
+  /// Called with each node at its place, when it is new there.
+  std::function<void(const Node*)> on_place;
+  /// Called where a directory became another one, or went.
+  std::function<void()> on_directory;
 
  private:
   void set_node(const Record& r);
@@ -119,6 +123,11 @@ class Index {
   /// Erases nodes that say nothing, upwards.
   void prune(Node* node);
   void forget_below(Node* node);
+  Node* put(Node* dir, std::unique_ptr<Node> node, std::string name) const;
+  void place_all(const Node* node) const;
+  void directory_changed() const {
+    if (on_directory) on_directory();
+  }
 
   std::unique_ptr<Node> root_;
   std::unordered_map<InodeKey, Linked, InodeHash> linked_;

@@ -121,6 +121,7 @@ bool CowFs::opened_in_lower(const std::string& path, const OpenPlan& plan, bool 
 }
 
 void CowFs::follow_lower(std::string_view dir) {
+  if (names_ != nullptr) names_->forget_directories();
   Node* node = index_.find(dir);
   if (node == nullptr || !node->merged()) return;
   node->lower_attr.reset();

@@ -15,7 +15,7 @@ std::string CowFs::upper_host(std::string_view path) const {
 
 Result<void> CowFs::load(Node* dir, std::string_view path) {
   if (dir->loaded) return {};
-  return Index::load(dir, std::string(path), layer_->upper_fd());
+  return index_.load(dir, std::string(path), layer_->upper_fd());
 }
 
 Result<CowFs::Place> CowFs::find_place(std::string_view path) {

@@ -59,7 +59,7 @@ Result<void> recover_interrupted(Index* index, int upper_fd, const LowerLook& lo
   // Loading adds children, which each() then visits too.
   index->each([&](Node* node) {
     adopt(index, node, upper_fd, lower);
-    if (node->is_dir() && loaded) loaded = Index::load(node, Index::path_of(node), upper_fd);
+    if (node->is_dir() && loaded) loaded = index->load(node, Index::path_of(node), upper_fd);
   });
   return loaded;
 }

@@ -266,7 +266,7 @@ class Verifier {
 
   void upper_tree(Node* dir, const std::string& path) {
     check_upper_dir(path);
-    const auto loaded = Index::load(dir, path, upper_.get());
+    const auto loaded = index_.load(dir, path, upper_.get());
     if (!loaded) return problem("upper/" + path + ": " + loaded.error().message());
     std::vector<std::string> names;
     if (dir->children) {

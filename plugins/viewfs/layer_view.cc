@@ -48,7 +48,7 @@ std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::st
   Result<void> loaded;
   view->index.each([&](Node* node) {
     if (node->is_dir() && loaded) {
-      loaded = Index::load(node, Index::path_of(node), view->layer->upper_fd());
+      loaded = view->index.load(node, Index::path_of(node), view->layer->upper_fd());
     }
     if (node->meta && !node->meta->redirect.empty())
       view->sources.emplace(node->meta->redirect, node);

@@ -34,6 +34,8 @@ class Subtree final : public FileSystem {
   }
   bool fix_attr(Attr* attr) override { return fs_->fix_attr(attr); }
   bool mark_attr(AttrMarks* marks) override { return fs_->mark_attr(marks); }
+  bool mark_names(NameMarks* names) override { return prefix_.empty() && fs_->mark_names(names); }
+  bool shows_host(const std::string& path) override { return fs_->shows_host(path); }
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override {
     return fs_->plan_open(full(path), how, caller);

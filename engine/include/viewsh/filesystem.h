@@ -109,6 +109,16 @@ class AttrMarks {
   virtual void mark(uint64_t ino) = 0;
 };
 
+/// Who wants to know which names a tree shows otherwise than the host does.
+class NameMarks {
+ public:
+  virtual ~NameMarks() = default;
+  /// From now on the tree decides about what is at `path`.
+  virtual void mark_name(std::string_view path) = 0;
+  /// Whatever Tree::shows_host() said of a directory may be wrong from now on.
+  virtual void forget_directories() = 0;
+};
+
 /// A tree of nodes that can be looked at. All paths are canonical: components joined by '/', no
 /// leading or trailing slash, never "." or ".." or an empty component; "" is the root.
 /// Owner: shared_ptr of mounts and of trees stacked above. Called from the engine's loop only.
@@ -144,6 +154,21 @@ class Tree {
   /// it can't be told, and each object has to be asked for.
   virtual bool mark_attr(AttrMarks* marks) {
     (void)marks;
+    return false;
+  }
+
+  /// Tells `names` all names of which the tree has more to say than the host, and from now on each
+  /// new one before the call that makes it so is over. `names` outlives the tree's use. False: it
+  /// can't tell.
+  virtual bool mark_names(NameMarks* names) {
+    (void)names;
+    return false;
+  }
+  /// Is `path` a directory of the host's, at the very same path there and reached by no symbolic
+  /// link, in which every name that isn't marked is the host's, with the same permissions on the
+  /// way? Asked only after mark_names(). Holds until forget_directories().
+  virtual bool shows_host(const std::string& path) {
+    (void)path;
     return false;
   }
 };

@@ -1,0 +1,281 @@
+// Runs in the processes of a view, copied there: no data, no library, nothing outside its section.
+// A call that looks a name up is made natively; its result holds if the tables say that the view
+// has nothing else to say of this name. Else the call is made once more, with a stop.
+//
+// The kernel reads the path first, so that a bad pointer is its to refuse. No lock is needed: a
+// call that overlaps a change of the view may see what was before.
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "tracee/call_site.h"
+#include "tracee/lookup_layout.h"
+
+#define IN_LOOKUP __attribute__((section("viewsh_lookup"), noinline))
+#define INLINE_IN_LOOKUP inline __attribute__((always_inline))
+
+namespace viewsh {
+
+namespace {
+
+/// As lookup_enter.S lays it on the stack.
+struct Arguments {
+  long nr;
+  long a0, a1, a2, a3, a4, a5;
+};
+
+/// What was found, before the program gets it: lookup_enter.S copies `copied` bytes.
+struct Found {
+  union {
+    struct stat stat;
+    struct statx statx;
+    char text[256];
+  };
+  long to;
+};
+static_assert(sizeof(Found) == 264);
+
+/// As lookup_enter.S expects it. `copied` 1: the call has to be made with a stop.
+struct Answer {
+  long result;
+  long copied;
+};
+
+struct Tables {
+  const LookupTable* table;
+  LookupCache* cache;
+  const LookupData* data;
+  Found* found;
+  uint64_t round;  ///< the table's when the call began
+};
+
+struct Call {
+  long dir = AT_FDCWD;
+  const char* path = nullptr;
+};
+
+INLINE_IN_LOOKUP long native(long nr, long a0, long a1, long a2, long a3 = 0, long a4 = 0) {
+  register long r10 asm("r10") = a3;
+  register long r8 asm("r8") = a4;
+  register long r9 asm("r9") = static_cast<long>(kNativeLookup);
+  long result;
+  asm volatile("syscall"
+               : "=a"(result)
+               : "a"(nr), "D"(a0), "S"(a1), "d"(a2), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
+  return result;
+}
+
+INLINE_IN_LOOKUP bool has_bit(const uint8_t* bits, size_t bit) {
+  return (bits[bit / 8] >> (bit % 8) & 1) != 0;
+}
+
+IN_LOOKUP bool find(const LookupTable* table, uint64_t key, uint64_t* path) {
+  for (size_t i = 0; i < LookupTable::kProbes; ++i) {
+    const volatile LookupTable::Entry* entry = &table->entries[LookupTable::slot(key, i)];
+    const uint64_t round = entry->round;
+    if (entry->key != key || round != *const_cast<const volatile uint64_t*>(&table->round))
+      continue;
+    *path = entry->path;
+    if (entry->key == key && entry->round == round) return true;
+  }
+  return false;
+}
+
+IN_LOOKUP bool find_opened(const Tables& t, uint64_t key, uint64_t* path) {
+  if (find(t.table, key, path)) return true;
+  for (size_t i = 0; i < LookupCache::kProbes; ++i) {
+    const volatile LookupCache::Entry* entry = &t.cache->entries[LookupCache::slot(key, i)];
+    const uint64_t found = entry->path;
+    if (entry->key != key || entry->round != t.round) continue;
+    if (entry->check != LookupCache::sum(t.round, key, found)) continue;
+    *path = found;
+    return true;
+  }
+  return false;
+}
+
+INLINE_IN_LOOKUP bool is_marked(const uint8_t* bits, uint64_t path) {
+  return has_bit(bits, LookupTable::first_bit(path)) &&
+         has_bit(bits, LookupTable::second_bit(path));
+}
+
+/// The hash of the path of an open directory in which nothing but marked names is the view's.
+IN_LOOKUP bool find_descriptor(const Tables& t, long fd, uint64_t* path) {
+  struct stat st;
+  const long result =
+      native(SYS_fstat, fd, reinterpret_cast<long>(&st), static_cast<long>(kNativeFstat));
+  return result == 0 && find_opened(t, directory_key(st.st_dev, st.st_ino), path);
+}
+
+/// Is the name in a directory that is known, and not marked? Its path is readable. `name`: its
+/// hash.
+IN_LOOKUP bool is_plain(const Tables& t, const Call& call, uint64_t* name) {
+  uint64_t base = kNoPath;
+  bool known = false;
+  if (call.path[0] != '/') {
+    known = static_cast<int>(call.dir) != AT_FDCWD;
+    if (known && !find_descriptor(t, call.dir, &base)) return false;
+    if (!known) base = t.data->cwd;
+    if (base == 0) return false;
+  }
+  HashedName hashed;
+  uint64_t dir = 0;
+  if (!hash_path(call.path, base, &hashed)) return false;
+  const bool open = known && hashed.dir == base && !hashed.whole;
+  if (!open && !find(t.table, hashed.dir, &dir)) return false;
+  *name = hashed.name;
+  return !is_marked(t.table->names, hashed.name);
+}
+
+/// The inode is what the view shows of it.
+INLINE_IN_LOOKUP bool is_shown(const LookupTable* table, uint64_t ino) {
+  return !has_bit(table->inodes, LookupTable::inode_bit(ino));
+}
+
+constexpr Answer kStop{0, 1};
+
+/// lstat(2) into `found`. 0 or an error that may be told; 1: stop. `name`: the path's hash.
+IN_LOOKUP long look(const Tables& t, const Call& call, bool follow, uint64_t* name) {
+  struct stat* st = &t.found->stat;
+  const long result = native(SYS_newfstatat, call.dir, reinterpret_cast<long>(call.path),
+                             reinterpret_cast<long>(st), AT_SYMLINK_NOFOLLOW);
+  if (result == -EFAULT) return result;
+  if (result != 0 && result != -ENOENT) return 1;
+  if (result == 0 && ((follow && S_ISLNK(st->st_mode)) || !is_shown(t.table, st->st_ino))) return 1;
+  return is_plain(t, call, name) ? result : 1;
+}
+
+IN_LOOKUP Answer fstat_of(const Tables& t, const Call& call, long buffer) {
+  struct stat* st = &t.found->stat;
+  const long result = native(SYS_newfstatat, call.dir, reinterpret_cast<long>(call.path),
+                             reinterpret_cast<long>(st), AT_EMPTY_PATH);
+  const bool empty = result == 0 && call.path != nullptr && call.path[0] == '\0';
+  if (!empty || !is_shown(t.table, st->st_ino)) return kStop;
+  t.found->to = buffer;
+  return {0, sizeof *st};
+}
+
+IN_LOOKUP Answer stat_at(const Tables& t, const Call& call, long buffer, long flags) {
+  constexpr long kKnown = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+  if (flags == AT_EMPTY_PATH && static_cast<int>(call.dir) != AT_FDCWD) {
+    return fstat_of(t, call, buffer);
+  }
+  if ((flags & ~kKnown) != 0) return kStop;
+  uint64_t name = 0;
+  const long result = look(t, call, (flags & AT_SYMLINK_NOFOLLOW) == 0, &name);
+  if (result == 1) return kStop;
+  t.found->to = buffer;
+  return {result, result == 0 ? static_cast<long>(sizeof(struct stat)) : 0};
+}
+
+IN_LOOKUP Answer statx_at(const Tables& t, const Call& call, long flags, long mask, long buffer) {
+  constexpr long kKnown = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE;
+  if ((flags & ~kKnown) != 0) return kStop;
+  struct statx* stx = &t.found->statx;
+  const long result =
+      native(SYS_statx, call.dir, reinterpret_cast<long>(call.path), flags | AT_SYMLINK_NOFOLLOW,
+             mask | STATX_TYPE | STATX_INO, reinterpret_cast<long>(stx));
+  if (result == -EFAULT) return {result, 0};
+  if (result != 0 && result != -ENOENT) return kStop;
+  if (result == 0) {
+    if ((flags & AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(stx->stx_mode)) return kStop;
+    if (!is_shown(t.table, stx->stx_ino)) return kStop;
+  }
+  uint64_t name = 0;
+  if (!is_plain(t, call, &name)) return kStop;
+  t.found->to = buffer;
+  return {result, result == 0 ? static_cast<long>(sizeof *stx) : 0};
+}
+
+/// Of the directory that was found: everything below it is the host's, but for marked names.
+IN_LOOKUP void remember(const Tables& t, uint64_t path) {
+  const uint64_t key = directory_key(t.found->stat.st_dev, t.found->stat.st_ino);
+  size_t probe = 0;
+  if (t.cache->entries[LookupCache::slot(key, 0)].round == t.round) probe = key >> 32 & 1;
+  volatile LookupCache::Entry* entry = &t.cache->entries[LookupCache::slot(key, probe)];
+  entry->round = 0;
+  entry->key = key;
+  entry->path = path;
+  entry->check = LookupCache::sum(t.round, key, path);
+  entry->round = t.round;
+}
+
+IN_LOOKUP Answer open_at(const Tables& t, const Call& call, long flags, long mode) {
+  if ((static_cast<uint32_t>(flags) & kNoNativeOpen) != 0) return kStop;
+  uint64_t name = 0;
+  const long found = look(t, call, true, &name);
+  if (found == 1) return kStop;
+  if (found < 0) return {found, 0};
+  const mode_t type = t.found->stat.st_mode & S_IFMT;
+  if (type != S_IFREG && type != S_IFDIR) return kStop;
+  const long result = native(SYS_openat, call.dir, reinterpret_cast<long>(call.path), flags, mode);
+  if (result < 0) return kStop;
+  if (type == S_IFDIR) remember(t, name);
+  return {result, 0};
+}
+
+IN_LOOKUP Answer access_at(const Tables& t, const Call& call, long mode) {
+  // Of writing the view has its own opinion.
+  if ((mode & ~5L) != 0) return kStop;
+  uint64_t name = 0;
+  const long found = look(t, call, true, &name);
+  if (found == 1) return kStop;
+  if (found < 0) return {found, 0};
+  const long result = native(SYS_faccessat, call.dir, reinterpret_cast<long>(call.path), mode);
+  return result == 0 || result == -EACCES ? Answer{result, 0} : kStop;
+}
+
+IN_LOOKUP Answer readlink_at(const Tables& t, const Call& call, long buffer, long size) {
+  constexpr long kLongest = sizeof t.found->text;
+  if (size <= 0) return kStop;
+  const long result = native(SYS_readlinkat, call.dir, reinterpret_cast<long>(call.path),
+                             reinterpret_cast<long>(t.found->text), kLongest);
+  if (result == -EFAULT) return {result, 0};
+  if (result >= kLongest || (result < 0 && result != -ENOENT && result != -EINVAL)) return kStop;
+  uint64_t name = 0;
+  if (!is_plain(t, call, &name)) return kStop;
+  const long copied = result < size ? result : size;
+  // One byte would be taken for a stop.
+  if (copied == 1) return kStop;
+  t.found->to = buffer;
+  return result < 0 ? Answer{result, 0} : Answer{copied, copied};
+}
+
+/// The lists of directories with marked names are the view's to make.
+IN_LOOKUP Answer list(const Tables& t, long fd, long buffer, long size) {
+  uint64_t path = 0;
+  if (!find_descriptor(t, fd, &path) || is_marked(t.table->lists, path)) return kStop;
+  const long result = native(SYS_getdents64, fd, buffer, size);
+  return result >= 0 ? Answer{result, 0} : kStop;
+}
+
+INLINE_IN_LOOKUP const char* text(long pointer) { return reinterpret_cast<const char*>(pointer); }
+
+}  // namespace
+
+extern "C" IN_LOOKUP __attribute__((used, visibility("hidden"))) Answer viewsh_lookup_call(
+    const Arguments* a, const LookupData* data, const LookupTable* table, Found* found) {
+  if (data->enabled == 0) return kStop;
+  auto* behind = const_cast<char*>(reinterpret_cast<const char*>(table)) + kLookupTableSize;
+  const Tables t{table, reinterpret_cast<LookupCache*>(behind), data, found,
+                 *const_cast<const volatile uint64_t*>(&table->round)};
+  const long nr = a->nr;
+  if (nr == SYS_newfstatat) return stat_at(t, {a->a0, text(a->a1)}, a->a2, a->a3);
+  if (nr == SYS_openat) return open_at(t, {a->a0, text(a->a1)}, a->a2, a->a3);
+  if (nr == SYS_statx) return statx_at(t, {a->a0, text(a->a1)}, a->a2, a->a3, a->a4);
+  if (nr == SYS_access) return access_at(t, {AT_FDCWD, text(a->a0)}, a->a1);
+  if (nr == SYS_faccessat) return access_at(t, {a->a0, text(a->a1)}, a->a2);
+  if (nr == SYS_readlink) return readlink_at(t, {AT_FDCWD, text(a->a0)}, a->a1, a->a2);
+  if (nr == SYS_readlinkat) return readlink_at(t, {a->a0, text(a->a1)}, a->a2, a->a3);
+  if (nr == SYS_stat) return stat_at(t, {AT_FDCWD, text(a->a0)}, a->a1, 0);
+  if (nr == SYS_lstat) {
+    return stat_at(t, {AT_FDCWD, text(a->a0)}, a->a1, AT_SYMLINK_NOFOLLOW);
+  }
+  if (nr == SYS_getdents64) return list(t, a->a0, a->a1, a->a2);
+  if (nr == SYS_open) return open_at(t, {AT_FDCWD, text(a->a0)}, a->a1, a->a2);
+  return kStop;
+}
+
+}  // namespace viewsh

@@ -1,0 +1,262 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <functional>
+
+#include "syscalls/table.h"
+#include "temp_tree.h"
+#include "tracee/lookup_patch.h"
+#include "tracee/lookup_table.h"
+
+namespace viewsh {
+namespace {
+
+class OwnMemory : public TraceeMemory {
+ public:
+  Result<size_t> read_some(uint64_t address, void* to, size_t size) const override {
+    memcpy(to, reinterpret_cast<const void*>(address), size);
+    return size;
+  }
+  Result<void> write(uint64_t, const void*, size_t) const override { return Errno(EFAULT); }
+};
+
+HashedName hashed(const char* text, uint64_t base = kNoPath) {
+  HashedName out;
+  EXPECT_TRUE(hash_path(text, base, &out)) << text;
+  return out;
+}
+
+TEST(LookupPath, IsHashedComponentByComponent) {
+  EXPECT_EQ(hashed("/usr/lib/libc.so").name, hash_of("usr/lib/libc.so"));
+  EXPECT_EQ(hashed("/usr/lib/libc.so").dir, hash_of("usr/lib"));
+  EXPECT_EQ(hashed("/usr").dir, hash_of(""));
+  EXPECT_EQ(hashed("lib/libc.so", hash_of("usr")).name, hash_of("usr/lib/libc.so"));
+  EXPECT_EQ(hashed("//usr///lib/./libc.so").name, hash_of("usr/lib/libc.so"));
+  EXPECT_EQ(hashed("./lib", hash_of("usr")).name, hash_of("usr/lib"));
+  EXPECT_EQ(hashed("/usr/...").name, hash_of("usr/..."));
+  EXPECT_EQ(hashed("/usr/.x").name, hash_of("usr/.x"));
+  EXPECT_NE(hash_of("a/b"), hash_of("ab"));
+}
+
+TEST(LookupPath, ADirectoryItself) {
+  for (const char* text : {"/usr/", "/usr/.", "/usr//", "//usr/./", "/./usr/./."}) {
+    EXPECT_EQ(hashed(text).name, hash_of("usr")) << text;
+    EXPECT_EQ(hashed(text).dir, hash_of("usr")) << text;
+    EXPECT_TRUE(hashed(text).whole) << text;
+  }
+  EXPECT_EQ(hashed("/").dir, hash_of(""));
+  EXPECT_EQ(hashed(".", hash_of("usr")).dir, hash_of("usr"));
+  EXPECT_FALSE(hashed("/usr").whole);
+}
+
+TEST(LookupPath, WhatIsNoNameIsRefused) {
+  HashedName out;
+  for (const char* text : {"", "..", "/usr/..", "/usr/../lib", "a/../b", "../a", "/.."}) {
+    EXPECT_FALSE(hash_path(text, kNoPath, &out)) << text;
+  }
+  const std::string longest = "/" + std::string(4000, 'x');
+  EXPECT_TRUE(hash_path(longest.c_str(), kNoPath, &out));
+  EXPECT_FALSE(hash_path((longest + longest).c_str(), kNoPath, &out));
+}
+
+/// LookupCode in this process, and a system call that leads there. `call` makes it in a child that
+/// gets ENOSYS wherever the engine would stop it.
+class LookupCodeTest : public ::testing::Test {
+ protected:
+  static constexpr uint64_t kCwd = 0x1234;
+
+  void SetUp() override {
+    at_ = static_cast<uint8_t*>(mmap(nullptr, kWhole, PROT_READ | PROT_WRITE | PROT_EXEC,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(at_, MAP_FAILED);
+    const auto text = LookupCode::text();
+    ASSERT_LE(text.size(), LookupCode::kTextSize);
+    ASSERT_LT(LookupCode::entry(), LookupCode::kPage);
+    memcpy(at_, text.data(), text.size());
+    ASSERT_TRUE(shared_.make(tree_.host("lookups")).ok());
+    const int fd = open(tree_.host("lookups").c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_NE(mmap(at_ + LookupCode::kTableAt, kLookupTableSize, PROT_READ, MAP_SHARED | MAP_FIXED,
+                   fd, 0),
+              MAP_FAILED);
+    close(fd);
+    auto* data = reinterpret_cast<LookupData*>(at_ + LookupCode::kDataAt);
+    data->enabled = 1;
+    data->cwd = 0;
+    tree_.file("d/f", "content");
+    tree_.dir("d/sub");
+    ASSERT_EQ(symlink("target", tree_.host("d/long").c_str()), 0);
+    ASSERT_EQ(symlink("f", tree_.host("d/link").c_str()), 0);
+    dir_ = tree_.host("d").substr(1);
+    shared_.add(hash_of(dir_), hash_of(dir_));
+  }
+  void TearDown() override { munmap(at_, kWhole); }
+
+  LookupData* data() { return reinterpret_cast<LookupData*>(at_ + LookupCode::kDataAt); }
+  std::string name(const std::string& below) { return tree_.host("d/" + below); }
+  static long of(const void* pointer) { return reinterpret_cast<long>(pointer); }
+  static long of(const std::string& text) { return of(text.c_str()); }
+
+  long call(long nr, long a0, long a1 = 0, long a2 = 0, long a3 = 0, long a4 = 0) {
+    // mov %rcx,%r10; mov $nr,%eax; syscall; ret
+    uint8_t* code = at_ + LookupCode::kSize;
+    const uint8_t program[] = {0x49, 0x89, 0xca, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xc3, 0x90};
+    memcpy(code, program, sizeof program);
+    memcpy(code + 4, &nr, 4);
+    Registers regs{};
+    regs.orig_rax = static_cast<unsigned long long>(nr);
+    regs.rip = reinterpret_cast<uint64_t>(code + 10);
+    const auto number = find_number(OwnMemory(), regs);
+    if (!number) return LONG_MIN;
+    uint8_t* stub = code + 64;
+    const auto bytes =
+        make_lookup_call(*number, static_cast<uint32_t>(nr), reinterpret_cast<uint64_t>(stub),
+                         reinterpret_cast<uint64_t>(at_) + LookupCode::entry());
+    memcpy(stub, bytes.data(), bytes.size());
+    const auto jump = lookup_jump(number->site, reinterpret_cast<uint64_t>(stub));
+    if (!jump) return LONG_MIN;
+    memcpy(reinterpret_cast<void*>(number->site.at), jump->data(), jump->size());
+    auto run = reinterpret_cast<long (*)(long, long, long, long, long, long)>(code);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return LONG_MIN;
+    const pid_t child = fork();
+    if (child == 0) {
+      const unsigned traps =
+          static_cast<unsigned>(Trap::kPaths) | static_cast<unsigned>(Trap::kObjects);
+      if (!install_filter(compile_filter(filter_plan(traps, true))).ok()) _exit(1);
+      const long result = run(a0, a1, a2, a3, a4, 6);
+      _exit(write(ends[1], &result, sizeof result) == sizeof result ? 0 : 1);
+    }
+    close(ends[1]);
+    long result = LONG_MIN;
+    const bool told = read(ends[0], &result, sizeof result) == sizeof result;
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    return told && status == 0 ? result : LONG_MIN;
+  }
+
+  static constexpr size_t kWhole = LookupCode::kSize + LookupCode::kPage;
+  viewsh::testing::TempTree tree_;
+  SharedLookups shared_;
+  std::string dir_;
+  uint8_t* at_ = nullptr;
+  struct stat st_ {};
+};
+
+TEST_F(LookupCodeTest, AnswersForAKnownDirectory) {
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("f")), of(&st_), 0), 0);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOENT);
+  EXPECT_EQ(call(SYS_stat, of(name("f")), of(&st_)), 0);
+  EXPECT_EQ(call(SYS_lstat, of(name("link")), of(&st_)), 0);
+  struct statx stx;
+  EXPECT_EQ(call(SYS_statx, AT_FDCWD, of(name("f")), 0, STATX_SIZE, of(&stx)), 0);
+  EXPECT_GE(call(SYS_openat, AT_FDCWD, of(name("f")), O_RDONLY), 0);
+  EXPECT_GE(call(SYS_open, of(name("sub")), O_RDONLY | O_DIRECTORY), 0);
+  EXPECT_GE(call(SYS_open, of(name("")), O_RDONLY | O_DIRECTORY), 0);
+  EXPECT_EQ(call(SYS_lstat, of(name(".")), of(&st_)), 0);
+  EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("none")), O_RDONLY), -ENOENT);
+  EXPECT_EQ(call(SYS_access, of(name("f")), R_OK), 0);
+  EXPECT_EQ(call(SYS_faccessat, AT_FDCWD, of(name("none")), F_OK), -ENOENT);
+  char text[16];
+  EXPECT_EQ(call(SYS_readlink, of(name("long")), of(text), sizeof text), 6);
+  EXPECT_EQ(call(SYS_readlinkat, AT_FDCWD, of(name("f")), of(text), sizeof text), -EINVAL);
+}
+
+TEST_F(LookupCodeTest, ChangesNoRegisterThatASystemCallKeeps) {
+  // The wrapper's sixth argument is r9, which carries the sign for the filter meanwhile.
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("f")), of(&st_), 0, 5), 0);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(tree_.host("lookups")), of(&st_), 0, 5), -ENOSYS);
+}
+
+TEST_F(LookupCodeTest, StopsWhereTheViewHasMoreToSay) {
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(tree_.host("lookups")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("link")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("../d/f")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("sub/")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("sub/x")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("link")), O_RDONLY), -ENOSYS);
+  EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("f")), O_RDWR), -ENOSYS);
+  EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("new")), O_RDONLY | O_CREAT, 0600), -ENOSYS);
+  EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("f")), O_PATH), -ENOSYS);
+  EXPECT_EQ(call(SYS_access, of(name("f")), W_OK), -ENOSYS);
+  shared_.mark_name(dir_ + "/f");
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("f")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("sub")), of(&st_), 0), 0);
+  ASSERT_EQ(stat(name("sub").c_str(), &st_), 0);
+  shared_.mark_inode(st_.st_ino);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("sub")), of(&st_), 0), -ENOSYS);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOENT);
+  shared_.forget_directories();
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOSYS);
+  shared_.add(hash_of(dir_), hash_of(dir_));
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOENT);
+  data()->enabled = 0;
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOSYS);
+}
+
+TEST_F(LookupCodeTest, RelativePathsAndDescriptors) {
+  const std::string old = std::filesystem::current_path();
+  ASSERT_EQ(chdir(tree_.host("d").c_str()), 0);
+  const std::string f = "f";
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(f), of(&st_), 0), -ENOSYS);
+  data()->cwd = hash_of(dir_);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(f), of(&st_), 0), 0);
+  ASSERT_EQ(chdir(old.c_str()), 0);
+  const int fd = open(tree_.host("d").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(fstat(fd, &st_), 0);
+  EXPECT_EQ(call(SYS_newfstatat, fd, of(f), of(&st_), AT_SYMLINK_NOFOLLOW), -ENOSYS);
+  shared_.add(directory_key(st_.st_dev, st_.st_ino), hash_of(dir_));
+  EXPECT_EQ(call(SYS_newfstatat, fd, of(f), of(&st_), AT_SYMLINK_NOFOLLOW), 0);
+  EXPECT_EQ(call(SYS_getdents64, fd, of(&st_), 20), -ENOSYS);  // too small: the engine's to say
+  char names[4096];
+  EXPECT_GT(call(SYS_getdents64, fd, of(names), sizeof names), 0);
+  shared_.mark_name("another/name");
+  EXPECT_EQ(call(SYS_getdents64, fd, of(names), sizeof names), 0);  // its end
+  shared_.mark_name(dir_ + "/none");
+  EXPECT_EQ(call(SYS_getdents64, fd, of(names), sizeof names), -ENOSYS);
+  const std::string empty;
+  EXPECT_EQ(call(SYS_newfstatat, fd, of(empty), of(&st_), AT_EMPTY_PATH), 0);
+  close(fd);
+}
+
+TEST_F(LookupCodeTest, GlibcsOwnOpen) {
+  // mov $257,%eax; mov %rdi,%rsi; mov $AT_FDCWD,%edi; syscall; ret
+  const uint8_t program[] = {0xb8, 1,    1,    0,    0,    0x48, 0x89, 0xfe,
+                             0xbf, 0x9c, 0xff, 0xff, 0xff, 0x0f, 0x05, 0xc3};
+  uint8_t* code = at_ + LookupCode::kSize;
+  memcpy(code, program, sizeof program);
+  Registers regs{};
+  regs.orig_rax = SYS_openat;
+  regs.rip = reinterpret_cast<uint64_t>(code + sizeof program - 1);
+  const auto number = find_number(OwnMemory(), regs);
+  ASSERT_TRUE(number);
+  EXPECT_EQ(number->site.at, reinterpret_cast<uint64_t>(code));
+  const uint64_t stub = reinterpret_cast<uint64_t>(code + 64);
+  const auto bytes = make_lookup_call(*number, SYS_openat, stub,
+                                      reinterpret_cast<uint64_t>(at_) + LookupCode::entry());
+  memcpy(code + 64, bytes.data(), bytes.size());
+  memcpy(code, lookup_jump(number->site, stub)->data(), 5);
+  auto run = reinterpret_cast<long (*)(const char*, long, long)>(code);
+  const long fd = run(name("f").c_str(), 0, O_RDONLY);
+  ASSERT_GE(fd, 0);
+  close(static_cast<int>(fd));
+  EXPECT_EQ(run(name("none").c_str(), 0, O_RDONLY), -ENOENT);
+  regs.orig_rax = SYS_stat;
+  EXPECT_FALSE(find_number(OwnMemory(), regs));
+}
+
+TEST_F(LookupCodeTest, BadPointersAreTheKernelsToRefuse) {
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, 8, of(&st_), 0), -EFAULT);
+  EXPECT_EQ(call(SYS_readlink, 8, of(&st_), 4), -EFAULT);
+  EXPECT_EQ(call(SYS_openat, AT_FDCWD, 8, O_RDONLY), -EFAULT);
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, 0, of(&st_), AT_EMPTY_PATH), -ENOSYS);
+}
+
+}  // namespace
+}  // namespace viewsh
