@@ -40,6 +40,7 @@ class Tracer {
   /// expects them. True: the call is made anew (it was restarted inside the stub).
   bool settle(Task& task, Stopped& stopped);
   bool explain_sigsys(Task& task, Stopped& stopped);
+  static bool explain_fault(Task& task, Stopped& stopped);
   void apply(Task& task, Stopped stopped, Outcome outcome);
   void apply_rewritten(Task& task, Stopped stopped, Outcome outcome);
   void apply_on_stack(Task& task, Stopped stopped, Outcome outcome);

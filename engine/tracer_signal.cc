@@ -210,14 +210,19 @@ bool Tracer::explain_sigsys(Task& task, Stopped& stopped) {
   return false;
 }
 
+/// A fault in code of ours in the process, which it is led out of. One that was sent is its own.
+bool Tracer::explain_fault(Task& task, Stopped& stopped) {
+  const std::optional<siginfo_t> info = stopped.signal_info();
+  if (!info || info->si_code <= 0 || !stopped.load()) return false;
+  const bool ours =
+      LookupLane::recover(task, &stopped.regs()) || FstatLane::recover(task, &stopped.regs());
+  if (ours) stopped.touch();
+  return ours;
+}
+
 void Tracer::on_signal(Task& task, Stopped stopped, int signal) {
   if (signal == SIGSYS && explain_sigsys(task, stopped)) signal = 0;
-  const bool fault = (signal == SIGSEGV || signal == SIGBUS) && stopped.load();
-  if (fault &&
-      (LookupLane::recover(task, &stopped.regs()) || FstatLane::recover(task, &stopped.regs()))) {
-    stopped.touch();
-    signal = 0;
-  }
+  if ((signal == SIGSEGV || signal == SIGBUS) && explain_fault(task, stopped)) signal = 0;
   if (report_->tracing()) report_->trace_signal(task.tid, signal, stopped.signal_info());
   settle(task, stopped);
   // A traced task is woken by signals that it ignores; the call that they ended is made again.

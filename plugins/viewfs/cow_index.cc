@@ -123,10 +123,8 @@ void Index::forget_below(Node* node) {
 void Index::drop(Node* node) {
   forget_below(node);
   if (on_remove) on_remove(node);
-  if (node->type == NodeType::kDirectory) {
-    node->links_changed();
-    directory_changed();
-  }
+  if (node->type == NodeType::kDirectory) node->links_changed();
+  if (node->merged()) directory_changed();
   node->state = Node::State::kNone;
   node->type = NodeType::kUnknown;
   node->loaded = node->special = false;
@@ -181,7 +179,7 @@ Node* Index::move(Node* from, std::string_view to) {
   Node* old = make(to);
   if (old == from) return from;
   drop(old);
-  if (from->type == NodeType::kDirectory) directory_changed();
+  if (from->merged()) directory_changed();
   Node* dir = old->parent;
   Node* from_dir = from->parent;
   std::unique_ptr<Node> place = take(old);
@@ -195,7 +193,7 @@ Node* Index::move(Node* from, std::string_view to) {
 }
 
 void Index::swap(Node* a, Node* b) {
-  if (a->type == NodeType::kDirectory || b->type == NodeType::kDirectory) directory_changed();
+  if (a->merged() || b->merged()) directory_changed();
   Node* a_dir = a->parent;
   Node* b_dir = b->parent;
   std::unique_ptr<Node> first = take(a);
@@ -211,8 +209,8 @@ void Index::set_node(const Record& r) {
   Node* node = make(r.path);
   const Meta* old = node->meta.get();
   // A container for what changes below changes nothing else.
-  const bool container = old == nullptr && r.meta.kind == Meta::Kind::kMerged && !r.meta.changed &&
-                         r.meta.redirect.empty();
+  const bool container = old == nullptr && !r.meta.changed && r.meta.redirect.empty();
+  const bool merged = node->merged() || r.meta.kind == Meta::Kind::kMerged;
   auto meta = std::make_unique<Meta>(r.meta);
   if (old != nullptr && meta->upper_ino == 0) {
     meta->upper_ino = old->upper_ino;
@@ -221,7 +219,7 @@ void Index::set_node(const Record& r) {
   node->meta = std::move(meta);
   if (r.meta.type == NodeType::kDirectory) {
     node->links_changed();
-    if (!container) directory_changed();
+    if (merged && !container) directory_changed();
   }
   node->type = r.meta.type;
   node->state = r.meta.kind == Meta::Kind::kRef ? Node::State::kRef : Node::State::kUpper;

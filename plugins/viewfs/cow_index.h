@@ -114,7 +114,7 @@ class Index {
   std::function<void(Node*)> on_remove;
   /// Called with each node at its place, when it is new there.
   std::function<void(const Node*)> on_place;
-  /// Called where a directory became another one, or went.
+  /// Called where a directory of the lower's became another one, or went.
   std::function<void()> on_directory;
 
  private:
