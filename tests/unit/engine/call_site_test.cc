@@ -9,18 +9,10 @@
 #include <cstring>
 #include <vector>
 
+#include "own_memory.h"
+
 namespace viewsh {
 namespace {
-
-/// This process's own memory.
-class OwnMemory : public TraceeMemory {
- public:
-  Result<size_t> read_some(uint64_t address, void* to, size_t size) const override {
-    memcpy(to, reinterpret_cast<const void*>(address), size);
-    return size;
-  }
-  Result<void> write(uint64_t, const void*, size_t) const override { return Errno(EFAULT); }
-};
 
 /// glibc 2.36's fstat and fstatat with 48 bytes between them, and an empty text, as they lie in
 /// memory.

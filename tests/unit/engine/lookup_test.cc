@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 
+#include "own_memory.h"
 #include "syscalls/table.h"
 #include "temp_tree.h"
 #include "tracee/lookup_patch.h"
@@ -16,15 +17,6 @@
 
 namespace viewsh {
 namespace {
-
-class OwnMemory : public TraceeMemory {
- public:
-  Result<size_t> read_some(uint64_t address, void* to, size_t size) const override {
-    memcpy(to, reinterpret_cast<const void*>(address), size);
-    return size;
-  }
-  Result<void> write(uint64_t, const void*, size_t) const override { return Errno(EFAULT); }
-};
 
 HashedName hashed(const char* text, uint64_t base = kNoPath) {
   HashedName out;
