@@ -81,7 +81,9 @@ void CpuFollower::let_go(Task& task) {
   bound_.erase(task.tid);
 }
 
-void CpuFollower::on_clone(const Task& maker, Task& made) {
+void CpuFollower::on_clone(Task& maker, Task& made) {
+  // Who makes threads wants to do several things at once. One that stops often is bound again soon.
+  if (made.tgid == maker.tgid) let_go(maker);
   if (!maker.pace.bound) {
     // Let go in the middle of its fork: the copy may have the one processor still.
     cpu_set_t now;

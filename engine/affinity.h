@@ -26,8 +26,8 @@ class CpuFollower {
   explicit CpuFollower(Session* session);
   ~CpuFollower();
   void on_stop(Task& task);
-  /// A new task inherits its maker's affinity, bound or not.
-  void on_clone(const Task& maker, Task& made);
+  /// A new process inherits its maker's affinity, bound or not; a new thread lets both go.
+  void on_clone(Task& maker, Task& made);
   void on_gone(const Task& task) { bound_.erase(task.tid); }
   /// The tid of a bound task changed. execve(2) of a thread that is not the leader.
   void on_renamed(pid_t from, pid_t to);

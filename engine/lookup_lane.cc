@@ -18,7 +18,7 @@ namespace viewsh {
 namespace {
 
 /// A program that looks up less doesn't get the code for it, which costs six stops.
-constexpr int kEnoughCalls = 16;
+constexpr int kEnoughCalls = 8;
 constexpr size_t kMostSites = 48;
 
 /// Which arguments of a call say where a name is looked up; `dir` -1: the working directory,
@@ -29,9 +29,10 @@ struct LookupCall {
   int path;
 };
 constexpr LookupCall kCalls[] = {
-    {SYS_newfstatat, 0, 1},  {SYS_openat, 0, 1},    {SYS_statx, 0, 1},      {SYS_access, -1, 0},
-    {SYS_faccessat, 0, 1},   {SYS_readlink, -1, 0}, {SYS_readlinkat, 0, 1}, {SYS_stat, -1, 0},
-    {SYS_getdents64, 0, -1}, {SYS_lstat, -1, 0},    {SYS_open, -1, 0}};
+    {SYS_newfstatat, 0, 1},  {SYS_openat, 0, 1},     {SYS_statx, 0, 1},      {SYS_access, -1, 0},
+    {SYS_faccessat, 0, 1},   {SYS_readlink, -1, 0},  {SYS_readlinkat, 0, 1}, {SYS_stat, -1, 0},
+    {SYS_getdents64, 0, -1}, {SYS_lstat, -1, 0},     {SYS_open, -1, 0},      {SYS_getxattr, -1, 0},
+    {SYS_lgetxattr, -1, 0},  {SYS_listxattr, -1, 0}, {SYS_llistxattr, -1, 0}};
 
 const LookupCall* lookup_call(const Registers& regs) {
   const auto nr = static_cast<long>(regs.orig_rax);
@@ -280,15 +281,28 @@ void LookupLane::learn(Call& call) {
       call.memory().read_string(call.argument(static_cast<unsigned>(how->path)), PATH_MAX);
   if (!text.ok() || text->empty()) return;
   if (!learn_base(call, dir, *text, &path, &base)) return;
-  if (!hash_path(text->c_str(), base, &hashed) || table_->has(hashed.dir)) return;
+  if (hash_path(text->c_str(), base, &hashed) && table_->has(hashed.dir)) return;
   std::string_view rest = *text;
   rest = rest.substr(0, rest.rfind('/') == std::string_view::npos ? 0 : rest.rfind('/'));
   for (std::string_view part : components(rest)) {
     if (part == ".") continue;
+    if (part == "..") break;
     path += path.empty() ? "" : "/";
     path += part;
   }
-  if (shows(path)) table_->add(hashed.dir, hashed.dir);
+  learn_up(std::move(path));
+}
+
+/// The directory, and those above it, from which the code finds its way to others.
+void LookupLane::learn_up(std::string path) {
+  while (true) {
+    const uint64_t hash = hash_of(path);
+    if (table_->has(hash)) return;
+    if (shows(path)) table_->add(hash, hash);
+    if (path.empty()) return;
+    const size_t slash = path.rfind('/');
+    path.resize(slash == std::string::npos ? 0 : slash);
+  }
 }
 
 }  // namespace viewsh

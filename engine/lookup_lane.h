@@ -42,6 +42,7 @@ class LookupLane {
   bool begin(Task& task);
   void change_code(Task& task, const Registers& regs);
   void learn(Call& call);
+  void learn_up(std::string path);
   bool learn_base(Call& call, int dir, const std::string& text, std::string* path, uint64_t* hash);
   bool shows(const std::string& path) const;
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -114,12 +115,20 @@ void remove_tree(const std::string& dir) {
   stdfs::remove_all(dir, error);
 }
 
+/// The first that is in memory and may be written to, else the first that may be.
 std::string memory_root() {
+  std::string on_disk;
   for (const std::string& dir : {environment("XDG_RUNTIME_DIR"), std::string("/dev/shm"),
                                  environment("TMPDIR"), std::string("/tmp")}) {
-    if (!dir.empty() && dir[0] == '/' && access(dir.c_str(), W_OK | X_OK) == 0) return dir;
+    if (dir.empty() || dir[0] != '/' || access(dir.c_str(), W_OK | X_OK) != 0) continue;
+    struct statfs where;
+    if (statfs(dir.c_str(), &where) == 0 &&
+        (where.f_type == TMPFS_MAGIC || where.f_type == RAMFS_MAGIC)) {
+      return dir;
+    }
+    if (on_disk.empty()) on_disk = dir;
   }
-  return "/tmp";
+  return on_disk.empty() ? "/tmp" : on_disk;
 }
 
 std::string state_root() {

@@ -41,7 +41,8 @@ namespace {
 /// The calls that look a name up, as far as they can be made by LookupCode.
 void let_lookups_through(FilterPlan* plan) {
   constexpr unsigned kLast = 5;
-  for (int nr : {SYS_newfstatat, SYS_statx, SYS_faccessat, SYS_readlinkat, SYS_getdents64}) {
+  for (int nr : {SYS_newfstatat, SYS_statx, SYS_faccessat, SYS_readlinkat, SYS_getdents64,
+                 SYS_getxattr, SYS_lgetxattr, SYS_listxattr, SYS_llistxattr}) {
     plan->tests.push_back({.nr = nr, .argument = kLast, .values = {}, .pass = kNativeLookup});
   }
   plan->tests.push_back({.nr = SYS_openat,

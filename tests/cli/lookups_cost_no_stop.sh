@@ -9,6 +9,7 @@ need python3
 cd "$W" || exit 1
 mkdir -p d/deep/er other
 for i in $(seq 60); do echo "$i" >"d/f$i"; echo "$i" >"d/deep/er/g$i"; done
+for i in $(seq 40); do mkdir -p "t/a$i/b" && echo >"t/a$i/b/c$i"; done
 ln -s f1 d/link
 ln -s ../d other/way
 ln d/f2 d/f2b
@@ -104,6 +105,22 @@ assert looks("d/f10")[3] == 7 and missing("d/f11") and os.lstat("e/f11").st_size
 fds.clear()
 do("os.unlink('d/f10'); os.rmdir('d'); os.rename('e', 'd')")
 assert looks("d/f10")[3] == 3 and missing("d/f6")
+# Directories that nobody looked into before, and the way back up from them.
+there = os.path.exists
+for i in range(1, 41):
+    n = "t/a%d/b/c%d" % (i, i)
+    assert os.lstat(n).st_ino == os.lstat("t/a%d/b/.././b//c%d" % (i, i)).st_ino
+    assert os.lstat(top + "/" + n).st_size == 1 and not there("t/a%d/none/x" % i)
+do("os.mkdir('t/a9/none'); open('t/a9/none/x', 'w').close()")
+assert there("t/a9/none/x") and there("t/a9/b/../none/x") and not there("t/a8/none/x")
+do("os.rename('t/a1/b', 't/a1/b2')")
+assert not there("t/a1/b/c1") and not there("t/a1/b/../b2/c1") and there("t/a1/b2/../b2/c1")
+do("os.symlink('../a2/b', 't/a1/b')")
+assert there("t/a1/b/c2") and there("t/a1/b/../b/c2") and not there("t/a1/b/../b2")
+do("shutil.rmtree('t/a3')")
+assert not there("t/a3/b/c3") and not there("t/a3/../a4") and there("t/a4/../a4/b/c4")
+do("os.setxattr('t/a5/b/c5', 'user.x', b'1')")
+assert os.getxattr("t/a5/b/c5", "user.x") == b"1" and os.listxattr("t/a6/b/c6") == []
 os.close(ask[1])
 assert os.waitpid(child, 0)[1] == 0
 print("all right")

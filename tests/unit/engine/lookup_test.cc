@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -169,9 +170,6 @@ TEST_F(LookupCodeTest, ChangesNoRegisterThatASystemCallKeeps) {
 TEST_F(LookupCodeTest, StopsWhereTheViewHasMoreToSay) {
   EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(tree_.host("lookups")), of(&st_), 0), -ENOSYS);
   EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("link")), of(&st_), 0), -ENOSYS);
-  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("../d/f")), of(&st_), 0), -ENOSYS);
-  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("sub/")), of(&st_), 0), -ENOSYS);
-  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("sub/x")), of(&st_), 0), -ENOSYS);
   EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("link")), O_RDONLY), -ENOSYS);
   EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("f")), O_RDWR), -ENOSYS);
   EXPECT_EQ(call(SYS_openat, AT_FDCWD, of(name("new")), O_RDONLY | O_CREAT, 0600), -ENOSYS);
@@ -190,6 +188,71 @@ TEST_F(LookupCodeTest, StopsWhereTheViewHasMoreToSay) {
   EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOENT);
   data()->enabled = 0;
   EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(name("none")), of(&st_), 0), -ENOSYS);
+}
+
+TEST_F(LookupCodeTest, ReachesDirectoriesBelowAKnownOne) {
+  tree_.file("d/sub/inner/f", "content");
+  ASSERT_EQ(symlink("sub", tree_.host("d/to-sub").c_str()), 0);
+  const auto stat_of = [&](const std::string& below) {
+    return call(SYS_newfstatat, AT_FDCWD, of(name(below)), of(&st_), 0);
+  };
+  EXPECT_EQ(stat_of("sub/"), 0);
+  EXPECT_EQ(stat_of("sub/x"), -ENOENT);
+  EXPECT_EQ(stat_of("sub/inner/f"), 0);
+  EXPECT_EQ(stat_of(".//sub/././inner//f"), 0);
+  EXPECT_EQ(stat_of("to-sub/inner/f"), -ENOSYS);
+  EXPECT_EQ(stat_of("none/f"), -ENOENT);
+  EXPECT_EQ(stat_of("sub/none/../f"), -ENOENT);
+  EXPECT_EQ(stat_of("f/"), -ENOSYS);
+  EXPECT_EQ(stat_of("f/x"), -ENOSYS);
+  std::string roundabout;
+  for (int i = 0; i < 200; ++i) roundabout += "./";
+  EXPECT_EQ(stat_of(roundabout + "f"), 0);
+  EXPECT_EQ(stat_of(roundabout + "sub/f"), -ENOSYS);  // longer than what is looked at
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(tree_.host("other/f")), of(&st_), 0), -ENOSYS);
+  shared_.mark_name(dir_ + "/sub/inner");
+  EXPECT_EQ(stat_of("sub/inner/f"), -ENOSYS);
+  EXPECT_EQ(stat_of("sub/x"), -ENOENT);
+  shared_.mark_name(dir_ + "/sub");
+  EXPECT_EQ(stat_of("sub/x"), -ENOSYS);
+}
+
+TEST_F(LookupCodeTest, GoesUpWhereNoLinkLedDown) {
+  tree_.file("d/sub/inner/f", "content");
+  ASSERT_EQ(symlink("sub/inner", tree_.host("d/to-inner").c_str()), 0);
+  const auto stat_of = [&](const std::string& below) {
+    return call(SYS_newfstatat, AT_FDCWD, of(name(below)), of(&st_), 0);
+  };
+  EXPECT_EQ(stat_of("sub/../f"), 0);
+  EXPECT_EQ(stat_of("sub/inner/../../sub/./inner/f"), 0);
+  EXPECT_EQ(stat_of("sub/inner/.."), 0);
+  EXPECT_EQ(stat_of("sub/inner/../none"), -ENOENT);
+  EXPECT_EQ(stat_of("to-inner/../f"), -ENOSYS);
+  EXPECT_EQ(stat_of("../d/f"), 0);          // found again by its name
+  EXPECT_EQ(stat_of("../other"), -ENOSYS);  // nothing is known of what is above
+  shared_.mark_name(dir_ + "/sub/inner");
+  EXPECT_EQ(stat_of("sub/inner/../../f"), -ENOSYS);
+  EXPECT_EQ(stat_of("sub/../f"), 0);
+  const std::string old = std::filesystem::current_path();
+  ASSERT_EQ(chdir(tree_.host("d/sub").c_str()), 0);
+  data()->cwd = hash_of(dir_ + "/sub");
+  const std::string above = "../f";
+  EXPECT_EQ(call(SYS_newfstatat, AT_FDCWD, of(above), of(&st_), 0), -ENOSYS);
+  ASSERT_EQ(chdir(old.c_str()), 0);
+}
+
+TEST_F(LookupCodeTest, AttributesByName) {
+  char value[16];
+  const std::string user = "user.x";
+  ASSERT_EQ(setxattr(name("f").c_str(), "user.x", "12", 2, 0), 0);
+  EXPECT_EQ(call(SYS_getxattr, of(name("f")), of(user), of(value), sizeof value), 2);
+  EXPECT_EQ(call(SYS_lgetxattr, of(name("link")), of(user), of(value), sizeof value), -ENODATA);
+  EXPECT_EQ(call(SYS_getxattr, of(name("link")), of(user), of(value), sizeof value), -ENOSYS);
+  EXPECT_EQ(call(SYS_lgetxattr, of(name("sub")), of(user), of(value), sizeof value), -ENODATA);
+  EXPECT_EQ(call(SYS_getxattr, of(name("none")), of(user), of(value), sizeof value), -ENOENT);
+  EXPECT_GE(call(SYS_llistxattr, of(name("f")), of(value), sizeof value), 7);
+  shared_.mark_name(dir_ + "/f");
+  EXPECT_EQ(call(SYS_listxattr, of(name("f")), of(value), sizeof value), -ENOSYS);
 }
 
 TEST_F(LookupCodeTest, RelativePathsAndDescriptors) {
