@@ -130,7 +130,10 @@ pid_t launch(const LaunchPlan& plan, UserError* error) {
     error->text = std::string("fork: ") + strerror(errno);
     return -1;
   }
-  if (pid == 0) child(plan, read_end.get());
+  if (pid == 0) {
+    write_end.reset();  // or it would wait for ever where viewsh is killed before it says go
+    child(plan, read_end.get());
+  }
   if (plan.filter.empty()) return pid;
   if (!seize(pid)) {
     error->text = std::string("ptrace: ") + strerror(errno) +
