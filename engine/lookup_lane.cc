@@ -208,12 +208,19 @@ void LookupLane::before(Task& task, long nr) {
     case SYS_setns:
     case SYS_seccomp:
     case SYS_prctl:  // which of its requests is trapped may install a filter
-      (void)write_word(task, data_at(*task.mm, offsetof(LookupData, enabled)), 0);
-      state.stage = LookupState::Stage::kOff;
-      return;
+      return end(task);
     default:
       return;
   }
+}
+
+void LookupLane::end(Task& task) {
+  LookupState& state = task.mm->lookup;
+  if (state.stage == LookupState::Stage::kReady) {
+    // Where it can't be written, there is no such code any more either.
+    (void)write_word(task, data_at(*task.mm, offsetof(LookupData, enabled)), 0);
+  }
+  state.stage = LookupState::Stage::kOff;
 }
 
 /// Leads the program's system call that `regs` stand behind to LookupCode.

@@ -36,6 +36,8 @@ class LookupLane {
   static bool recover(const Task& task, Registers* regs);
   /// A call is about to be made after which look-ups may mean something else.
   static void before(Task& task, long nr);
+  /// From now on all look-ups of the process stop.
+  static void end(Task& task);
 
  private:
   bool usable();

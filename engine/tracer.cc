@@ -406,6 +406,12 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
     made.mm->scratch = task.mm->scratch;
     for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
   }
+  // Either can change the other's root and working directory, of which only a stop tells.
+  if ((flags & CLONE_FS) != 0 && (flags & CLONE_VM) == 0) {
+    LookupLane::end(task);
+    LookupLane::end(made);
+  }
+  if ((flags & (CLONE_NEWNS | CLONE_NEWUSER)) != 0) LookupLane::end(made);
   follower_.on_clone(task, made);
   fstat_.inherit(made, task.marks_known);
   task.marks_known = made.marks_known = fstat_.marked();
