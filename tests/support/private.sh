@@ -18,14 +18,14 @@ private_pids() {
 }
 
 private_run() {
-  local limit=$1 dir user=() status=0 pid left=""
+  local limit=$1 dir user=() status=0 pid left="" uid=''
   shift
   dir=$(mktemp -d "${VIEWSH_TEST_BASE:-/tmp}/vt.XXXXXX") || exit 1
   chmod 755 "$dir"
   mkdir -p "$dir/home" "$dir/tmp" "$dir/state" "$dir/run"
   chmod 700 "$dir/run"
   if [ "$(id -u)" = 0 ]; then
-    local uid=$((200000 + BASHPID % 4000000))
+    uid=$((200000 + BASHPID % 4000000))
     chown -R "$uid:$uid" "$dir"
     user=(setpriv "--reuid=$uid" "--regid=$uid" --clear-groups)
   fi
@@ -39,6 +39,7 @@ private_run() {
       VIEWSH_SOURCE_DIR="${VIEWSH_SOURCE_DIR-}" VIEWSH_BUILD_DIR="${VIEWSH_BUILD_DIR-}" \
       VIEWSH_TEST_NATIVE="${VIEWSH_TEST_NATIVE-}" VIEWSH_TEST_MODE="${VIEWSH_TEST_MODE-}" \
       VIEWSH_FOREIGN_ROOT="${VIEWSH_FOREIGN_ROOT-}" \
+      VIEWSH_PJDFSTEST="${VIEWSH_PJDFSTEST-}" \
       ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS-}" UBSAN_OPTIONS="${UBSAN_OPTIONS-}" \
       timeout --kill-after=10 "$limit" ${user[@]+"${user[@]}"} "$@"
   ) || status=$?
@@ -54,6 +55,8 @@ private_run() {
     echo "FAIL: left running:$left"
     if [ "$status" = 0 ]; then status=1; fi
   fi
+  # Views that were killed: nobody else has this uid, whose next view would take them away.
+  [ -z "$uid" ] || rm -rf "/dev/shm/viewsh-$uid-"*
   if [ -n "${VIEWSH_TEST_KEEP-}" ]; then
     echo "kept: $dir"
   else
