@@ -110,9 +110,10 @@ class Builder {
     if (item.object != nullptr) item.object->stamp.ino = st.st_ino;
     const auto source = upper_.parent(item.path);
     if (!source) return fail(item.path, source.error().value());
-    copy_xattrs(LongPath((*source)->get(), item.name), LongPath(fd.get(), "."));
+    auto done = copy_xattrs(LongPath((*source)->get(), item.name), LongPath(fd.get(), "."));
+    if (!done) return fail(item.path, done.error().value());
     if (item.late) return true;
-    const auto done = set_attributes(dir_fd, name, attributes_of(item.attr));
+    done = set_attributes(dir_fd, name, attributes_of(item.attr));
     return done || fail(item.path, done.error().value());
   }
 
@@ -156,15 +157,11 @@ class Builder {
                  const std::string& name) {
     UniqueFd to(openat(dir_fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) return false;
-    const auto done = copy_data(from, to.get(), attr);
-    if (!done) {
-      errno = done.error().value();
-      return false;
-    }
-    copy_xattrs(host, LongPath(dir_fd, name));
-    const auto set = set_attributes(dir_fd, name, attributes_of(attr));
-    if (!set) errno = set.error().value();
-    return set.ok();
+    auto done = copy_data(from, to.get(), attr);
+    if (done) done = copy_xattrs(host, LongPath(dir_fd, name));
+    if (done) done = set_attributes(dir_fd, name, attributes_of(attr));
+    if (!done) errno = done.error().value();
+    return done.ok();
   }
 
   bool special(const Item& item, int from_fd, int dir_fd, const std::string& name) {
@@ -177,7 +174,8 @@ class Builder {
       if (mknodat(dir_fd, name.c_str(), (item.attr.stx_mode & S_IFMT) | 0600, dev) < 0) {
         return fail(item.path, errno);
       }
-      copy_xattrs(LongPath(from_fd, item.name), LongPath(dir_fd, name));
+      const auto kept = copy_xattrs(LongPath(from_fd, item.name), LongPath(dir_fd, name));
+      if (!kept) return fail(item.path, kept.error().value());
     }
     const auto done = set_attributes(dir_fd, name, attributes_of(item.attr));
     return done || fail(item.path, done.error().value());

@@ -53,7 +53,9 @@ std::string CowFs::start() {
     if (layer_->writable()) {
       copied = copy_attr(layer_->upper_fd(), ".", *attr, S_IRWXU);
       const auto host = meta_host_of_lower("");
-      if (host) copy_xattrs(LongPath(*host), LongPath(layer_->upper_path()));
+      auto kept = Result<void>();
+      if (host) kept = copy_xattrs(LongPath(*host), LongPath(layer_->upper_path()));
+      if (!kept) return "extended attributes of the directory: " + kept.error().message();
     }
     root->meta->origin = lower_state(*attr);
     if (!copied.owner || !copied.mode) {

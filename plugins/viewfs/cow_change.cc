@@ -71,7 +71,12 @@ Result<std::string> CowFs::make_dir_like_in(std::string_view dir, mode_t mode, m
   TRY_ASSIGN(const Attr above, lstat_at(layer_->upper_fd(), std::string(dir)));
   TRY(from_libc(mkdirat(work, nest.c_str(), 0700)));
   copy_attr(work, nest, above, S_IRWXU);
-  copy_xattrs(LongPath(layer_->upper_fd(), parent), LongPath(work, nest));
+  const Result<void> copied =
+      copy_xattrs(LongPath(layer_->upper_fd(), parent), LongPath(work, nest));
+  if (!copied) {
+    unlinkat(work, nest.c_str(), AT_REMOVEDIR);
+    return copied.error();
+  }
   const std::string inside = nest + "/" + temp;
   const auto made = [&]() -> Result<void> {
     {

@@ -32,7 +32,11 @@ KeepTimes::~KeepTimes() {
 Result<std::string> CowFs::make_container(const Attr& from, const std::string& host, Meta* meta) {
   const std::string temp = layer_->temp_name();
   TRY(from_libc(mkdirat(layer_->work_fd(), temp.c_str(), 0700)));
-  copy_xattrs(LongPath(host), LongPath(layer_->work_fd(), temp));
+  const Result<void> done = copy_xattrs(LongPath(host), LongPath(layer_->work_fd(), temp));
+  if (!done) {
+    unlinkat(layer_->work_fd(), temp.c_str(), AT_REMOVEDIR);
+    return done.error();
+  }
   const CopiedAttr copied = copy_attr(layer_->work_fd(), temp, from, S_IRWXU);
   meta->kind = Meta::Kind::kMerged;
   meta->type = NodeType::kDirectory;

@@ -131,11 +131,11 @@ std::map<std::string, std::string> read_xattrs(const LongPath& path) {
   return out;
 }
 
-void copy_xattrs(const LongPath& from, const LongPath& to) {
+Result<void> copy_xattrs(const LongPath& from, const LongPath& to) {
   for (const auto& [name, value] : read_xattrs(from)) {
-    // Best effort: a layer's file system without xattrs is told about in the documentation.
-    (void)lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0);
+    TRY(from_libc(lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0)));
   }
+  return {};
 }
 
 Result<void> set_times(int dir_fd, const std::string& path, const Attr& from) {
@@ -186,7 +186,11 @@ Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_
       return done.error();
     }
   }
-  copy_xattrs(LongPath(host), LongPath(dir_fd, temp));
+  const Result<void> done = copy_xattrs(LongPath(host), LongPath(dir_fd, temp));
+  if (!done) {
+    unlinkat(dir_fd, temp.c_str(), 0);
+    return done.error();
+  }
   return copy_attr(dir_fd, temp, attr, 0);
 }
 

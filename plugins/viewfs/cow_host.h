@@ -33,7 +33,8 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 Result<void> copy_data(int from, int to, const Attr& attr);
 /// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
 std::map<std::string, std::string> read_xattrs(const LongPath& path);
-void copy_xattrs(const LongPath& from, const LongPath& to);
+/// Those. EOPNOTSUPP, ENOSPC: where `to` can't keep them all, there is to be no copy.
+Result<void> copy_xattrs(const LongPath& from, const LongPath& to);
 
 /// What the copy of a node keeps of its attributes, and whether it took.
 struct CopiedAttr {

@@ -66,6 +66,15 @@ Result<void> copy_content(int from, int to) {
   return from_libc(::ftruncate(to, st.st_size));
 }
 
+namespace {
+
+/// What belongs to the file, and is not a matter of the system that it is on.
+bool is_the_users(const std::string& name) {
+  return name.starts_with("user.") || name.starts_with("system.posix_acl_");
+}
+
+}  // namespace
+
 Result<void> copy_xattrs(const std::string& from_path, const std::string& to) {
   const LongPath from(from_path);
   ssize_t size = ::llistxattr(from.c_str(), nullptr, 0);
@@ -84,9 +93,9 @@ Result<void> copy_xattrs(const std::string& from_path, const std::string& to) {
     if (length < 0) continue;
     value.resize(static_cast<size_t>(length));
     Result<void> done = set_xattr(to, name, value, 0);
-    if (done || done.error() == EOPNOTSUPP || done.error() == EPERM || done.error() == EACCES)
-      continue;
-    return done;
+    // A file system that keeps none: better no copy than one that lost something.
+    if (done || done.error() == EPERM || done.error() == EACCES) continue;
+    if (done.error() != EOPNOTSUPP || is_the_users(name)) return done;
   }
   return {};
 }

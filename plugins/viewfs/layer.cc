@@ -10,6 +10,7 @@
 
 #include "commit_record.h"
 #include "host_ops.h"
+#include "layer_reserve.h"
 #include "layer_restore.h"
 #include "layer_shared.h"
 
@@ -34,16 +35,6 @@ const std::string& boot_id() {
 bool fail(MountError* error, int code, std::string text) {
   *error = {Errno(code), std::move(text)};
   return false;
-}
-
-Result<void> write_all(int fd, std::string_view data) {
-  while (!data.empty()) {
-    const ssize_t n = write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Errno::last();
-    data.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
 }
 
 UniqueFd open_dir(int at, const char* name, bool create) {
@@ -113,17 +104,6 @@ std::optional<uint64_t> state_count(std::string_view mark) {
 std::optional<std::string_view> boot_of(std::string_view mark) {
   if (!mark.starts_with(kBootWord)) return {};
   return mark.substr(kBootWord.size());
-}
-
-Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
-  const std::string temp = std::string(name) + ".new";
-  UniqueFd fd(
-      openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return Errno::last();
-  TRY(write_all(fd.get(), content));
-  TRY(from_libc(fsync(fd.get())));
-  TRY(from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name)));
-  return from_libc(fsync(dir_fd));
 }
 
 std::string log_text(const Transaction& state, bool closing) {
@@ -319,6 +299,7 @@ bool Layer::read_log(MountError* error) {
   if (!spec_.write || log_size_ > 0) return true;
   const auto done = append(encode_text(kLogWord));
   if (!done) return fail(error, done.error().value(), what + "log: " + done.error().message());
+  keep_reserve(dir_fd_.get(), 0);
   return true;
 }
 
@@ -386,6 +367,14 @@ bool Layer::recover_last(size_t offset) {
   return !spec_.write || ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) == 0;
 }
 
+namespace {
+
+bool is_full(const Result<void>& done) {
+  return !done && (done.error() == ENOSPC || done.error() == EDQUOT);
+}
+
+}  // namespace
+
 Result<void> Layer::append(const std::string& line) {
   if (broken_) return Errno(EIO);
   // The first line since the layer was opened, or the machine started, says so, if nothing is left
@@ -393,6 +382,10 @@ Result<void> Layer::append(const std::string& line) {
   const bool first = !boot_logged_ && !interrupted_ && log_size_ > 0;
   const std::string boot = first ? encode_text(std::string(kBootWord) + boot_id()) : std::string();
   auto done = write_all(log_fd_.get(), boot + line);
+  if (is_full(done) && spend_reserve(dir_fd_.get())) {
+    done = from_libc(ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)));
+    if (done) done = write_all(log_fd_.get(), boot + line);
+  }
   // And that is on disk: or the log would look as it was when it was closed last.
   if (done && first) done = from_libc(fdatasync(log_fd_.get()));
   if (!done) {
@@ -456,13 +449,18 @@ Result<void> Layer::compact(const Transaction& state, bool closing) {
   std::string content = log_text(state, closing);
   const bool says_boot = !closing && !interrupted_;
   if (says_boot) content += encode_text(std::string(kBootWord) + boot_id());
-  TRY(replace_file(dir_fd_.get(), "log", content));
+  auto done = replace_file(dir_fd_.get(), "log", content);
+  if (is_full(done) && spend_reserve(dir_fd_.get())) {
+    done = replace_file(dir_fd_.get(), "log", content);
+  }
+  TRY(done);
   log_fd_.reset(openat(dir_fd_.get(), "log", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (!log_fd_) return Errno::last();
   log_size_ = content.size();
   boot_logged_ = says_boot;
   synced_ = true;
   unsettled_ = previous_unsettled_ = broken_ = false;
+  if (closing) keep_reserve(dir_fd_.get(), content.size());
   return {};
 }
 

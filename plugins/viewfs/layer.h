@@ -143,6 +143,8 @@ std::optional<uint64_t> state_count(std::string_view mark);
 std::string log_text(const Transaction& state, bool closing);
 /// The reverse for a log that was closed in order; empty, or what is wrong with it.
 std::string parse_closed_log(std::string_view text, std::vector<Transaction>* out);
+/// All of it, from where the descriptor stands. ENOSPC, EIO...
+Result<void> write_all(int fd, std::string_view data);
 /// Writes a small file so that it has the old or the new content, whatever happens, and the new one
 /// for good on return. ENOSPC, EROFS...
 Result<void> replace_file(int dir_fd, const char* name, const std::string& content);

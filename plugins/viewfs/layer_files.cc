@@ -46,6 +46,29 @@ Result<std::string> read_whole(int dir_fd, const char* name) {
   }
 }
 
+Result<void> write_all(int fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t n = write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Errno::last();
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
+  const std::string temp = std::string(name) + ".new";
+  UniqueFd fd(
+      openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return Errno::last();
+  auto done = write_all(fd.get(), content);
+  if (done) done = from_libc(fsync(fd.get()));
+  if (done) done = from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
+  if (done) return from_libc(fsync(dir_fd));
+  unlinkat(dir_fd, temp.c_str(), 0);
+  return done;
+}
+
 namespace {
 
 /// The process that a lock names last (a view's id is its engine's) is dead, if not yet waited for.
