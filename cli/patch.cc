@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstdio>
@@ -260,6 +261,49 @@ void count_lines(FILE* in, ChangeSize* size) {
   }
 }
 
+/// The content of a side, "" where there is none. False: not to be read, or larger than is held
+/// here.
+bool read_side(const Side& side, std::string* text) {
+  constexpr off_t kLargest = off_t{64} << 20;
+  if (!side.is(S_IFREG)) return true;
+  if (side.attr.st_size > kLargest) return false;
+  const UniqueFd fd(open(LongPath(side.host).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  text->resize(static_cast<size_t>(side.attr.st_size));
+  size_t done = 0;
+  for (ssize_t n = 1; n > 0 && done < text->size(); done += static_cast<size_t>(n)) {
+    n = read(fd.get(), text->data() + done, text->size() - done);
+    if (n < 0) return false;
+  }
+  text->resize(done);
+  return true;
+}
+
+uint64_t lines_of(std::string_view text) {
+  const auto ends = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
+  return ends + (text.empty() || text.back() == '\n' ? 0 : 1);
+}
+
+/// Takes away the lines that both begin with, and those that both end with.
+void strip_common_lines(std::string_view* a, std::string_view* b) {
+  size_t same = static_cast<size_t>(
+      std::mismatch(a->begin(), a->end(), b->begin(), b->end()).first - a->begin());
+  if (same < a->size() || same < b->size()) {
+    const size_t end = a->substr(0, same).rfind('\n');
+    same = end == std::string_view::npos ? 0 : end + 1;
+  }
+  a->remove_prefix(same);
+  b->remove_prefix(same);
+  same = static_cast<size_t>(std::mismatch(a->rbegin(), a->rend(), b->rbegin(), b->rend()).first -
+                             a->rbegin());
+  // What is left of either has to end with a whole line.
+  const auto whole = [](std::string_view text, size_t cut) {
+    return cut == text.size() || text[text.size() - cut - 1] == '\n';
+  };
+  while (same > 0 && !(whole(*a, same) && whole(*b, same))) --same;
+  a->remove_suffix(same);
+  b->remove_suffix(same);
+}
+
 }  // namespace
 
 std::string patch_name(const std::string& prefix, const std::string& path) {
@@ -296,6 +340,18 @@ UserError measure_change(const Change& change, ChangeSize* size) {
   if (!from.is(S_IFREG) && !to.is(S_IFREG)) return {};
   size->binary = is_binary(from) || is_binary(to);
   if (size->binary) return {};
+  std::string old_text;
+  std::string new_text;
+  if (read_side(from, &old_text) && read_side(to, &new_text)) {
+    std::string_view removed = old_text;
+    std::string_view added = new_text;
+    strip_common_lines(&removed, &added);
+    size->removed = lines_of(removed);
+    size->added = lines_of(added);
+    // Where lines stand against lines, some of them may still be the same.
+    if (removed.empty() || added.empty()) return {};
+    size->removed = size->added = 0;
+  }
   std::unique_ptr<FILE, int (*)(FILE*)> buffer(tmpfile(), fclose);
   if (!buffer) return {"temporary file: " + Errno::last().message()};
   if (UserError error = run_diff(from, to, "a", change.path, false, fileno(buffer.get()))) {
