@@ -210,7 +210,8 @@ UserError Builder::add_mount(const MountSpec& spec) {
   if (!fs) return wrong(spec.place, spec.type + " at " + spec.at, failed.text);
   Mount mount;
   mount.fs = std::move(fs);
-  mount.type = spec.type;
+  // With auto, as with mount(8), it is the type that was found.
+  mount.type = spec.type == "auto" ? std::string(mount.fs->type()) : spec.type;
   mount.source = spec.sources.empty() ? spec.type : joined(spec.sources);
   mount.layers = spec.layers_below;
   if (!spec.layer.empty()) mount.layers.push_back(spec.layer);

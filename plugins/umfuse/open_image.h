@@ -15,8 +15,9 @@ namespace viewsh {
 
 /// How an image is to be opened.
 struct ImageRequest {
-  std::string type;                            ///< "auto": by content
-  std::map<std::string, std::string> options;  ///< without those of every mount, and those of a part
+  std::string type;  ///< "auto": by content
+  std::map<std::string, std::string>
+      options;  ///< without those of every mount, and those of a part
   /// A directory of the view's own for temporary files, on a disk. Made when it is first asked for.
   std::function<Result<std::string>()> scratch;
 };
