@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-
 #include "cow_fs.h"
 #include "cow_host.h"
 #include "host_ops.h"
@@ -56,7 +55,7 @@ Result<void> CowFs::may_access(const Place& place, int want, const Caller& calle
   }
   if (caller.uid == 0) return {};
   if (place.what == Place::What::kUpper && !recorded && is_self(caller)) {
-    const PathAt at(layer_->upper_fd(), place.path);
+    const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
     return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
   }
   TRY_ASSIGN(const Attr attr, attr_of(place));
