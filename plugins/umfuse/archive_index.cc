@@ -168,9 +168,7 @@ class Indexer {
     const int format = reader_.format();
     const uint64_t at = reader_.position();
     if (format == ARCHIVE_FORMAT_ZIP) {
-      const int64_t header = reader_.jumped_to();
-      if (header >= 0 && starts_with(static_cast<uint64_t>(header), "PK\3\4"))
-        node->entry_at = header;
+      node->entry_at = zip_header_before(at);
       return;
     }
     const bool whole = at <= source_.size() && node->size <= source_.size() - at;
@@ -181,6 +179,26 @@ class Indexer {
                      starts_with(at - kTarBlock + kTarMagic, "ustar");
     if (tar || format == ARCHIVE_FORMAT_CPIO || format == ARCHIVE_FORMAT_AR)
       node->data_at = static_cast<int64_t>(at);
+  }
+
+  /// The local header of a zip's entry whose data begin at `at`: it says itself how long it is.
+  int64_t zip_header_before(uint64_t at) const {
+    constexpr size_t kFixed = 30;
+    char bytes[4096];
+    const size_t size = static_cast<size_t>(std::min<uint64_t>(at, sizeof bytes));
+    const Result<size_t> got = source_.pread(bytes, size, at - size);
+    if (!got || *got != size) return -1;
+    const auto number = [&](size_t i) {
+      return static_cast<size_t>(static_cast<unsigned char>(bytes[i])) |
+             static_cast<size_t>(static_cast<unsigned char>(bytes[i + 1])) << 8;
+    };
+    for (size_t back = kFixed; back <= size; ++back) {
+      const size_t i = size - back;
+      const bool header = memcmp(bytes + i, "PK\3\4", 4) == 0;
+      if (header && kFixed + number(i + 26) + number(i + 28) == back)
+        return static_cast<int64_t>(at - back);
+    }
+    return -1;
   }
 
   bool starts_with(uint64_t at, std::string_view text) const {

@@ -116,7 +116,6 @@ int ArchiveReader::next() {
   const NameCharacters characters(unicode_);
   constexpr int kAttempts = 16;
   int code = ARCHIVE_RETRY;
-  jumped_to_ = -1;
   for (int i = 0; i < kAttempts && code == ARCHIVE_RETRY; ++i) {
     code = archive_read_next_header(archive_, &entry_);
   }
@@ -234,7 +233,6 @@ la_int64_t ArchiveReader::on_seek(archive*, void* self, la_int64_t offset, int w
   la_int64_t to = 0;
   if (__builtin_add_overflow(from, offset, &to) || to < 0) return ARCHIVE_FATAL;
   reader->at_ = static_cast<uint64_t>(std::min(to, end));
-  reader->jumped_to_ = static_cast<int64_t>(reader->at_);
   return static_cast<la_int64_t>(reader->at_);
 }
 

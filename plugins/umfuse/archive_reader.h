@@ -60,8 +60,6 @@ class ArchiveReader {
   bool filtered() const;
   /// Where the data of this entry begin, if they are there as they are.
   uint64_t position() const;
-  /// Where a format that jumps went to for this entry; -1: it didn't.
-  int64_t jumped_to() const { return jumped_to_; }
   std::string why() const;
 
  private:
@@ -75,7 +73,6 @@ class ArchiveReader {
   const uint64_t base_;
   uint64_t at_ = 0;
   uint64_t read_ = 0;
-  int64_t jumped_to_ = -1;
   archive* archive_;
   archive_entry* entry_ = nullptr;
   uint64_t ordinal_ = 0;
