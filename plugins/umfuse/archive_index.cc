@@ -128,8 +128,7 @@ class Indexer {
                        type == S_IFCHR || type == S_IFBLK || type == S_IFSOCK;
     if (!known && !link) return false;
     node->mode = type | (archive_entry_perm(entry) & 07777);
-    node->uid = options_.uid.value_or(static_cast<uid_t>(archive_entry_uid(entry)));
-    node->gid = options_.gid.value_or(static_cast<gid_t>(archive_entry_gid(entry)));
+    take_owner(entry, node);
     take_times(entry, time_, node);
     take_xattrs(entry, node);
     if (type == S_IFCHR || type == S_IFBLK) {
@@ -145,6 +144,19 @@ class Indexer {
       node->mode |= 0777;
     }
     return type != S_IFREG || take_content(entry, link, node);
+  }
+
+  /// Where a format has no owners, or none for this entry, it is whoever mounts it: as with files
+  /// that he unpacks.
+  void take_owner(archive_entry* entry, ArchiveNode* node) const {
+    const int format = reader_.format();
+    const la_int64_t uid = archive_entry_uid(entry);
+    const la_int64_t gid = archive_entry_gid(entry);
+    const bool may_lack = format == ARCHIVE_FORMAT_ZIP || format == ARCHIVE_FORMAT_7ZIP ||
+                          archive_type_of(format) == "rar";
+    const bool lacks = may_lack && uid == 0 && gid == 0;
+    node->uid = options_.uid.value_or(lacks ? geteuid() : static_cast<uid_t>(uid));
+    node->gid = options_.gid.value_or(lacks ? getegid() : static_cast<gid_t>(gid));
   }
 
   bool take_content(archive_entry* entry, bool link, ArchiveNode* node) {

@@ -49,9 +49,9 @@ assert_eq 'inside' "$(printf '/mnt/x/etc/passwd\n/mnt/x/fine')" "$out"
 assert_contains 'told' "$(cat err)" '^viewsh: .*evil.tar: 1 entry is not shown'
 
 # Who mounts no image doesn't pay for it.
-"$VIEWSH" run --cow / --bind src:/mnt/x -- sh -c 'touch ready; sleep 60' &
+"$VIEWSH" run --bind src:/mnt/x -- sh -c 'touch /mnt/x/ready; sleep 60' &
 pid=$!
-wait_for 20 test -e ready
+wait_for 20 test -e src/ready
 maps=$(cat "/proc/$pid/maps") || die maps
 kill "$pid"
 wait "$pid"

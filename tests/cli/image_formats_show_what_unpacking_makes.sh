@@ -18,7 +18,6 @@ echo text >"src/a name with spaces/und ein Ümlaut"
 ln -s dir/random src/link
 ln -s ../nowhere src/dir/dangling
 touch -d '2001-02-03 04:05:06' src/one src/dir
-since=2024-01-01
 
 # shown SPEC: what a view has at /mnt/image must be what is in ./want, by diff(1) and by stat(1).
 shown() {
@@ -62,7 +61,6 @@ printf 'Package: thing\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.
 cp -a src/. deb/usr/share/thing
 dpkg-deb --build --root-owner-group deb thing.deb >/dev/null || die dpkg-deb
 member=$(ar t thing.deb | grep ^data)
-out=$("$VIEWSH" run --mount auto:thing.deb:/mnt/deb --mount "auto:/mnt/deb/$member:/mnt/image" -- \
+out=$("$VIEWSH" run --mount auto:thing.deb:/mnt/deb --mount "auto:/mnt/deb/$member:/mnt/image:uid=$(id -u)" -- \
   bash -c 'cat /mnt/deb/debian-binary; ls /mnt/deb | wc -l; diff -r --no-dereference src /mnt/image/usr/share/thing && echo same') || die "a .deb: $out"
 assert_eq 'a .deb' "$(printf '2.0\n3\nsame')" "$out"
-: "$since"

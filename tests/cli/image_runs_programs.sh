@@ -7,7 +7,7 @@ cd "$W" || exit 1
 
 mkdir -p src/bin src/lib src/dir
 cp "$(command -v ls)" src/bin/list
-cp "$(command -v env)" src/bin/secret && chmod 111 src/bin/secret
+cp "$(command -v env)" src/bin/secret
 printf '#!/bin/sh\necho "$0 $*"; pwd\n' >src/bin/script
 printf '#!/mnt/image/bin/list -d\n' >src/bin/chained
 chmod 755 src/bin/script src/bin/chained
@@ -15,7 +15,9 @@ cp "$(ldd "$(command -v ls)" | grep -oE '/[^ ]+/libc\.so\.6')" src/lib/libcopy.s
 echo inside >src/dir/file
 mkfifo src/dir/fifo
 head -c 3000000 /dev/urandom >src/big
-tar -C src -cJf image.tar.xz .
+tar -C src --exclude=./bin/secret -cf image.tar .
+tar -C src --mode=0111 -rf image.tar ./bin/secret
+xz image.tar
 
 cat >body.sh <<'BODY'
 set -e
