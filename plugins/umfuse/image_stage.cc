@@ -31,6 +31,9 @@ mode_t own_rights(const Attr& attr) {
   return (image_allows(attr, R_OK, self) ? 0400 : 0) | (image_allows(attr, X_OK, self) ? 0100 : 0);
 }
 
+/// Only of what can be executed the name counts.
+bool is_program(const Attr& attr) { return (attr.stx_mode & 0111) != 0; }
+
 }  // namespace
 
 bool image_allows(const Attr& attr, int want, const Caller& caller) {
@@ -151,7 +154,9 @@ Result<std::string> ImageStage::content_path(NodeId node, const Attr& attr, std:
   } else {
     TRY_ASSIGN(where, place_of(node, attr));
   }
-  return roots_[where].path + "/" + std::to_string(node) + "/" + std::string(name);
+  std::string path = roots_[where].path + "/" + std::to_string(node);
+  const bool named = there ? !name.empty() : is_program(attr);
+  return named ? path + "/" + std::string(name) : path;
 }
 
 Result<std::string> ImageStage::xattr_object(NodeId node) {
@@ -204,15 +209,15 @@ Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, st
   Content content;
   content.node = node;
   content.where = where;
-  content.name = name;
-  const std::string folder = std::to_string(node);
-  if (::mkdirat(root->fd.get(), folder.c_str(), kUserMask) < 0) return Errno::last();
-  const UniqueFd dir(::openat(root->fd.get(), folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  Result<void> done = dir ? fill(node, attr, dir.get(), content.name.c_str(), &content)
-                          : Result<void>(Errno::last());
+  if (is_program(attr)) content.name = name;
+  const std::string number = std::to_string(node);
+  const bool folder = !content.name.empty();
+  if (folder) TRY(from_libc(::mkdirat(root->fd.get(), number.c_str(), kUserMask)));
+  const std::string path = folder ? number + "/" + content.name : number;
+  const Result<void> done = fill(node, attr, root->fd.get(), path.c_str(), &content);
   if (!done) {
-    if (dir) (void)::unlinkat(dir.get(), content.name.c_str(), 0);
-    (void)::unlinkat(root->fd.get(), folder.c_str(), AT_REMOVEDIR);
+    (void)::unlinkat(root->fd.get(), path.c_str(), 0);
+    if (folder) (void)::unlinkat(root->fd.get(), number.c_str(), AT_REMOVEDIR);
     return done.error();
   }
   root->bytes += content.bytes;
@@ -239,13 +244,16 @@ Result<void> ImageStage::fill(NodeId node, const Attr& attr, int dir, const char
 /// Drops contents until there is room for more, as far as they may go.
 void ImageStage::make_room(Where where, uint64_t bytes) {
   const uint64_t limit = where == kMemory ? limits_.in_memory : limits_.on_disk;
-  const int64_t oldest = now() - limits_.grace_ns;
-  for (auto it = recent_.begin(); it != recent_.end();) {
+  const int64_t present = now();
+  const size_t count = recent_.size();
+  for (size_t i = 0; i < count && !recent_.empty(); ++i) {
     if (roots_[where].bytes == 0 || roots_[where].bytes + bytes <= limit) return;
-    const auto next = std::next(it);
-    const bool may_go = it->where == where && !it->pinned && it->used <= oldest;
-    if (may_go) (void)drop(it);
-    it = next;
+    const auto oldest = recent_.begin();
+    if (oldest->used > present - limits_.grace_ns) return;  // as are all others
+    if (oldest->where == where && !oldest->pinned && drop(oldest)) continue;
+    // It stays: there is no need to look at it again soon.
+    oldest->used = present;
+    recent_.splice(recent_.end(), recent_, oldest);
   }
 }
 
@@ -259,14 +267,15 @@ bool ImageStage::is_open(int dir, const char* name, mode_t mode) {
 
 bool ImageStage::drop(Recent::iterator content) {
   Root& root = roots_[content->where];
-  const std::string folder = std::to_string(content->node);
-  const UniqueFd dir(::openat(root.fd.get(), folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const char* name = content->name.c_str();
+  const std::string number = std::to_string(content->node);
+  const bool folder = !content->name.empty();
+  const std::string path = folder ? number + "/" + content->name : number;
+  const int dir = root.fd.get();
   struct stat st {};
-  if (!dir || ::fstatat(dir.get(), name, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
-  if (is_open(dir.get(), name, st.st_mode & 0700)) return false;
-  if (::unlinkat(dir.get(), name, 0) < 0) return false;
-  (void)::unlinkat(root.fd.get(), folder.c_str(), AT_REMOVEDIR);
+  if (::fstatat(dir, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (is_open(dir, path.c_str(), st.st_mode & 0700)) return false;
+  if (::unlinkat(dir, path.c_str(), 0) < 0) return false;
+  if (folder) (void)::unlinkat(dir, number.c_str(), AT_REMOVEDIR);
   root.bytes -= std::min(root.bytes, content->bytes);
   by_inode_.erase({content->dev, content->ino});
   contents_.erase(content->node);
@@ -284,7 +293,9 @@ std::optional<NodeId> ImageStage::node_at(const std::string& host) const {
     if (error != std::errc()) return std::nullopt;
     if (stop == end && objects_.count(node) != 0) return node;
     const auto content = contents_.find(node);
-    if (content == contents_.end() || stop == end || *stop != '/') return std::nullopt;
+    if (content == contents_.end()) return std::nullopt;
+    if (stop == end && content->second->name.empty()) return node;
+    if (stop == end || *stop != '/') return std::nullopt;
     if (std::string_view(stop + 1, static_cast<size_t>(end - stop - 1)) != content->second->name)
       return std::nullopt;
     return node;

@@ -16,10 +16,9 @@
 namespace viewsh {
 
 /// Real kernel objects that stand for the nodes of an image: what a task opens, executes, works in
-/// or watches. They are made when they are needed, in scratch directories of the view: ROOT/ID for
-/// directories, links, FIFOs, sockets and devices (an empty file), ROOT/ID/NAME for regular files,
-/// which keep their name so that a program is called what it is called. Their permissions are what
-/// the engine's own user may do with the node.
+/// or watches. They are made when they are needed, in scratch directories of the view: ROOT/ID, of
+/// a device an empty file; ROOT/ID/NAME for what can be executed, so that a program is called what
+/// it is called. Their permissions are what the engine's own user may do with the node.
 ///
 /// Small files are kept in memory, big ones on disk. Contents that nobody has open go, the least
 /// recently used first, when they are too many bytes.
@@ -62,7 +61,7 @@ class ImageStage {
   struct Content {
     NodeId node = 0;
     Where where = kMemory;
-    std::string name;
+    std::string name;  ///< of a program; of others empty
     uint64_t bytes = 0;
     uint64_t dev = 0;
     uint64_t ino = 0;

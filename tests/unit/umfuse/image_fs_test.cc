@@ -167,6 +167,11 @@ TEST_F(ImageFsTest, ObjectsLeadBackToTheirNodes) {
   EXPECT_EQ(fs_->reverse(look("open", owner_)->host), "open");
   EXPECT_EQ(fs_->reverse(look("", owner_)->host), "");
   EXPECT_EQ(fs_->reverse("/etc/passwd"), std::nullopt);
+  const auto program = open("open/run", O_RDONLY, root_);
+  EXPECT_TRUE(program->host.ends_with("/run")) << program->host;
+  EXPECT_EQ(fs_->reverse(program->host), "open/run");
+  EXPECT_EQ(program->host, look("open/run", root_)->host);
+  EXPECT_EQ(fs_->reverse(program->host.substr(0, program->host.size() - 4)), std::nullopt);
   EXPECT_EQ(fs_->reverse(plan->host + "x"), std::nullopt);
   Attr native{};
   ASSERT_EQ(statx(AT_FDCWD, plan->host.c_str(), 0, STATX_BASIC_STATS, &native), 0);
