@@ -290,7 +290,7 @@ UserError Builder::pass_kernel_mounts(const std::string& at, const View& below) 
 /// Where copies are kept lies itself in what is copied: a view doesn't show it.
 UserError Builder::hide_own_state() {
   std::vector<std::string> places{host_->state_dir() + "/views"};
-  bool keeps = false;
+  bool keeps = host_->keeps_on_disk();
   for (const auto& mount : out_->made) {
     keeps = keeps || is_copy_on_write(mount->type);
     for (const std::string& layer : mount->layers) {

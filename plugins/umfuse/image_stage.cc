@@ -1,6 +1,7 @@
 #include "image_stage.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -262,7 +263,10 @@ bool ImageStage::is_open(int dir, const char* name, mode_t mode) {
   if ((mode & 0400) == 0) (void)::fchmodat(dir, name, mode | 0400, 0);
   const UniqueFd fd(::openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if ((mode & 0400) == 0) (void)::fchmodat(dir, name, mode, 0);
-  return !fd || ::fcntl(fd.get(), F_SETLEASE, F_WRLCK) < 0;
+  // Whoever opens it just now waits until this is closed, and lets the engine know by a signal: by
+  // one that nobody dies of.
+  return !fd || ::fcntl(fd.get(), F_SETSIG, SIGURG) < 0 ||
+         ::fcntl(fd.get(), F_SETLEASE, F_WRLCK) < 0;
 }
 
 bool ImageStage::drop(Recent::iterator content) {

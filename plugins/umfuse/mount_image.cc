@@ -136,6 +136,9 @@ std::shared_ptr<FileSystem> mount_image(const MountRequest& request, Host& host,
     }
     return made;
   };
+  // A view doesn't show where it keeps things itself, if that is there when it begins. Without such
+  // a place only what needs it fails.
+  if (!request.look_only) (void)wanted.scratch();
   auto image = open_image(std::make_shared<ImageSource>(std::move(*source)), wanted, error);
   if (image == nullptr) {
     error->text = name + ": " + error->text;

@@ -26,12 +26,16 @@ assert_eq nested "$(printf 'innermost\nruns\n%s\n/mnt/zip/inner.iso' "$sum")" "$
 assert_contains show "$("$VIEWSH" show -p ./nested.yaml)" '/mnt/iso +iso9660'
 assert_contains resolve "$("$VIEWSH" resolve -p ./nested.yaml /mnt/iso/run)" '/mnt/iso/run +/mnt/iso +iso9660'
 
+# Where things are kept is not shown.
+out=$("$VIEWSH" run -p ./nested.yaml -- bash -c 'cat /mnt/iso/big >/dev/null; ls -A "${XDG_STATE_HOME:-$HOME/.local/state}/viewsh" || exit 1; ls -d '"${XDG_RUNTIME_DIR:-/dev/shm}"'/viewsh-'"$(id -u)"'-* 2>/dev/null; true') || die 'where is it kept?'
+assert_lacks 'kept on disk or in memory' "$out" 'views|viewsh-'
+
 # A part of a file is an image, too.
 (head -c 4096 /dev/zero; cat middle.zip; head -c 1000 /dev/zero) >padded
 out=$("$VIEWSH" run --mount "zip:padded:/mnt/zip:offset=4K,sizelimit=$(stat -c %s middle.zip)" -- ls /mnt/zip)
 assert_eq 'offset= and sizelimit=' inner.iso "$out"
 
-left() { find "${XDG_RUNTIME_DIR:-/dev/shm}" /dev/shm "$HOME/.local/state/viewsh/views" -name "viewsh-$(id -u)-$1-*" 2>/dev/null; }
+left() { find "${XDG_RUNTIME_DIR:-/dev/shm}" /dev/shm "${XDG_STATE_HOME:-$HOME/.local/state}/viewsh/views" -name "viewsh-$(id -u)-$1-*" 2>/dev/null; }
 export XDG_RUNTIME_DIR=$W/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 "$VIEWSH" run -p ./nested.yaml -- sha256sum /mnt/iso/big >/dev/null &

@@ -22,6 +22,7 @@ xz image.tar
 cat >body.sh <<'BODY'
 set -e
 /mnt/image/bin/list -d /mnt/image/dir
+/mnt/image/bin/list -l /proc/self/exe | sed 's/.*-> //'
 /mnt/image/bin/script one two
 /mnt/image/bin/chained
 cd /mnt/image/dir
@@ -57,6 +58,7 @@ PYTHON
 BODY
 cat >want <<'WANT'
 /mnt/image/dir
+/mnt/image/bin/list
 /mnt/image/bin/script one two
 WORK
 /mnt/image/bin/chained
