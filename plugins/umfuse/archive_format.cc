@@ -13,10 +13,11 @@ std::string_view detect(const ImageSource& source) {
   if (reader == nullptr) return {};
   const int code = reader->next();
   const std::string_view type = archive_type_of(reader->format());
-  // One that fails at its first entry is of its type still, and is refused as such. But a format
-  // that the library knows by little more than a guess has to have an entry.
-  const bool sure = code == ARCHIVE_OK || code == ARCHIVE_WARN || code == ARCHIVE_EOF;
-  return sure || (type != "tar" && type != "cpio") ? type : std::string_view();
+  // One that fails at its first entry is of its type still, and is refused as such. But formats
+  // that the library knows by little more than a guess have to have one: to it, a disk that begins
+  // with zeros is an empty tar.
+  const bool guess = type == "tar" || type == "cpio";
+  return !guess || code == ARCHIVE_OK || code == ARCHIVE_WARN ? type : std::string_view();
 }
 
 template <typename T>

@@ -28,7 +28,7 @@ class ImageStage {
     uint64_t small = uint64_t{1} << 20;       ///< bytes of a file that is kept in memory
     uint64_t in_memory = uint64_t{64} << 20;  ///< of all of them
     uint64_t on_disk = uint64_t{2} << 30;
-    int64_t grace_ns = 5'000'000'000;  ///< what was planned so recently is about to be opened
+    int64_t grace_ns = 2'000'000'000;  ///< what was planned so recently is about to be opened
   };
   ImageStage(Image& image, Host& host, Limits limits)
       : image_(image), host_(host), limits_(limits) {}

@@ -234,6 +234,8 @@ TEST(ArchiveImage, WhatIsNoArchiveIsRefused) {
   EXPECT_EQ(open_bytes("", "auto", &error), nullptr);
   EXPECT_EQ(open_bytes(noise(100'000, 3), "auto", &error), nullptr);
   EXPECT_EQ(open_bytes(noise(100'000, 3), "tar", &error), nullptr);
+  EXPECT_EQ(open_bytes(std::string(100'000, '\0'), "auto", &error), nullptr);
+  EXPECT_NE(open_bytes(std::string(10'240, '\0'), "tar", &error), nullptr) << "an empty tar";
   EXPECT_EQ(open_bytes(make_archive("pax", "", sample()), "zip", &error), nullptr);
   EXPECT_EQ(open_bytes(make_archive("pax", "", sample()), "nope", &error), nullptr);
   EXPECT_EQ(open_bytes(make_archive("pax", "", sample()), "tar", &error, {{"x", ""}}), nullptr);
