@@ -83,3 +83,20 @@ assert_eq 'what it wrote' "$(printf 'two\nchanged')" "$(cat up/dir/two)"
 out=$("$VIEWSH" run --mount auto:image.tar:/mnt/image --bind /mnt/image/dir:/mnt/part --bind /mnt/image/one:/mnt/file -- \
   bash -c 'cat /mnt/file; cd /mnt/part/sub && pwd && cat deep ../two; readlink /proc/self/cwd') || die "a bind: $out"
 assert_eq 'a bind' "$(printf 'one\n/mnt/part/sub\ndeep\ntwo\n/mnt/part/sub')" "$out"
+
+# What belongs to somebody else is neither read nor changed by way of a copy.
+cat >other.sh <<'BODY'
+for at; do
+  cat "$at/dir/two" 2>&1 | grep -o 'Permission denied'
+  { echo more >>"$at/dir/two"; } 2>&1 | grep -o 'Permission denied'
+  { echo more >>"$at/one"; } 2>&1 | grep -o 'Permission denied'
+  touch "$at/dir/new" 2>&1 | grep -o 'Permission denied'
+  cat "$at/one"
+done
+BODY
+rm -rf up && mkdir up
+out=$("$VIEWSH" run --mount auto:image.tar:/mnt/image:uid=1,gid=1 --merge up:/mnt/image:/mnt/merged:rw --cow /mnt/image -- \
+  bash other.sh /mnt/image /mnt/merged)
+four=$(printf 'Permission denied\n%.0s' 1 2 3 4)
+assert_eq "somebody else's" "$(printf '%s\none\n%s\none' "$four" "$four")" "$out"
+assert_eq 'nothing was copied' '' "$(find up -type f)"
