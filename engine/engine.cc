@@ -249,7 +249,7 @@ UserError resolve_in_view(const ViewSpec& spec, const std::vector<std::string>& 
       answer.mount_at = walked->mount->at;
       answer.mount_type = walked->mount->type;
       answer.layer = layer_of(host, *walked);
-      answer.host = walked->found.host;
+      if (!walked->found.deferred) answer.host = walked->found.host;
       answer.exists = walked->found.kind == Found::Kind::kNode;
       if (!answer.exists) answer.error = strerror(ENOENT);
     }

@@ -21,6 +21,8 @@ class PluginHost : public Host {
 
   Result<std::string> scratch_dir(const std::string& purpose, bool memory) override;
   std::string state_dir() const override;
+  /// Something of this view is kept where layers are.
+  bool keeps_on_disk() const { return !disk_dir_.empty(); }
   /// The view's own directory on a memory file system, made if need be.
   Result<std::string> memory_dir() { return root_dir(true); }
   std::string view_id() const override { return id_; }

@@ -210,7 +210,8 @@ UserError Builder::add_mount(const MountSpec& spec) {
   if (!fs) return wrong(spec.place, spec.type + " at " + spec.at, failed.text);
   Mount mount;
   mount.fs = std::move(fs);
-  mount.type = spec.type;
+  // With auto, as with mount(8), it is the type that was found.
+  mount.type = spec.type == "auto" ? std::string(mount.fs->type()) : spec.type;
   mount.source = spec.sources.empty() ? spec.type : joined(spec.sources);
   mount.layers = spec.layers_below;
   if (!spec.layer.empty()) mount.layers.push_back(spec.layer);
@@ -289,7 +290,7 @@ UserError Builder::pass_kernel_mounts(const std::string& at, const View& below) 
 /// Where copies are kept lies itself in what is copied: a view doesn't show it.
 UserError Builder::hide_own_state() {
   std::vector<std::string> places{host_->state_dir() + "/views"};
-  bool keeps = false;
+  bool keeps = host_->keeps_on_disk();
   for (const auto& mount : out_->made) {
     keeps = keeps || is_copy_on_write(mount->type);
     for (const std::string& layer : mount->layers) {

@@ -221,6 +221,15 @@ Result<void> Call::may_search(const Walked& walked) {
   return {};
 }
 
+Result<void> Call::have_content(Walked* walked, int flags, const Caller& caller) {
+  if (!walked->found.deferred) return {};
+  const OpenHow how{flags, 0, NodeType::kRegular};
+  TRY_ASSIGN(OpenPlan plan, walked->fs_mutable().plan_open(walked->path, how, caller));
+  walked->found.host = std::move(plan.host);
+  walked->found.deferred = false;
+  return {};
+}
+
 Outcome Call::run_on(const Walked& walked, const UserPath& path) {
   if (walked.identity) return Outcome::as_is();
   return Outcome::rewritten().path(path.argument, host_text(walked));

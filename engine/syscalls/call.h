@@ -177,6 +177,10 @@ class Call {
   /// decides. EACCES, ENOTDIR.
   Result<void> may_search(const Walked& walked);
 
+  /// Has the host object of a node made where that waits until it is wanted (Found::deferred).
+  /// Errors as open(2) with `flags`.
+  Result<void> have_content(Walked* walked, int flags, const Caller& caller);
+
   /// The call as it is where the kernel arrives at the same place, with the host path else.
   Outcome run_on(const Walked& walked, const UserPath& path);
   /// The same, for a call that makes, removes or changes names of the host.

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/loader_config.h"
 #include "base/path.h"
+#include "syscalls/attr.h"
 #include "syscalls/handlers.h"
 #include "viewsh/unique_fd.h"
 
@@ -114,10 +115,19 @@ Result<std::string> elf_interpreter(int fd, std::string_view head) {
   return std::string();
 }
 
-Result<void> check_program(const Walked& walked) {
-  if (walked.found.kind == Found::Kind::kMissing) return Errno(ENOENT);
-  if (walked.found.type != NodeType::kRegular) return Errno(EACCES);
-  if (faccessat(AT_FDCWD, walked.found.host.c_str(), X_OK, AT_EACCESS) < 0) return Errno::last();
+/// The kernel's first questions about a file that is to be executed; its host object is there then.
+Result<void> check_program(Call& call, Walked* walked) {
+  if (walked->found.kind == Found::Kind::kMissing) return Errno(ENOENT);
+  if (walked->found.type != NodeType::kRegular) return Errno(EACCES);
+  if (walked->found.deferred) {
+    TRY_ASSIGN(const Attr attr, walked->fs_mutable().getattr(walked->path));
+    TRY(check_access(attr, X_OK, call.caller()));
+    // The right to read it isn't needed for that.
+    Caller loader = call.caller();
+    loader.uid = 0;
+    TRY(call.have_content(walked, O_RDONLY, loader));
+  }
+  if (faccessat(AT_FDCWD, walked->found.host.c_str(), X_OK, AT_EACCESS) < 0) return Errno::last();
   return {};
 }
 
@@ -133,9 +143,9 @@ Result<UniqueFd> open_to_map(const Walked& walked) {
 }
 
 /// The kernel's questions about an ELF interpreter, asked where our loader maps it.
-Result<void> check_interpreter(const Walked& walked) {
-  TRY(check_program(walked));
-  TRY_ASSIGN(UniqueFd fd, open_to_map(walked));
+Result<void> check_interpreter(Call& call, Walked* walked) {
+  TRY(check_program(call, walked));
+  TRY_ASSIGN(UniqueFd fd, open_to_map(*walked));
   char bytes[sizeof(Elf64_Ehdr)];
   ssize_t n = pread(fd.get(), bytes, sizeof bytes, 0);
   if (n < 0) return Errno::last();
@@ -153,7 +163,7 @@ Result<void> find_elf_interpreter(Call& call, const std::string& interpreter, Pl
   if (walked.found.kind == Found::Kind::kMissing) return Errno(ENOENT);
   plan->interpreter = walked.view_path;
   if (walked.identity && interpreter[0] == '/') return {};
-  TRY(check_interpreter(walked));
+  TRY(check_interpreter(call, &walked));
   plan->needs_loader = true;
   return {};
 }
@@ -180,7 +190,7 @@ Result<void> take_interpreter(Call& call, const std::string& interpreter,
   WalkFlags flags;
   flags.want_exists = true;
   TRY_ASSIGN(plan->program, call.walk({AT_FDCWD}, {interpreter, 0}, flags));
-  TRY(check_program(plan->program));
+  TRY(check_program(call, &plan->program));
   plan->unnamed = false;
   plan->front = std::move(front);
   plan->shown = interpreter;
@@ -311,7 +321,7 @@ Outcome start_planned(Call& call, const Plan& plan, const Request& request) {
 }
 
 Outcome exec_in_view(Call& call, Request request) {
-  Result<void> fit = check_program(request.program);
+  Result<void> fit = check_program(call, &request.program);
   if (!fit.ok()) return Outcome::error(fit.error());
   Plan plan;
   plan.program = std::move(request.program);

@@ -203,6 +203,7 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
   }
   bool native = walked->native();
   bool as_host = only_reads(open.flags) && !missing && !walked->found.host.empty() &&
+                 !walked->found.deferred &&
                  (!walked->found.attr_virtual || (open.flags & O_PATH) != 0);
   if (native || as_host || walked->proc_magic) {
     if (!missing) {

@@ -136,9 +136,11 @@ Outcome sys_inotify_add_watch(Call& call, Fd, UserPath path, Flags mask) {
   Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->native() || walked->fs().read_only() || walked->proc_magic)
+  const bool here = !walked->found.deferred;
+  if (walked->native() || (walked->fs().read_only() && here) || walked->proc_magic)
     return call.run_on(*walked, path);
   Result<std::string> host = walked->fs_mutable().watch(walked->path, call.caller());
+  if (!host.ok() && !here) return Outcome::error(host.error());
   if (!host.ok() || *host == walked->found.host) return call.run_on(*walked, path);
   return Outcome::rewritten().path(path.argument, *host);
 }
@@ -151,6 +153,8 @@ Outcome sys_fanotify_mark(Call& call, Fd, Flags flags, uint64_t, DirFd dir, Opti
   Result<Walked> walked = call.walk(dir, path.path, how);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  Result<void> there = call.have_content(&*walked, O_PATH, call.caller());
+  if (!there.ok()) return Outcome::error(there.error());
   return call.run_on(*walked, path.path);
 }
 

@@ -77,6 +77,7 @@ Result<std::optional<std::string>> reach(Call& call, uint64_t address, unsigned 
   TRY_ASSIGN(Walked walked, call.walk({AT_FDCWD}, {path, 0}, flags));
   if (walked.found.kind == Found::Kind::kMissing) return Errno(ENOENT);
   if (walked.identity) return std::optional<std::string>();
+  if (walked.found.deferred) return Errno(ECONNREFUSED);  // not a socket. unix(7)
   TRY_ASSIGN(std::string name, short_name(call.session(), walked.found.host));
   return std::optional<std::string>(std::move(name));
 }

@@ -191,6 +191,8 @@ Outcome sys_name_to_handle_at(Call& call, DirFd dir, UserPath path, uint64_t, ui
   Result<Walked> walked = call.walk(dir, path, how);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  Result<void> there = call.have_content(&*walked, O_PATH, call.caller());
+  if (!there.ok()) return Outcome::error(there.error());
   return call.run_on(*walked, path);
 }
 

@@ -198,7 +198,8 @@ Result<void> CowFs::copy_up(Place* place, bool with_data) {
   } else {
     TRY_ASSIGN(const Attr attr, lower_attr_of(*place));
     if (!S_ISREG(attr.stx_mode) && !S_ISLNK(attr.stx_mode)) return Errno(EPERM);
-    TRY_ASSIGN(const std::string host, host_of_lower(place->lower));
+    // Without data, too: the object has the extended attributes.
+    TRY_ASSIGN(const std::string host, content_of_lower(place->lower, O_RDONLY));
     TRY(ensure_upper_dir(parent_of(place->path)));
     const std::string temp = layer_->temp_name();
     TRY_ASSIGN(const CopiedAttr copied,

@@ -136,6 +136,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::string> lower_host(Node* node, const std::string& lower);
   Result<Found> found_in_lower(const std::string& lower);
   Result<std::string> host_of_lower(const std::string& lower);
+  /// The same, with its content there, for an open with `flags` that may be made. EIO, ENOSPC.
+  Result<std::string> content_of_lower(const std::string& lower, int flags);
   /// Host path of what has the extended attributes of a lower node.
   Result<std::string> meta_host_of_lower(const std::string& lower);
   Result<std::string> link_target(Node* node, const std::string& path, const std::string& lower);

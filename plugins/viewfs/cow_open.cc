@@ -43,9 +43,14 @@ Result<OpenPlan> CowFs::plan_existing(Place place, const OpenHow& how, const Cal
   }
   const bool recorded = place.node != nullptr && place.node->meta &&
                         (place.node->meta->mode || place.node->meta->uid);
-  if (wanted != 0 && (recorded || ((wanted & W_OK) != 0 && place.what != Place::What::kUpper))) {
-    TRY(may_access(place, wanted, caller));
+  const bool own = place.what == Place::What::kUpper;
+  bool asked = recorded || ((wanted & W_OK) != 0 && !own);
+  if (wanted != 0 && !asked && (!own || place.node->merged())) {
+    // Where the lower's attributes are not those of its objects, the kernel can't decide.
+    TRY_ASSIGN(const Found below, found_in_lower(place.lower));
+    asked = below.attr_virtual;
   }
+  if (wanted != 0 && asked) TRY(may_access(place, wanted, caller));
   const bool copies = place.type == NodeType::kRegular && (wanted & W_OK) != 0;
   if (copies && frozen()) return Errno(EROFS);
   if (copies && place.what != Place::What::kUpper) {
@@ -54,7 +59,7 @@ Result<OpenPlan> CowFs::plan_existing(Place place, const OpenHow& how, const Cal
     TRY(snapshots_.unshare(layer_->upper_fd(), place.path));
   }
   if (place.what != Place::What::kUpper) {
-    TRY_ASSIGN(plan.host, host_of_lower(place.lower));
+    TRY_ASSIGN(plan.host, content_of_lower(place.lower, how.flags & (O_ACCMODE | O_PATH)));
   } else if (place.node->merged()) {
     TRY_ASSIGN(plan.host, lower_host(place.node, place.lower));
   } else {

@@ -1,32 +1,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "cow_fs.h"
 #include "cow_host.h"
+#include "host_ops.h"
 
 namespace viewsh::viewfs {
-namespace {
 
-bool in_group(const Caller& caller, uint32_t gid) {
-  return caller.gid == gid ||
-         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
-}
-
-/// The permission bits' answer. path_resolution(7).
-bool bits_allow(uint32_t mode, uint32_t uid, uint32_t gid, int want, const Caller& caller) {
-  if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111) != 0;
-  uint32_t bits = mode & 7;
-  if (caller.uid == uid) {
-    bits = (mode >> 6) & 7;
-  } else if (in_group(caller, gid)) {
-    bits = (mode >> 3) & 7;
-  }
-  return (bits & static_cast<uint32_t>(want)) == static_cast<uint32_t>(want);
-}
-
-}  // namespace
+using host_ops::bits_allow;
 
 bool is_self(const Caller& caller) {
   static const uid_t kSelf = geteuid();
@@ -74,7 +55,7 @@ Result<void> CowFs::may_access(const Place& place, int want, const Caller& calle
   }
   if (caller.uid == 0) return {};
   if (place.what == Place::What::kUpper && !recorded && is_self(caller)) {
-    const PathAt at(layer_->upper_fd(), place.path);
+    const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
     return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
   }
   TRY_ASSIGN(const Attr attr, attr_of(place));

@@ -111,6 +111,16 @@ Result<std::string> CowFs::host_of_lower(const std::string& lower) {
   return std::move(found.host);
 }
 
+Result<std::string> CowFs::content_of_lower(const std::string& lower, int flags) {
+  static const Caller kSelf{};
+  TRY_ASSIGN(Found found, found_in_lower(lower));
+  // A device node that only the lower's attributes tell of is the lower's to open, or to refuse.
+  const bool device = found.type == NodeType::kChar || found.type == NodeType::kBlock;
+  if (!found.deferred && !(device && found.attr_virtual)) return std::move(found.host);
+  TRY_ASSIGN(OpenPlan plan, lower_->plan_open(lower, {.flags = flags}, kSelf));
+  return std::move(plan.host);
+}
+
 Result<std::string> CowFs::meta_host_of_lower(const std::string& lower) {
   TRY_ASSIGN(Found found, found_in_lower(lower));
   return std::move(found.meta_host.empty() ? found.host : found.meta_host);
@@ -155,6 +165,7 @@ Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::
     }
     TRY_ASSIGN(const Found below, found_in_lower(lower));
     found.host = below.host;
+    found.deferred = below.deferred;
     found.meta_host = below.meta_host;
     // The lower may be a layer, whose copies have other attributes than it shows.
     const bool recorded = node->meta->mode || node->meta->uid;
@@ -202,7 +213,10 @@ Result<Found> CowFs::resolve_lower(const std::string& lower, size_t used, std::s
       }
       found.attr_virtual = true;
       found.in_place = false;
-      if (const Linked* copied = copied_link(*attr)) found.host = link_host_path(*copied);
+      if (const Linked* copied = copied_link(*attr)) {
+        found.host = link_host_path(*copied);
+        found.deferred = false;
+      }
     }
   }
   return found;

@@ -13,6 +13,14 @@
 #include <algorithm>
 
 namespace viewsh::host_ops {
+namespace {
+
+bool in_group(const Caller& caller, uint32_t gid) {
+  return caller.gid == gid ||
+         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
+}
+
+}  // namespace
 
 std::string join(std::string_view a, std::string_view b) {
   std::string out(a);
@@ -41,6 +49,17 @@ UniqueFd open_beneath(int dir, std::string_view path, int flags) {
     way = std::move(fd);
     path.remove_prefix(piece.size() + 1);
   }
+}
+
+bool bits_allow(uint32_t mode, uint32_t uid, uint32_t gid, int want, const Caller& caller) {
+  if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111) != 0;
+  uint32_t bits = mode & 7;
+  if (caller.uid == uid) {
+    bits = (mode >> 6) & 7;
+  } else if (in_group(caller, gid)) {
+    bits = (mode >> 3) & 7;
+  }
+  return (bits & static_cast<uint32_t>(want)) == static_cast<uint32_t>(want);
 }
 
 Caller own_caller() {

@@ -40,6 +40,9 @@ std::string join(std::string_view a, std::string_view b);
 /// "a/b" to "a", "a" to "".
 std::string parent_of(std::string_view path);
 
+/// The permission bits' answer for `want` (R_OK, W_OK, X_OK). path_resolution(7).
+bool bits_allow(uint32_t mode, uint32_t uid, uint32_t gid, int want, const Caller& caller);
+
 /// The file-system credentials of the engine itself, for looking at trees on its own account.
 Caller own_caller();
 

@@ -48,23 +48,23 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
   }
 
   Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) override {
-    TRY(prepare_new(path));
+    TRY(prepare_new(path, caller));
     return first().mkdir(path, mode, caller);
   }
   Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
                      const Caller& caller) override {
-    TRY(prepare_new(path));
+    TRY(prepare_new(path, caller));
     return first().mknod(path, mode, dev, caller);
   }
   Result<void> symlink(const std::string& path, const std::string& target,
                        const Caller& caller) override {
-    TRY(prepare_new(path));
+    TRY(prepare_new(path, caller));
     return first().symlink(path, target, caller);
   }
   Result<void> link(const std::string& from, const std::string& to, const Caller& caller) override;
   Result<void> link_host(const std::string& host_fd, const std::string& to,
                          const Caller& caller) override {
-    TRY(prepare_new(to));
+    TRY(prepare_new(to, caller));
     return first().link_host(host_fd, to, caller);
   }
   Result<void> unlink(const std::string& path, const Caller& caller) override;
@@ -74,12 +74,12 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
   Result<void> setattr(const std::string& path, const SetAttr& set, const Caller& caller) override;
   Result<void> setxattr(const std::string& path, const std::string& name, std::string_view value,
                         int flags, const Caller& caller) override {
-    TRY(prepare_change(path, false, true));
+    TRY(prepare_change(path, false, true, caller));
     return first().setxattr(path, name, value, flags, caller);
   }
   Result<void> removexattr(const std::string& path, const std::string& name,
                            const Caller& caller) override {
-    TRY(prepare_change(path, false, true));
+    TRY(prepare_change(path, false, true, caller));
     return first().removexattr(path, name, caller);
   }
   Result<struct statfs> statfs(const std::string& path) override {
@@ -100,9 +100,12 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
 
  private:
   FileSystem& first() const { return tree_.source(0); }
-  Result<void> prepare_new(const std::string& path);
-  Result<void> prepare_change(const std::string& path, bool owner_only, bool content);
-  Result<void> check_target(const std::string& to, bool directory, unsigned flags);
+  Result<void> may(const std::string& path, const MergeHit& hit, int what, const Caller& caller);
+  Result<void> prepare_new(const std::string& path, const Caller& caller);
+  Result<void> prepare_change(const std::string& path, bool owner_only, bool content,
+                              const Caller& caller);
+  Result<void> check_target(const std::string& to, bool directory, unsigned flags,
+                            const Caller& caller);
   Result<void> removable(const std::string& path, const MergeHit& hit);
   Result<OpenPlan> plan_existing(const std::string& path, const MergeHit& hit, OpenHow how,
                                  const Caller& caller);
@@ -114,9 +117,18 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
   std::unordered_map<std::string, size_t> pending_;  ///< plans with notify: host path to source
 };
 
-Result<void> may(const std::string& host, int what) {
-  if (::faccessat(AT_FDCWD, LongPath(host).c_str(), what, AT_EACCESS) == 0 || errno != EACCES)
+/// May the caller do this with a node of a later source? EACCES.
+Result<void> MergeFs::may(const std::string& path, const MergeHit& hit, int what,
+                          const Caller& caller) {
+  if (hit.found.attr_virtual) {
+    // The host's object has other permissions, or isn't there yet.
+    TRY_ASSIGN(Attr attr, tree_.getattr(path, hit));
+    if (!host_ops::bits_allow(attr.stx_mode, attr.stx_uid, attr.stx_gid, what, caller))
+      return Errno(EACCES);
     return {};
+  }
+  const LongPath host(hit.found.host);
+  if (::faccessat(AT_FDCWD, host.c_str(), what, AT_EACCESS) == 0 || errno != EACCES) return {};
   return Errno(EACCES);
 }
 
@@ -157,7 +169,7 @@ Result<OpenPlan> MergeFs::plan_existing(const std::string& path, const MergeHit&
   if (hit.source == 0 || !writes || hit.found.type != NodeType::kRegular)
     return plan_in(hit.source, path, how, caller);
   int wanted = (how.flags & O_ACCMODE) == O_RDWR ? R_OK | W_OK : W_OK;
-  TRY(may(hit.found.host, wanted));
+  TRY(may(path, hit, wanted, caller));
   TRY(copy_.node(path, !truncates));
   return plan_in(0, path, how, caller);
 }
@@ -171,44 +183,45 @@ Result<OpenPlan> MergeFs::plan_open(const std::string& path, const OpenHow& how,
   }
   if ((how.flags & O_TMPFILE) == O_TMPFILE) {
     if (!hit.is_node()) return Errno(ENOENT);
-    if (hit.source != 0) TRY(may(hit.found.host, W_OK | X_OK));
+    if (hit.source != 0) TRY(may(path, hit, W_OK | X_OK, caller));
     TRY(copy_.directory(path));
     return plan_in(0, path, how, caller);
   }
   if (hit.is_node()) return plan_existing(path, hit, how, caller);
   if ((how.flags & O_CREAT) == 0) return Errno(ENOENT);
-  TRY(prepare_new(path));
+  TRY(prepare_new(path, caller));
   return plan_in(0, path, how, caller);
 }
 
 /// A name is about to be made in the first source. EEXIST; EACCES where the shown directory of a
 /// later source forbids it. The kernel checks a directory of the first source itself.
-Result<void> MergeFs::prepare_new(const std::string& path) {
+Result<void> MergeFs::prepare_new(const std::string& path, const Caller& caller) {
   if (path.empty()) return Errno(EEXIST);
   TRY_ASSIGN(MergeHit hit, tree_.look(path));
   if (hit.is_node()) return Errno(EEXIST);
   std::string parent = parent_of(path);
   TRY_ASSIGN(MergeHit above, tree_.node(parent));
   if (above.source == 0) return {};
-  TRY(may(above.found.host, W_OK | X_OK));
+  TRY(may(parent, above, W_OK | X_OK, caller));
   return copy_.directory(parent);
 }
 
 /// A node is about to be changed: copies it up if the caller may change it. EPERM, EACCES.
-Result<void> MergeFs::prepare_change(const std::string& path, bool owner_only, bool content) {
+Result<void> MergeFs::prepare_change(const std::string& path, bool owner_only, bool content,
+                                     const Caller& caller) {
   TRY_ASSIGN(MergeHit hit, tree_.node(path));
   if (hit.source == 0) return {};
   TRY_ASSIGN(Attr attr, tree_.getattr(path, hit));
   bool owner = attr.stx_uid == ::geteuid() || ::geteuid() == 0;
   if (owner_only && !owner) return Errno(EPERM);
-  if (!owner) TRY(may(hit.found.host, W_OK));
+  if (!owner) TRY(may(path, hit, W_OK, caller));
   return copy_.node(path, content);
 }
 
 Result<void> MergeFs::link(const std::string& from, const std::string& to, const Caller& caller) {
   TRY_ASSIGN(MergeHit source, tree_.node(from));
   if (source.found.type == NodeType::kDirectory) return Errno(EPERM);
-  TRY(prepare_new(to));
+  TRY(prepare_new(to, caller));
   TRY(copy_.node(from, true));
   return first().link(from, to, caller);
 }
@@ -245,13 +258,14 @@ Result<void> MergeFs::rmdir(const std::string& path, const Caller& caller) {
 }
 
 /// May `to` be replaced by a name of the first source? do_rename() of fs/namei.c.
-Result<void> MergeFs::check_target(const std::string& to, bool directory, unsigned flags) {
+Result<void> MergeFs::check_target(const std::string& to, bool directory, unsigned flags,
+                                   const Caller& caller) {
   if (to.empty()) return Errno(EBUSY);
   TRY_ASSIGN(MergeHit hit, tree_.look(to));
   bool exchange = (flags & RENAME_EXCHANGE) != 0;
   if (!hit.is_node()) {
     if (exchange) return Errno(ENOENT);
-    return prepare_new(to);
+    return prepare_new(to, caller);
   }
   if ((flags & RENAME_NOREPLACE) != 0) return Errno(EEXIST);
   bool onto_directory = hit.found.type == NodeType::kDirectory;
@@ -267,7 +281,7 @@ Result<void> MergeFs::check_target(const std::string& to, bool directory, unsign
   }
   if (hit.source != 0) {
     TRY_ASSIGN(MergeHit above, tree_.node(parent_of(to)));
-    if (above.source != 0) TRY(may(above.found.host, W_OK | X_OK));
+    if (above.source != 0) TRY(may(parent_of(to), above, W_OK | X_OK, caller));
   }
   return copy_.directory(parent_of(to));
 }
@@ -281,7 +295,7 @@ Result<void> MergeFs::rename(const std::string& from, const std::string& to, uns
   bool directory = hit.found.type == NodeType::kDirectory;
   if (directory && hit.merged()) return Errno(EXDEV);
   TRY(removable(from, hit));
-  TRY(check_target(to, directory, flags));
+  TRY(check_target(to, directory, flags, caller));
   Result<Attr> replaced = first().getattr(to);
   TRY(first().rename(from, to, flags, caller));
   bool gone = replaced && (flags & RENAME_EXCHANGE) == 0 &&
@@ -295,14 +309,14 @@ Result<void> MergeFs::setattr(const std::string& path, const SetAttr& set, const
   if (set.size) {
     if (hit.found.type == NodeType::kDirectory) return Errno(EISDIR);
     if (hit.found.type != NodeType::kRegular) return Errno(EINVAL);
-    TRY(may(hit.found.host, W_OK));
+    TRY(may(path, hit, W_OK, caller));
   }
   auto explicit_time = [](const std::optional<timespec>& time) {
     return time && time->tv_nsec != UTIME_NOW;
   };
   bool owner_only =
       set.mode || set.uid || set.gid || explicit_time(set.atime) || explicit_time(set.mtime);
-  TRY(prepare_change(path, owner_only, !(set.size && *set.size == 0)));
+  TRY(prepare_change(path, owner_only, !(set.size && *set.size == 0), caller));
   return first().setattr(path, set, caller);
 }
 

@@ -57,7 +57,10 @@ struct Found {
   bool attr_virtual = false;  ///< attributes must come from getattr(), the host's object has others
   bool list_virtual = false;  ///< a directory to be listed by list(), the host's object has others
   bool in_place = false;      ///< the host's object itself may be written, created, changed
-  size_t consumed = 0;        ///< bytes of `rest` that were used, up to the end of a component
+  /// A regular file whose host object, with its content, is there only after a plan_open(), and has
+  /// to be had from that by whoever wants to read, execute or watch it. meta_host is set.
+  bool deferred = false;
+  size_t consumed = 0;  ///< bytes of `rest` that were used, up to the end of a component
   std::string
       host;  ///< absolute host path of the content (for kMissing in_place: where it would be)
   std::string meta_host;  ///< host path whose xattrs are the node's, where they differ from host's

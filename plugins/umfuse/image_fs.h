@@ -1,0 +1,111 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "image.h"
+#include "image_stage.h"
+#include "viewsh/filesystem.h"
+#include "viewsh/plugin.h"
+
+namespace viewsh {
+
+/// An image that is mounted, for all trees that show it or a part of it.
+struct MountedImage {
+  MountedImage(std::unique_ptr<Image> opened, Host& host, uint32_t device,
+               ImageStage::Limits limits)
+      : image(std::move(opened)), stage(*image, host, limits), minor(device) {}
+
+  /// Where a node was found.
+  struct Place {
+    NodeId parent = 0;
+    std::string name;
+  };
+  std::unique_ptr<Image> image;
+  ImageStage stage;
+  uint32_t minor;  ///< of stx_dev
+  std::unordered_map<NodeId, Place> places;
+};
+
+/// An image as a file system that can't be changed. Attributes, names and links are the image's;
+/// what is opened, executed or worked in are objects that stand for its nodes (ImageStage), so that
+/// everything after the open is the kernel's. Permission is checked for the caller as the image's
+/// nodes say, as with a mount by root; device nodes are not opened (EACCES), as with nodev.
+class ImageFs final : public FileSystem {
+ public:
+  ImageFs(std::shared_ptr<MountedImage> image, NodeId root)
+      : mounted_(std::move(image)), root_(root) {}
+
+  Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                        const Caller& caller) override;
+  Result<Attr> getattr(const std::string& path) override;
+  Result<std::vector<DirEntry>> list(const std::string& path) override;
+  std::optional<std::string> reverse(const std::string& host) override;
+  bool fix_attr(Attr* attr) override;
+  bool mark_attr(AttrMarks* marks) override {
+    stage().mark_attr(marks);
+    return true;
+  }
+
+  std::string_view type() const override { return mounted_->image->type(); }
+  bool read_only() const override { return true; }
+
+  Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
+                             const Caller& caller) override;
+  void opened(const std::string&, const OpenPlan&, bool) override {}
+
+  Result<void> mkdir(const std::string& path, mode_t, const Caller&) override {
+    return refuse_new(path);
+  }
+  Result<void> mknod(const std::string& path, mode_t, dev_t, const Caller&) override {
+    return refuse_new(path);
+  }
+  Result<void> symlink(const std::string& path, const std::string&, const Caller&) override {
+    return refuse_new(path);
+  }
+  Result<void> link(const std::string&, const std::string& to, const Caller&) override {
+    return refuse_new(to);
+  }
+  Result<void> link_host(const std::string&, const std::string& to, const Caller&) override {
+    return refuse_new(to);
+  }
+  Result<void> unlink(const std::string&, const Caller&) override { return Errno(EROFS); }
+  Result<void> rmdir(const std::string&, const Caller&) override { return Errno(EROFS); }
+  Result<void> rename(const std::string&, const std::string&, unsigned, const Caller&) override {
+    return Errno(EROFS);
+  }
+  Result<void> setattr(const std::string& path, const SetAttr& set, const Caller&) override;
+  Result<void> setxattr(const std::string&, const std::string&, std::string_view, int,
+                        const Caller&) override {
+    return Errno(EROFS);
+  }
+  Result<void> removexattr(const std::string&, const std::string&, const Caller&) override {
+    return Errno(EROFS);
+  }
+  Result<struct statfs> statfs(const std::string& path) override;
+  Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
+  Result<std::string> watch(const std::string& path, const Caller& caller) override;
+
+ private:
+  using Place = MountedImage::Place;
+  struct Node {
+    NodeId id = 0;
+    Place place;
+  };
+  ImageStage& stage() const { return mounted_->stage; }
+  Image& image() const { return *mounted_->image; }
+  /// No link on the way is followed. ENOENT, ENOTDIR.
+  Result<Node> find(std::string_view path);
+  Result<Attr> attr_of(NodeId node) const;
+  Result<Found> found(const Node& node, const Attr& attr);
+  void remember(const Node& node);
+  Result<void> refuse_new(const std::string& path);
+  Result<OpenPlan> plan_node(const Node& node, const Attr& attr, const OpenHow& how,
+                             const Caller& caller);
+
+  std::shared_ptr<MountedImage> mounted_;
+  NodeId root_;
+};
+
+}  // namespace viewsh

@@ -1,0 +1,323 @@
+#include "image_stage.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+
+namespace viewsh {
+namespace {
+
+constexpr mode_t kUserMask = 0700;
+
+int64_t now() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+/// What the engine's own user may do with a node, as the bits of an owner. Never to write.
+mode_t own_rights(const Attr& attr) {
+  const uid_t uid = geteuid();
+  if (uid == 0) return 0400 | ((attr.stx_mode & 0111) != 0 ? 0100 : 0);
+  gid_t groups[256];
+  const int count = getgroups(256, groups);
+  const Caller self{uid, getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 0};
+  return (image_allows(attr, R_OK, self) ? 0400 : 0) | (image_allows(attr, X_OK, self) ? 0100 : 0);
+}
+
+/// Only of what can be executed the name counts.
+bool is_program(const Attr& attr) { return (attr.stx_mode & 0111) != 0; }
+
+}  // namespace
+
+bool image_allows(const Attr& attr, int want, const Caller& caller) {
+  const unsigned mode = attr.stx_mode;
+  if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111U) != 0;
+  unsigned bits = mode & 7U;
+  if (caller.uid == attr.stx_uid) {
+    bits = (mode >> 6U) & 7U;
+  } else if (caller.gid == attr.stx_gid || std::find(caller.groups.begin(), caller.groups.end(),
+                                                     attr.stx_gid) != caller.groups.end()) {
+    bits = (mode >> 3U) & 7U;
+  }
+  return (static_cast<unsigned>(want) & ~bits & 7U) == 0;
+}
+
+Result<ImageStage::Root*> ImageStage::root(Where where) {
+  Root& root = roots_[where];
+  if (root.broken) return Errno(ENOSPC);
+  if (root.fd) return &root;
+  root.broken = true;
+  TRY_ASSIGN(root.path, host_.scratch_dir("image", where == kMemory));
+  root.fd.reset(::open(root.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.fd) return Errno::last();
+  struct statvfs fs {};
+  // Programs and libraries would not run from there. On disk there is no other place.
+  const bool unusable =
+      where == kMemory && ::fstatvfs(root.fd.get(), &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0;
+  if (unusable) return Errno(EACCES);
+  root.broken = false;
+  return &root;
+}
+
+bool ImageStage::has_xattrs(NodeId node) {
+  const auto known = xattrs_.find(node);
+  if (known != xattrs_.end()) return known->second;
+  const auto names = image_.listxattr(node);
+  const bool any = names && std::any_of(names->begin(), names->end(), [](const std::string& name) {
+                     return name.starts_with("user.");
+                   });
+  // What an ordinary user can't set, it can't be shown either; and most nodes have none.
+  if (any) xattrs_[node] = true;
+  return any;
+}
+
+void ImageStage::set_xattrs(NodeId node, int fd) {
+  const auto names = image_.listxattr(node);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    if (!name.starts_with("user.")) continue;
+    const auto value = image_.getxattr(node, name);
+    // A scratch directory without extended attributes shows none.
+    if (value) (void)::fsetxattr(fd, name.c_str(), value->data(), value->size(), 0);
+  }
+}
+
+Result<ImageStage::Where> ImageStage::place_of(NodeId node, const Attr& attr) {
+  // Memory file systems have had user attributes only since Linux 6.6.
+  const bool small = attr.stx_size <= limits_.small && !has_xattrs(node);
+  if (small && root(kMemory)) return kMemory;
+  TRY(root(kDisk));
+  return kDisk;
+}
+
+Result<void> ImageStage::note(NodeId node, int dir, const char* name) {
+  struct stat st {};
+  if (::fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
+  by_inode_[{st.st_dev, st.st_ino}] = node;
+  if (marks_ != nullptr) marks_->mark(st.st_ino);
+  return {};
+}
+
+Result<std::string> ImageStage::object(NodeId node, const Attr& attr) {
+  const auto known = objects_.find(node);
+  if (known != objects_.end()) return known->second;
+  const bool on_disk = (S_ISDIR(attr.stx_mode) && has_xattrs(node)) || !root(kMemory);
+  Result<std::string> path = make_object(node, attr, on_disk ? kDisk : kMemory);
+  if (!path && path.error() == ENOSPC && !on_disk) path = make_object(node, attr, kDisk);
+  if (path) objects_[node] = *path;
+  return path;
+}
+
+Result<std::string> ImageStage::make_object(NodeId node, const Attr& attr, Where where) {
+  TRY_ASSIGN(Root * root, this->root(where));
+  const int dir = root->fd.get();
+  const std::string name = std::to_string(node);
+  const bool directory = S_ISDIR(attr.stx_mode);
+  int made = -1;
+  if (directory) {
+    made = ::mkdirat(dir, name.c_str(), kUserMask);
+  } else if (S_ISLNK(attr.stx_mode)) {
+    TRY_ASSIGN(const std::string target, image_.readlink(node));
+    made = ::symlinkat(target.c_str(), dir, name.c_str());
+  } else if (S_ISFIFO(attr.stx_mode) || S_ISSOCK(attr.stx_mode)) {
+    made = ::mknodat(dir, name.c_str(), (attr.stx_mode & S_IFMT) | 0600, 0);
+  } else {
+    made = ::mknodat(dir, name.c_str(), S_IFREG, 0);
+  }
+  if (made < 0) return Errno::last();
+  TRY(note(node, dir, name.c_str()));
+  if (directory) {
+    if (has_xattrs(node)) {
+      const UniqueFd fd(::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (fd) set_xattrs(node, fd.get());
+    }
+    // Nothing is ever made in it.
+    (void)::fchmodat(dir, name.c_str(), 0500, 0);
+  }
+  return root->path + "/" + name;
+}
+
+Result<std::string> ImageStage::content_path(NodeId node, const Attr& attr, std::string_view name) {
+  const auto known = contents_.find(node);
+  const bool there = known != contents_.end();
+  Where where = kMemory;
+  if (there) {
+    where = known->second->where;
+    name = known->second->name;
+  } else {
+    TRY_ASSIGN(where, place_of(node, attr));
+  }
+  std::string path = roots_[where].path + "/" + std::to_string(node);
+  const bool named = there ? !name.empty() : is_program(attr);
+  return named ? path + "/" + std::string(name) : path;
+}
+
+Result<std::string> ImageStage::xattr_object(NodeId node) {
+  const bool own = has_xattrs(node);
+  if (!own && !plain_.empty()) return plain_;
+  const auto known = objects_.find(node);
+  if (own && known != objects_.end()) return known->second;
+  Where where = own || !root(kMemory) ? kDisk : kMemory;
+  TRY_ASSIGN(Root * root, this->root(where));
+  const std::string name = own ? "x" + std::to_string(node) : std::string("plain");
+  const UniqueFd fd(::openat(root->fd.get(), name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return Errno::last();
+  std::string path = root->path + "/" + name;
+  if (own) {
+    set_xattrs(node, fd.get());
+    objects_[node] = path;
+  } else {
+    plain_ = path;
+  }
+  return path;
+}
+
+Result<std::string> ImageStage::content(NodeId node, const Attr& attr, std::string_view name,
+                                        bool pin) {
+  auto known = contents_.find(node);
+  if (known == contents_.end()) {
+    TRY_ASSIGN(Where where, place_of(node, attr));
+    make_room(where, attr.stx_blocks * 512);
+    Result<Content> made = unpack(node, attr, name, where);
+    if (!made && made.error() == ENOSPC) {
+      make_room(where, UINT64_MAX / 2);
+      if (where == kMemory && root(kDisk)) where = kDisk;
+      made = unpack(node, attr, name, where);
+    }
+    if (!made) return made.error();
+    recent_.push_back(std::move(*made));
+    known = contents_.emplace(node, std::prev(recent_.end())).first;
+  } else {
+    recent_.splice(recent_.end(), recent_, known->second);
+  }
+  Content& content = *known->second;
+  content.used = now();
+  content.pinned = content.pinned || pin;
+  return content_path(node, attr, content.name);
+}
+
+Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, std::string_view name,
+                                               Where where) {
+  TRY_ASSIGN(Root * root, this->root(where));
+  Content content;
+  content.node = node;
+  content.where = where;
+  if (is_program(attr)) content.name = name;
+  const std::string number = std::to_string(node);
+  const bool folder = !content.name.empty();
+  if (folder) TRY(from_libc(::mkdirat(root->fd.get(), number.c_str(), kUserMask)));
+  const std::string path = folder ? number + "/" + content.name : number;
+  const Result<void> done = fill(node, attr, root->fd.get(), path.c_str(), &content);
+  if (!done) {
+    (void)::unlinkat(root->fd.get(), path.c_str(), 0);
+    if (folder) (void)::unlinkat(root->fd.get(), number.c_str(), AT_REMOVEDIR);
+    return done.error();
+  }
+  root->bytes += content.bytes;
+  by_inode_[{content.dev, content.ino}] = node;
+  if (marks_ != nullptr) marks_->mark(content.ino);
+  return content;
+}
+
+Result<void> ImageStage::fill(NodeId node, const Attr& attr, int dir, const char* name,
+                              Content* content) {
+  const UniqueFd fd(::openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return Errno::last();
+  TRY(image_.extract(node, fd.get()));
+  if (has_xattrs(node)) set_xattrs(node, fd.get());
+  TRY(from_libc(::fchmod(fd.get(), own_rights(attr))));
+  struct stat st {};
+  TRY(from_libc(::fstat(fd.get(), &st)));
+  content->bytes = static_cast<uint64_t>(st.st_blocks) * 512;
+  content->dev = st.st_dev;
+  content->ino = st.st_ino;
+  return {};
+}
+
+/// Drops contents until there is room for more, as far as they may go.
+void ImageStage::make_room(Where where, uint64_t bytes) {
+  const uint64_t limit = where == kMemory ? limits_.in_memory : limits_.on_disk;
+  const int64_t present = now();
+  const size_t count = recent_.size();
+  for (size_t i = 0; i < count && !recent_.empty(); ++i) {
+    if (roots_[where].bytes == 0 || roots_[where].bytes + bytes <= limit) return;
+    const auto oldest = recent_.begin();
+    if (oldest->used > present - limits_.grace_ns) return;  // as are all others
+    if (oldest->where == where && !oldest->pinned && drop(oldest)) continue;
+    // It stays: there is no need to look at it again soon.
+    oldest->used = present;
+    recent_.splice(recent_.end(), recent_, oldest);
+  }
+}
+
+/// A lease on writing is given only where nobody has the file open or mapped. fcntl(2)
+bool ImageStage::is_open(int dir, const char* name, mode_t mode) {
+  if ((mode & 0400) == 0) (void)::fchmodat(dir, name, mode | 0400, 0);
+  const UniqueFd fd(::openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if ((mode & 0400) == 0) (void)::fchmodat(dir, name, mode, 0);
+  // Whoever opens it just now waits until this is closed, and lets the engine know by a signal: by
+  // one that nobody dies of.
+  return !fd || ::fcntl(fd.get(), F_SETSIG, SIGURG) < 0 ||
+         ::fcntl(fd.get(), F_SETLEASE, F_WRLCK) < 0;
+}
+
+bool ImageStage::drop(Recent::iterator content) {
+  Root& root = roots_[content->where];
+  const std::string number = std::to_string(content->node);
+  const bool folder = !content->name.empty();
+  const std::string path = folder ? number + "/" + content->name : number;
+  const int dir = root.fd.get();
+  struct stat st {};
+  if (::fstatat(dir, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  if (is_open(dir, path.c_str(), st.st_mode & 0700)) return false;
+  if (::unlinkat(dir, path.c_str(), 0) < 0) return false;
+  if (folder) (void)::unlinkat(dir, number.c_str(), AT_REMOVEDIR);
+  root.bytes -= std::min(root.bytes, content->bytes);
+  by_inode_.erase({content->dev, content->ino});
+  contents_.erase(content->node);
+  recent_.erase(content);
+  return true;
+}
+
+std::optional<NodeId> ImageStage::node_at(const std::string& host) const {
+  for (const Root& root : roots_) {
+    if (root.path.empty() || !host.starts_with(root.path + "/")) continue;
+    const char* begin = host.data() + root.path.size() + 1;
+    const char* end = host.data() + host.size();
+    NodeId node = 0;
+    const auto [stop, error] = std::from_chars(begin, end, node);
+    if (error != std::errc()) return std::nullopt;
+    if (stop == end && objects_.count(node) != 0) return node;
+    const auto content = contents_.find(node);
+    if (content == contents_.end()) return std::nullopt;
+    if (stop == end && content->second->name.empty()) return node;
+    if (stop == end || *stop != '/') return std::nullopt;
+    if (std::string_view(stop + 1, static_cast<size_t>(end - stop - 1)) != content->second->name)
+      return std::nullopt;
+    return node;
+  }
+  return std::nullopt;
+}
+
+std::optional<NodeId> ImageStage::node_of(const Attr& native) const {
+  if (by_inode_.empty()) return std::nullopt;
+  const uint64_t dev = makedev(native.stx_dev_major, native.stx_dev_minor);
+  const auto found = by_inode_.find({dev, native.stx_ino});
+  if (found == by_inode_.end()) return std::nullopt;
+  return found->second;
+}
+
+void ImageStage::mark_attr(AttrMarks* marks) {
+  marks_ = marks;
+  for (const auto& [inode, node] : by_inode_) marks->mark(inode.ino);
+}
+
+}  // namespace viewsh

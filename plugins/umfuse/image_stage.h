@@ -1,0 +1,108 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "image.h"
+#include "viewsh/plugin.h"
+#include "viewsh/unique_fd.h"
+
+namespace viewsh {
+
+/// Real kernel objects that stand for the nodes of an image: what a task opens, executes, works in
+/// or watches. They are made when they are needed, in scratch directories of the view: ROOT/ID, of
+/// a device an empty file; ROOT/ID/NAME for what can be executed, so that a program is called what
+/// it is called. Their permissions are what the engine's own user may do with the node.
+///
+/// Small files are kept in memory, big ones on disk. Contents that nobody has open go, the least
+/// recently used first, when they are too many bytes.
+class ImageStage {
+ public:
+  struct Limits {
+    uint64_t small = uint64_t{1} << 20;       ///< bytes of a file that is kept in memory
+    uint64_t in_memory = uint64_t{64} << 20;  ///< of all of them
+    uint64_t on_disk = uint64_t{2} << 30;
+    int64_t grace_ns = 2'000'000'000;  ///< what was planned so recently is about to be opened
+  };
+  ImageStage(Image& image, Host& host, Limits limits)
+      : image_(image), host_(host), limits_(limits) {}
+
+  /// The object of a node that has no content of its own to be unpacked.
+  Result<std::string> object(NodeId node, const Attr& attr);
+  /// Where content() of a regular file puts it; nothing is made.
+  Result<std::string> content_path(NodeId node, const Attr& attr, std::string_view name);
+  /// A regular file with its content. `pin`: it stays to the end, whoever has it open. EUCLEAN,
+  /// EIO: of the image; ENOSPC.
+  Result<std::string> content(NodeId node, const Attr& attr, std::string_view name, bool pin);
+  /// What has the extended attributes of a regular file, whether its content is there or not.
+  Result<std::string> xattr_object(NodeId node);
+
+  /// The node that an object stands for.
+  std::optional<NodeId> node_at(const std::string& host) const;
+  std::optional<NodeId> node_of(const Attr& native) const;
+  void mark_attr(AttrMarks* marks);
+
+  uint64_t bytes_in_memory() const { return roots_[0].bytes; }
+
+ private:
+  struct Root {
+    std::string path;
+    UniqueFd fd;
+    uint64_t bytes = 0;   ///< of contents
+    bool broken = false;  ///< nothing can be made there
+  };
+  enum Where : uint8_t { kMemory = 0, kDisk = 1 };
+  struct Content {
+    NodeId node = 0;
+    Where where = kMemory;
+    std::string name;  ///< of a program; of others empty
+    uint64_t bytes = 0;
+    uint64_t dev = 0;
+    uint64_t ino = 0;
+    int64_t used = 0;  ///< monotonic nanoseconds
+    bool pinned = false;
+  };
+  using Recent = std::list<Content>;  ///< the least recently used first
+  struct InodeKey {
+    uint64_t dev;
+    uint64_t ino;
+    bool operator<(const InodeKey& other) const {
+      return dev != other.dev ? dev < other.dev : ino < other.ino;
+    }
+  };
+
+  Result<Root*> root(Where where);
+  Result<Where> place_of(NodeId node, const Attr& attr);
+  bool has_xattrs(NodeId node);
+  void set_xattrs(NodeId node, int fd);
+  Result<std::string> make_object(NodeId node, const Attr& attr, Where where);
+  Result<void> note(NodeId node, int dir, const char* name);
+  Result<Content> unpack(NodeId node, const Attr& attr, std::string_view name, Where where);
+  Result<void> fill(NodeId node, const Attr& attr, int dir, const char* name, Content* content);
+  void make_room(Where where, uint64_t bytes);
+  bool drop(Recent::iterator content);
+  static bool is_open(int dir, const char* name, mode_t mode);
+
+  Image& image_;
+  Host& host_;
+  Limits limits_;
+  Root roots_[2];
+  std::unordered_map<NodeId, std::string> objects_;  ///< host paths of those without content
+  Recent recent_;
+  std::unordered_map<NodeId, Recent::iterator> contents_;
+  std::map<InodeKey, NodeId> by_inode_;
+  std::unordered_map<NodeId, bool> xattrs_;  ///< which nodes have some that can be shown
+  std::string plain_;                        ///< stands for every file without extended attributes
+  AttrMarks* marks_ = nullptr;
+};
+
+/// The permission bits' answer for `want` (R_OK, W_OK, X_OK). path_resolution(7).
+bool image_allows(const Attr& attr, int want, const Caller& caller);
+
+}  // namespace viewsh
