@@ -1,0 +1,52 @@
+#include "ext_attributes.h"
+
+#include <algorithm>
+
+#include "ext_error.h"
+
+namespace viewsh {
+
+ExtAttributes::~ExtAttributes() {
+  if (handle_ != nullptr) ext2fs_xattrs_close(&handle_);
+}
+
+Result<void> ExtAttributes::open(ExtFs* fs, uint64_t ino) {
+  TRY_EXT(ext2fs_xattrs_open(fs->lib(), static_cast<ext2_ino_t>(ino), &handle_));
+  TRY_EXT(ext2fs_xattrs_read(handle_));
+  return {};
+}
+
+Result<std::vector<std::string>> ExtAttributes::names() {
+  std::vector<std::string> names;
+  TRY_EXT(ext2fs_xattrs_iterate(
+      handle_,
+      [](char* name, char*, size_t, void* data) {
+        static_cast<std::vector<std::string>*>(data)->emplace_back(name);
+        return 0;
+      },
+      &names));
+  return names;
+}
+
+Result<std::string> ExtAttributes::get(const std::string& name) {
+  void* value = nullptr;
+  size_t size = 0;
+  TRY_EXT(ext2fs_xattr_get(handle_, name.c_str(), &value, &size));
+  std::string result(static_cast<const char*>(value), size);
+  ext2fs_free_mem(&value);
+  return result;
+}
+
+Result<void> ExtAttributes::set(const std::string& name, std::string_view value) {
+  TRY_EXT(ext2fs_xattr_set(handle_, name.c_str(), value.data(), value.size()));
+  return {};
+}
+
+Result<void> ExtAttributes::remove(const std::string& name) {
+  TRY_ASSIGN(const auto all, names());
+  if (std::find(all.begin(), all.end(), name) == all.end()) return Errno(ENODATA);
+  TRY_EXT(ext2fs_xattr_remove(handle_, name.c_str()));
+  return {};
+}
+
+}  // namespace viewsh
