@@ -17,7 +17,7 @@ ExtAlloc::~ExtAlloc() {
 }
 
 Result<void> ExtAlloc::map_system() {
-  TRY_EXT(ext2fs_allocate_block_bitmap(fs_, "system", &system_));
+  TRY_EXT(ext2fs_allocate_subcluster_bitmap(fs_, "system", &system_));
   const uint64_t end = ext2fs_blocks_count(fs_->super);
   for (dgrp_t group = 0; group < fs_->group_desc_count; ++group) {
     ext2fs_reserve_super_and_bgd(fs_, group, system_);

@@ -95,7 +95,7 @@ class ExtImage : public WritableImage {
   // ext_open.cc
   Result<void> start(int fd, std::string* why);
   Result<void> lock(int fd, uint64_t bytes, bool write, std::string* why);
-  Result<bool> decide(int fd, std::string* why, std::string* note);
+  Result<bool> decide(int fd, std::string* why, std::string* note, std::string* unplayed);
 
   // ext_image.cc
   /// The inode of a node that is in use. ESTALE.

@@ -63,8 +63,9 @@ Result<void> ExtImage::lock(int fd, uint64_t bytes, bool write, std::string* why
   return {};
 }
 
-/// Is it to be written? Replays the journal if so.
-Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note) {
+/// Is it to be written? Replays the journal if so; *unplayed is what to say if it isn't empty then.
+Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note,
+                              std::string* unplayed) {
   TRY_ASSIGN(const auto device, [&] { return ext_fd_device(fd, options_.offset, options_.sizelimit); }());
   TRY_ASSIGN(ext2_super_block super, ext_read_super(device.get(), why));
   if (*why = ext_refusal(super); !why->empty()) return Errno(EINVAL);
@@ -83,14 +84,10 @@ Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note) {
   // It may have changed until we had it.
   TRY_ASSIGN(super, ext_read_super(device.get(), why));
   if (needs_recovery(super) && write) {
-    std::string said;
-    const auto replayed = ext_replay_journal(fd, options_.offset, &said);
+    // e2fsck 1.47.0 replays at an offset and then fails to open the image again; so what counts is
+    // whether the journal is empty when it is opened.
+    if (ext_replay_journal(fd, options_.offset, unplayed)) *unplayed = "e2fsck didn't replay it";
     TRY_ASSIGN(super, ext_read_super(device.get(), why));
-    if (needs_recovery(super)) {
-      write = false;
-      if (replayed) said = "e2fsck didn't replay it";
-      add_line(note, "opened for reading only, without what its journal holds: " + said);
-    }
   } else if (needs_recovery(super)) {
     add_line(note, "what its journal holds isn't shown");
   }
@@ -100,7 +97,8 @@ Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note) {
 
 Result<void> ExtImage::start(int fd, std::string* why) {
   std::string note;
-  const auto decided = decide(fd, why, &note);
+  std::string unplayed;
+  const auto decided = decide(fd, why, &note, &unplayed);
   if (!decided) {
     if (why->empty()) *why = "it can't be opened: " + decided.error().message();
     return decided.error();
@@ -117,8 +115,11 @@ Result<void> ExtImage::start(int fd, std::string* why) {
     *why = said.empty() ? "it can't be read: " + opened.error().message() : said;
     return opened.error();
   }
-  add_line(&note, said);
   fs_ = std::move(*opened);
+  if (settings.writable && !fs_->writable() && !unplayed.empty()) {
+    said = "opened for reading only, without what its journal holds: " + unplayed;
+  }
+  add_line(&note, said);
   map_ = std::make_unique<ExtMap>(fs_.get());
   dirs_ = std::make_unique<ExtDirs>(fs_.get(), map_.get());
   if (const auto root = node(EXT2_ROOT_INO); !root) {

@@ -72,17 +72,15 @@ const char* bad_geometry(const ext2_super_block& super, uint64_t device) {
   const uint64_t blocks = blocks_of(super);
   if (blocks == 0 || blocks > device / size) return "it is larger than the file that holds it";
   if (super.s_first_data_block > 1) return "its first block is none";
-  if (super.s_blocks_per_group == 0 || super.s_blocks_per_group > size * 8) {
+  const bool clusters = (super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC) != 0;
+  const uint64_t bits = clusters ? super.s_clusters_per_group : super.s_blocks_per_group;
+  if (bits == 0 || bits > size * 8 || super.s_blocks_per_group % 8 != 0) {
     return "its groups have no size that can be";
   }
   if (super.s_reserved_gdt_blocks > size / 4) return "it reserves too much for descriptors";
   if (super.s_inodes_per_group == 0 || super.s_inodes_per_group > size * 8 ||
       super.s_inodes_per_group % 8 != 0) {
     return "its groups have no number of inodes that can be";
-  }
-  if (super.s_blocks_per_group % 8 != 0 &&
-      (super.s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_BIGALLOC) == 0) {
-    return "its groups have no size that can be";
   }
   return nullptr;
 }
