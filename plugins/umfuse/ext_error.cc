@@ -1,3 +1,4 @@
+#include <cstdio>
 #include "ext_error.h"
 
 namespace viewsh {
@@ -25,6 +26,7 @@ Errno ext_errno(errcode_t code) {
     case EXT2_ET_RO_FILSYS:
       return Errno(EROFS);
     default:
+      fprintf(stderr,"code %s\n", error_message(code));
       return Errno(EUCLEAN);
   }
 }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ext_error.h"
-#include "ext_extent.h"
 
 namespace viewsh {
 namespace {
@@ -107,37 +105,73 @@ Result<void> ExtMap::check_pointers(const uint32_t* blocks, size_t count, unsign
 Result<ExtMap::Piece> ExtMap::find(uint64_t ino, const ExtInode& inode, uint64_t at,
                                    uint64_t max) {
   TRY(check(ino, inode));
-  return has_extents(inode) ? find_extent(ino, inode, at, max) : find_pointer(ino, inode, at, max);
+  return has_extents(inode) ? find_extent(inode, at, max) : find_pointer(inode, at, max);
 }
 
-Result<ExtMap::Piece> ExtMap::find_extent(uint64_t ino, const ExtInode& inode, uint64_t at,
-                                          uint64_t max) {
-  ExtInode copy = inode;
-  ExtExtents tree;
-  TRY(tree.open(fs_->lib(), ino, basic(&copy)));
-  ext2fs_extent extent;
-  const errcode_t rc = ext2fs_extent_goto2(tree.get(), 0, at);
-  if (rc != 0 && rc != EXT2_ET_EXTENT_NOT_FOUND) return ext_errno(rc);
-  errcode_t got = ext2fs_extent_get(tree.get(), EXT2_EXTENT_CURRENT, &extent);
-  if (rc == 0) {
-    if (got != 0) return ext_errno(got);
-    const uint64_t skip = at - extent.e_lblk;
-    return Piece{std::min<uint64_t>(max, extent.e_len - skip), extent.e_pblk + skip,
-                 (extent.e_flags & EXT2_EXTENT_FLAGS_UNINIT) != 0};
+/// The last entry of a node that starts at or before `at`; null: all start later. *next: where the
+/// entry after it starts, if that is before what *next was.
+const char* ExtMap::find_entry(const char* node, uint64_t at, uint64_t* next) {
+  ext3_extent_header header;
+  std::memcpy(&header, node, sizeof header);
+  // Leaves and indexes have the same size, and begin with the first block of the file.
+  const char* entries = node + sizeof header;
+  const auto start_of = [entries](size_t i) {
+    uint32_t start;
+    std::memcpy(&start, entries + i * sizeof(ext3_extent), sizeof start);
+    return start;
+  };
+  size_t low = 0;
+  size_t high = header.eh_entries;
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (start_of(middle) <= at) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
-  // A hole, up to the next extent.
-  if (got == 0 && extent.e_lblk <= at) {
-    got = ext2fs_extent_get(tree.get(), EXT2_EXTENT_NEXT_LEAF, &extent);
-  }
-  if (got == EXT2_ET_EXTENT_NO_NEXT || got == EXT2_ET_NO_CURRENT_NODE) return Piece{max, 0, false};
-  if (got != 0) return ext_errno(got);
-  if (extent.e_lblk <= at) return Errno(EUCLEAN);
-  return Piece{std::min<uint64_t>(max, extent.e_lblk - at), 0, false};
+  if (low < header.eh_entries) *next = std::min<uint64_t>(*next, start_of(low));
+  return low == 0 ? nullptr : entries + (low - 1) * sizeof(ext3_extent);
 }
 
-Result<ExtMap::Piece> ExtMap::find_pointer(uint64_t ino, const ExtInode& inode, uint64_t at,
-                                           uint64_t max) {
-  (void)ino;
+/// libext2fs isn't asked: its way to the next extent after a search (e2fsprogs 1.47.0) may lead back
+/// to the first one of the same node.
+Result<ExtMap::Piece> ExtMap::find_extent(const ExtInode& inode, uint64_t at, uint64_t max) {
+  std::vector<char> block;
+  const char* node = reinterpret_cast<const char*>(inode.i_block);
+  uint64_t next = at + max;
+  ext3_extent_header header;
+  std::memcpy(&header, node, sizeof header);
+  for (unsigned depth = header.eh_depth;; --depth) {
+    const char* entry = find_entry(node, at, &next);
+    if (entry == nullptr) return Piece{next - at, 0, false};
+    if (depth == 0) {
+      ext3_extent leaf;
+      std::memcpy(&leaf, entry, sizeof leaf);
+      const bool unwritten = leaf.ee_len > kMaxExtent;
+      const uint64_t count = unwritten ? leaf.ee_len - kMaxExtent : leaf.ee_len;
+      const uint64_t skip = at - leaf.ee_block;
+      if (skip >= count) return Piece{next - at, 0, false};
+      const uint64_t start = leaf.ee_start | uint64_t{leaf.ee_start_hi} << 32;
+      if (!fs_->alloc().valid(start, count)) return Errno(EUCLEAN);
+      return Piece{std::min(max, count - skip), start + skip, unwritten};
+    }
+    ext3_extent_idx index;
+    std::memcpy(&index, entry, sizeof index);
+    const uint64_t child = index.ei_leaf | uint64_t{index.ei_leaf_hi} << 32;
+    if (!fs_->alloc().valid(child, 1)) return Errno(EUCLEAN);
+    block.resize(fs_->block_size());
+    TRY(fs_->cache().read(child * block.size(), block.size(), block.data()));
+    std::memcpy(&header, block.data(), sizeof header);
+    if (header.eh_magic != EXT3_EXT_MAGIC || header.eh_depth != depth - 1 ||
+        header.eh_entries > (block.size() - sizeof header) / sizeof(ext3_extent)) {
+      return Errno(EUCLEAN);
+    }
+    node = block.data();
+  }
+}
+
+Result<ExtMap::Piece> ExtMap::find_pointer(const ExtInode& inode, uint64_t at, uint64_t max) {
   const uint64_t per = fs_->block_size() / sizeof(uint32_t);
   std::vector<uint32_t> table;
   const uint32_t* pointers = inode.i_block;

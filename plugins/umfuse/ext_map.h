@@ -44,12 +44,13 @@ class ExtMap {
                              uint64_t* budget);
   Result<void> check_pointers(const uint32_t* blocks, size_t count, unsigned level,
                               uint64_t* budget);
-  Result<Piece> find_extent(uint64_t ino, const ExtInode& inode, uint64_t at, uint64_t max);
-  Result<Piece> find_pointer(uint64_t ino, const ExtInode& inode, uint64_t at, uint64_t max);
+  static const char* find_entry(const char* node, uint64_t at, uint64_t* next);
+  Result<Piece> find_extent(const ExtInode& inode, uint64_t at, uint64_t max);
+  Result<Piece> find_pointer(const ExtInode& inode, uint64_t at, uint64_t max);
   Result<Piece> fill_extent(uint64_t ino, ExtInode* inode, uint64_t at, uint64_t max,
                             bool unwritten);
   Result<Piece> fill_pointers(uint64_t ino, ExtInode* inode, uint64_t at, uint64_t max);
-  Result<bool> punch_extent(uint64_t ino, ExtInode* inode, uint64_t from, uint64_t to);
+  Result<void> punch_extent(uint64_t ino, ExtInode* inode, uint64_t from, uint64_t to);
   Result<uint64_t> punch_table(uint32_t* pointer, unsigned level, uint64_t from, uint64_t to);
   Result<void> punch_pointers(ExtInode* inode, uint64_t from, uint64_t to);
   Result<void> insert(uint64_t ino, ExtInode* inode, const ext2fs_extent& extent);

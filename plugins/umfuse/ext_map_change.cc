@@ -141,25 +141,18 @@ Result<void> ExtMap::set_written(uint64_t ino, ExtInode* inode, uint64_t at, uin
   return {};
 }
 
-/// One extent, or the part of it that lies in [from, to); false: there is none. ext2fs_punch() of
-/// e2fsprogs 1.47.0 refuses extents that end with the file system's last block, half-way.
-Result<bool> ExtMap::punch_extent(uint64_t ino, ExtInode* inode, uint64_t from, uint64_t to) {
+/// The part in [from, to) of the extent that `from` is in. ext2fs_punch() of e2fsprogs 1.47.0
+/// refuses extents that end with the file system's last block, half-way.
+Result<void> ExtMap::punch_extent(uint64_t ino, ExtInode* inode, uint64_t from, uint64_t to) {
   ExtExtents tree;
   TRY(tree.open(fs_->lib(), ino, basic(inode)));
   ext2fs_extent extent;
-  const errcode_t found = ext2fs_extent_goto2(tree.get(), 0, from);
-  if (found != 0 && found != EXT2_ET_EXTENT_NOT_FOUND) return ext_errno(found);
-  errcode_t got = ext2fs_extent_get(tree.get(), EXT2_EXTENT_CURRENT, &extent);
-  if (got == 0 && found != 0 && extent.e_lblk < from) {
-    got = ext2fs_extent_get(tree.get(), EXT2_EXTENT_NEXT_LEAF, &extent);
-  }
-  if (got == EXT2_ET_NO_CURRENT_NODE || got == EXT2_ET_EXTENT_NO_NEXT) return false;
-  if (got != 0) return ext_errno(got);
+  TRY_EXT(ext2fs_extent_goto2(tree.get(), 0, from));
+  TRY_EXT(ext2fs_extent_get(tree.get(), EXT2_EXTENT_CURRENT, &extent));
   const uint64_t end = extent.e_lblk + extent.e_len;
-  if (extent.e_lblk >= to) return false;
-  if (end <= from || !fs_->alloc().valid(extent.e_pblk, extent.e_len)) return Errno(EUCLEAN);
-  const uint64_t first = std::max<uint64_t>(from, extent.e_lblk);
-  const uint64_t last = std::min<uint64_t>(to, end);
+  if (!fs_->alloc().valid(extent.e_pblk, extent.e_len)) return Errno(EUCLEAN);
+  const uint64_t first = from;
+  const uint64_t last = std::min(to, end);
   const uint64_t freed = extent.e_pblk + (first - extent.e_lblk);
   if (last < end && first > extent.e_lblk) {
     ext2fs_extent rest = extent;
@@ -186,7 +179,7 @@ Result<bool> ExtMap::punch_extent(uint64_t ino, ExtInode* inode, uint64_t from, 
   }
   fs_->alloc().give(freed, last - first);
   TRY_EXT(ext2fs_iblk_sub_blocks(fs_->lib(), basic(inode), last - first));
-  return true;
+  return {};
 }
 
 /// The part [from, to) of what is below one pointer; numbers count from its first block.
@@ -245,10 +238,12 @@ Result<void> ExtMap::punch(uint64_t ino, ExtInode* inode, uint64_t from, uint64_
   to = std::min(to, kMaxFileBlock + 1);
   if (from >= to) return {};
   if (!has_extents(*inode)) return punch_pointers(inode, from, to);
-  for (;;) {
-    TRY_ASSIGN(const bool more, punch_extent(ino, inode, from, to));
-    if (!more) return {};
+  while (from < to) {
+    TRY_ASSIGN(const Piece piece, find(ino, *inode, from, to - from));
+    if (piece.block != 0) TRY(punch_extent(ino, inode, from, from + piece.count));
+    from += piece.count;
   }
+  return {};
 }
 
 }  // namespace viewsh

@@ -149,8 +149,11 @@ std::string pattern(size_t size, uint64_t seed) {
 namespace {
 
 std::string native_content(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  std::string content(static_cast<size_t>(in.tellg()), '\0');
+  in.seekg(0);
+  in.read(content.data(), static_cast<std::streamsize>(content.size()));
+  return content;
 }
 
 void expect_same_node(ExtImage* image, NodeId node, const std::string& native) {
