@@ -1,4 +1,3 @@
-#include <cstdio>
 #include "ext_error.h"
 
 namespace viewsh {
@@ -26,7 +25,6 @@ Errno ext_errno(errcode_t code) {
     case EXT2_ET_RO_FILSYS:
       return Errno(EROFS);
     default:
-      fprintf(stderr,"code %s\n", error_message(code));
       return Errno(EUCLEAN);
   }
 }

@@ -34,6 +34,7 @@ Result<void> ExtFs::start(const Settings& settings, std::string* note) {
   TRY_ASSIGN(const ext2_super_block super, ext_read_super(device_.get(), note));
   cache_ = std::make_unique<ExtCache>(device_.get(), settings.cache_bytes);
   cache_->set_block_size(1024u << super.s_log_block_size);
+  initialize_ext2_error_table();
   ext_io_next(cache_.get());
   int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP;
   if (settings.writable) flags |= EXT2_FLAG_RW;

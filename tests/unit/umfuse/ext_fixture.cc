@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -156,6 +157,28 @@ std::string native_content(const std::string& file) {
   return content;
 }
 
+void expect_same_attributes(ExtImage* image, NodeId node, const std::string& native) {
+  std::map<std::string, std::string> there;
+  std::string list(4096, '\0');
+  const ssize_t size = ::llistxattr(native.c_str(), list.data(), list.size());
+  for (size_t at = 0; size > 0 && at < static_cast<size_t>(size);) {
+    const std::string name = &list[at];
+    at += name.size() + 1;
+    if (name.rfind("user.", 0) != 0) continue;
+    std::string value(4096, '\0');
+    const ssize_t got = ::lgetxattr(native.c_str(), name.c_str(), value.data(), value.size());
+    if (got >= 0) there[name] = value.substr(0, static_cast<size_t>(got));
+  }
+  const auto names = image->listxattr(node);
+  ASSERT_TRUE(names) << native << ": " << names.error().message();
+  EXPECT_EQ(names->size(), there.size()) << native;
+  for (const std::string& name : *names) {
+    const auto value = image->getxattr(node, name);
+    ASSERT_TRUE(value) << native << " " << name << ": " << value.error().message();
+    EXPECT_TRUE(there.count(name) == 1 && there[name] == *value) << native << " " << name;
+  }
+}
+
 void expect_same_node(ExtImage* image, NodeId node, const std::string& native) {
   struct stat st;
   ASSERT_EQ(::lstat(native.c_str(), &st), 0) << native;
@@ -166,6 +189,7 @@ void expect_same_node(ExtImage* image, NodeId node, const std::string& native) {
     EXPECT_EQ(attr->stx_size, static_cast<uint64_t>(st.st_size)) << native;
   }
   EXPECT_EQ(attr->stx_nlink, st.st_nlink) << native;
+  expect_same_attributes(image, node, native);
   if (S_ISREG(st.st_mode)) {
     std::string content(attr->stx_size, '\0');
     const auto got = image->pread(node, content.data(), content.size(), 0);

@@ -43,6 +43,11 @@ class ExtModel : public ExtTest, public ::testing::WithParamInterface<const char
   std::string host(const std::string& where) const { return native_ + "/" + where; }
   static int error(int rc) { return rc < 0 ? errno : 0; }
 
+  bool is_directory(const std::string& where) {
+    struct stat st;
+    return ::lstat(host(where).c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+  }
+
   void step();
   void step_make(const std::string& dir, const std::string& name);
   void step_remove(const std::string& dir, const std::string& name);
@@ -54,6 +59,7 @@ class ExtModel : public ExtTest, public ::testing::WithParamInterface<const char
   void finish();
 
   void same(int ours, int native, const std::string& what) {
+    what_ = what;
     // EEXIST and ENOTEMPTY mean the same; so do both orders of checking.
     if (ours == EEXIST) ours = ENOTEMPTY;
     if (native == EEXIST) native = ENOTEMPTY;
@@ -66,6 +72,7 @@ class ExtModel : public ExtTest, public ::testing::WithParamInterface<const char
   Opened image_;
   std::vector<std::string> dirs_;
   unsigned steps_ = 0;
+  std::string what_;
 };
 
 void ExtModel::step_make(const std::string& dir, const std::string& name) {
@@ -120,7 +127,7 @@ void ExtModel::step_remove(const std::string& dir, const std::string& name) {
 
 void ExtModel::step_rename(const std::string& dir, const std::string& name) {
   const std::string to_dir = directory();
-  if (node(to_dir) == 0) return;
+  if (!is_directory(to_dir)) return;
   const std::string to = this->name();
   const unsigned flags = pick(4) == 0 ? RENAME_EXCHANGE : pick(4) == 0 ? RENAME_NOREPLACE : 0;
   const auto ours = image_->rename(node(dir), name, node(to_dir), to, flags);
@@ -142,6 +149,7 @@ void ExtModel::step_write(const std::string& where) {
   }
   const uint64_t offset = pick(3) == 0 ? pick(3000000) : pick(20000);
   const std::string bytes = pattern(1 + pick(pick(4) == 0 ? 200000 : 5000), random_());
+  what_ = "write " + where + " " + std::to_string(offset) + " " + std::to_string(bytes.size());
   const auto put = image_->pwrite(id, bytes.data(), bytes.size(), offset);
   ASSERT_TRUE(put && *put == bytes.size()) << put.error().message();
   ASSERT_EQ(::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)),
@@ -174,7 +182,7 @@ void ExtModel::step_space(const std::string& where) {
       SetAttr set;
       set.size = offset;
       same(image_->setattr(id, set).error().value(), error(::ftruncate(fd, static_cast<off_t>(offset))),
-           "truncate");
+           "truncate " + where + " " + std::to_string(offset));
       ::close(fd);
       return;
     }
@@ -183,7 +191,8 @@ void ExtModel::step_space(const std::string& where) {
   if (ours.error() != EOPNOTSUPP) {
     same(ours.error().value(),
          error(::fallocate(fd, mode, static_cast<off_t>(offset), static_cast<off_t>(size))),
-         "fallocate");
+         "fallocate " + where + " " + std::to_string(mode) + " " + std::to_string(offset) + " " +
+             std::to_string(size));
   }
   ::close(fd);
 }
@@ -223,6 +232,7 @@ void ExtModel::step_held(const std::string& dir, const std::string& name) {
   const NodeId id = node(where);
   struct stat st;
   if (id == 0 || ::lstat(host(where).c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return;
+  if (st.st_nlink != 1) return;
   ASSERT_TRUE(image_->hold(id));
   ASSERT_TRUE(image_->unlink(node(dir), name));
   ASSERT_EQ(::unlink(host(where).c_str()), 0);
@@ -241,8 +251,7 @@ void ExtModel::step_held(const std::string& dir, const std::string& name) {
 void ExtModel::step() {
   ++steps_;
   const std::string dir = directory();
-  struct stat st;
-  if (node(dir) == 0 && ::stat(host(dir).c_str(), &st) != 0) return;
+  if (!is_directory(dir)) return;
   const std::string name = this->name();
   switch (pick(16)) {
     case 0:
@@ -293,8 +302,13 @@ TEST_P(ExtModel, RandomOperations) {
   const char* more = ::getenv("VIEWSH_EXT_STEPS");
   const int steps = more != nullptr ? std::atoi(more) : 3000;
   start(17, options);
-  for (int i = 0; i < steps && !HasFatalFailure(); ++i) step();
-  if (!HasFatalFailure()) finish();
+  const bool careful = ::getenv("VIEWSH_EXT_CAREFUL") != nullptr;
+  for (int i = 0; i < steps && !HasFailure(); ++i) {
+    step();
+    if (careful) expect_same_tree(image_.image.get(), image_->root(), native_);
+    if (HasFailure()) ADD_FAILURE() << "step " << i << ": " << what_;
+  }
+  if (!HasFailure()) finish();
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ExtModel,
