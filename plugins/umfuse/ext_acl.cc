@@ -18,6 +18,9 @@ constexpr uint16_t kMask = 16;
 constexpr uint16_t kOther = 32;
 constexpr size_t kEntry = 8;
 constexpr uint32_t kVersion = 2;
+constexpr size_t kShortEntry = 4;  ///< on disk, without an id
+constexpr uint32_t kDiskVersion = 1;
+constexpr uint32_t kNoId = 0xffffffff;
 
 uint16_t get16(const char* at) {
   uint16_t value;
@@ -27,9 +30,10 @@ uint16_t get16(const char* at) {
 
 Result<void> check(std::string_view acl) {
   uint32_t version = 0;
-  if (acl.size() < kAclHeader || (acl.size() - kAclHeader) % kEntry != 0) return Errno(EINVAL);
+  if (acl.size() < kAclHeader) return Errno(EINVAL);
   std::memcpy(&version, acl.data(), sizeof version);
   if (le32toh(version) != kVersion) return Errno(EOPNOTSUPP);
+  if ((acl.size() - kAclHeader) % kEntry != 0) return Errno(EINVAL);
   uint16_t seen = 0;
   for (size_t at = kAclHeader; at < acl.size(); at += kEntry) {
     const uint16_t tag = get16(acl.data() + at);
@@ -97,6 +101,37 @@ Result<std::string> acl_with_mode(std::string_view acl, mode_t mode) {
     std::memcpy(changed.data() + at + 2, &bits, sizeof bits);
   }
   return changed;
+}
+
+Result<std::string> acl_to_disk(std::string_view acl) {
+  TRY(check(acl));
+  const uint32_t version = htole32(kDiskVersion);
+  std::string disk(reinterpret_cast<const char*>(&version), sizeof version);
+  for (size_t at = kAclHeader; at < acl.size(); at += kEntry) {
+    const uint16_t tag = get16(acl.data() + at);
+    disk += acl.substr(at, tag == kUser || tag == kGroup ? kEntry : kShortEntry);
+  }
+  return disk;
+}
+
+Result<std::string> acl_from_disk(std::string_view disk) {
+  uint32_t version = 0;
+  if (disk.size() < kAclHeader) return Errno(EUCLEAN);
+  std::memcpy(&version, disk.data(), sizeof version);
+  if (le32toh(version) != kDiskVersion) return Errno(EUCLEAN);
+  version = htole32(kVersion);
+  std::string acl(reinterpret_cast<const char*>(&version), sizeof version);
+  for (size_t at = kAclHeader; at < disk.size();) {
+    if (disk.size() - at < kShortEntry) return Errno(EUCLEAN);
+    const uint16_t tag = get16(disk.data() + at);
+    const size_t size = tag == kUser || tag == kGroup ? kEntry : kShortEntry;
+    if (disk.size() - at < size) return Errno(EUCLEAN);
+    acl += disk.substr(at, size);
+    if (size == kShortEntry) acl.append(reinterpret_cast<const char*>(&kNoId), sizeof kNoId);
+    at += size;
+  }
+  if (!check(acl)) return Errno(EUCLEAN);
+  return acl;
 }
 
 /// chmod(2) of a file with an ACL changes that, too. fs/posix_acl.c, posix_acl_chmod().

@@ -188,7 +188,8 @@ Result<void> ExtAlloc::write_block_bitmap(dgrp_t group, std::vector<char>* buffe
   std::fill(buffer->begin(), buffer->end(), static_cast<char>(0xff));
   TRY_EXT(ext2fs_get_block_bitmap_range2(fs_->block_map, first, count, buffer->data()));
   if (group == fs_->group_desc_count - 1) {
-    const uint64_t rest = (ext2fs_blocks_count(fs_->super) - fs_->super->s_first_data_block) % count;
+    const uint64_t rest =
+        (ext2fs_blocks_count(fs_->super) - fs_->super->s_first_data_block) % count;
     for (uint64_t bit = rest; rest != 0 && bit < uint64_t{fs_->blocksize} * 8; ++bit) {
       ext2fs_set_bit64(bit, buffer->data());
     }
@@ -215,8 +216,7 @@ Result<void> ExtAlloc::write_descriptors() {
   for (dgrp_t group = 0; group < fs_->group_desc_count; ++group) {
     if (!dirty_[group]) continue;
     const dgrp_t index = group / per;
-    const uint64_t block =
-        ext2fs_descriptor_block_loc2(fs_, fs_->super->s_first_data_block, index);
+    const uint64_t block = ext2fs_descriptor_block_loc2(fs_, fs_->super->s_first_data_block, index);
     TRY(write_changed(block, table + size_t{index} * fs_->blocksize));
     group = (index + 1) * per - 1;
   }

@@ -11,8 +11,8 @@ namespace {
 
 /// What chattr(1) may change of a file.
 constexpr uint32_t kSettable = EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_SYNC_FL | EXT2_IMMUTABLE_FL |
-                               EXT2_APPEND_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL |
-                               EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL | EXT2_NOTAIL_FL;
+                               EXT2_APPEND_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL | EXT2_DIRSYNC_FL |
+                               EXT2_TOPDIR_FL | EXT2_NOTAIL_FL;
 constexpr uint32_t kVisible = EXT2_FL_USER_VISIBLE;
 
 bool owner_changes(const SetAttr& set) { return set.mode || set.uid || set.gid; }
@@ -43,9 +43,7 @@ Result<void> ExtImage::setattr(NodeId id, const SetAttr& set) {
     inode.i_gid = static_cast<uint16_t>(*set.gid);
     inode.osd2.linux2.l_i_gid_high = static_cast<uint16_t>(*set.gid >> 16);
   }
-  const auto given = [&](const timespec& time) {
-    return time.tv_nsec == UTIME_NOW ? now : time;
-  };
+  const auto given = [&](const timespec& time) { return time.tv_nsec == UTIME_NOW ? now : time; };
   if (set.atime && set.atime->tv_nsec != UTIME_OMIT) {
     ext_set_time(*fs_, &inode, ExtTime::kAccess, given(*set.atime));
   }

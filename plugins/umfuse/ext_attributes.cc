@@ -2,9 +2,15 @@
 
 #include <algorithm>
 
+#include "ext_acl.h"
 #include "ext_error.h"
 
 namespace viewsh {
+namespace {
+
+bool is_acl(const std::string& name) { return name == kAccessAcl || name == kDefaultAcl; }
+
+}  // namespace
 
 ExtAttributes::~ExtAttributes() {
   if (handle_ != nullptr) ext2fs_xattrs_close(&handle_);
@@ -12,6 +18,9 @@ ExtAttributes::~ExtAttributes() {
 
 Result<void> ExtAttributes::open(ExtFs* fs, uint64_t ino) {
   TRY_EXT(ext2fs_xattrs_open(fs->lib(), static_cast<ext2_ino_t>(ino), &handle_));
+  // Its own way with ACLs gives ids where there are none.
+  unsigned raw = XATTR_HANDLE_FLAG_RAW;
+  TRY_EXT(ext2fs_xattrs_flags(handle_, &raw, nullptr));
   TRY_EXT(ext2fs_xattrs_read(handle_));
   return {};
 }
@@ -34,11 +43,15 @@ Result<std::string> ExtAttributes::get(const std::string& name) {
   TRY_EXT(ext2fs_xattr_get(handle_, name.c_str(), &value, &size));
   std::string result(static_cast<const char*>(value), size);
   ext2fs_free_mem(&value);
-  return result;
+  return is_acl(name) ? acl_from_disk(result) : Result<std::string>(result);
 }
 
 Result<void> ExtAttributes::set(const std::string& name, std::string_view value) {
-  TRY_EXT(ext2fs_xattr_set(handle_, name.c_str(), value.data(), value.size()));
+  std::string disk(value);
+  if (is_acl(name)) {
+    TRY_ASSIGN(disk, acl_to_disk(value));
+  }
+  TRY_EXT(ext2fs_xattr_set(handle_, name.c_str(), disk.data(), disk.size()));
   return {};
 }
 

@@ -44,7 +44,8 @@ NodeType node_type(uint8_t file_type) {
 /// Bytes of a block that hold entries: a checksum stands behind them.
 size_t ExtDirs::limit() const {
   const size_t size = fs_->block_size();
-  return ext2fs_has_feature_metadata_csum(&fs_->super()) ? size - sizeof(ext2_dir_entry_tail) : size;
+  return ext2fs_has_feature_metadata_csum(&fs_->super()) ? size - sizeof(ext2_dir_entry_tail)
+                                                         : size;
 }
 
 void ExtDirs::evict() {
@@ -86,8 +87,7 @@ Result<void> ExtDirs::read_all(uint64_t directory, const ExtInode& inode, Known*
   if (known->is_inline) return {};
   const uint64_t size = EXT2_I_SIZE(basic(&inode));
   const uint64_t count = size / fs_->block_size();
-  if (size % fs_->block_size() != 0 || count == 0 ||
-      count > ext2fs_blocks_count(&fs_->super())) {
+  if (size % fs_->block_size() != 0 || count == 0 || count > ext2fs_blocks_count(&fs_->super())) {
     return Errno(EUCLEAN);
   }
   for (uint64_t at = 0; at < count;) {
@@ -167,9 +167,8 @@ Result<bool> ExtDirs::each_inline(uint64_t directory, bool store,
                                   const std::function<bool(ExtEntries&)>& act) {
   TRY_ASSIGN(std::vector<char> data, ext_load_inline(fs_, directory));
   const size_t split = EXT4_MIN_INLINE_DATA_SIZE;
-  ExtEntries parts[] = {
-      ExtEntries(fs_->lib(), data.data() + kInlineStart, split - kInlineStart),
-      ExtEntries(fs_->lib(), data.data() + split, data.size() - split)};
+  ExtEntries parts[] = {ExtEntries(fs_->lib(), data.data() + kInlineStart, split - kInlineStart),
+                        ExtEntries(fs_->lib(), data.data() + split, data.size() - split)};
   for (ExtEntries& part : parts) {
     if (!act(part)) continue;
     if (store) TRY(ext_save_inline(fs_, directory, &data));
@@ -205,8 +204,8 @@ Result<std::vector<DirEntry>> ExtDirs::list(uint64_t directory) {
     ExtEntry entry;
     entries.rewind();
     while (entries.next(&entry)) {
-      if (entry.ino == 0 || entry.ino > fs_->super().s_inodes_count ||
-          !ext_good_name(entry.name) || !seen.emplace(entry.name).second) {
+      if (entry.ino == 0 || entry.ino > fs_->super().s_inodes_count || !ext_good_name(entry.name) ||
+          !seen.emplace(entry.name).second) {
         continue;
       }
       all.push_back({std::string(entry.name), entry.ino, node_type(entry.type)});

@@ -31,8 +31,8 @@ Result<void> ExtDirs::append(uint64_t directory, ExtInode* inode, Known* known) 
   ExtEntries entries(fs_->lib(), data.data(), limit());
   entries.clear();
   if (limit() != size) {
-    ext2fs_initialize_dirent_tail(
-        fs_->lib(), reinterpret_cast<ext2_dir_entry_tail*>(data.data() + limit()));
+    ext2fs_initialize_dirent_tail(fs_->lib(),
+                                  reinterpret_cast<ext2_dir_entry_tail*>(data.data() + limit()));
   }
   known->blocks.push_back(piece.block);
   known->room.push_back(0);
@@ -54,8 +54,8 @@ Result<void> ExtDirs::drop_index(uint64_t directory, ExtInode* inode, Known* kno
     std::memset(data.data() + keep, 0, data.size() - keep);
     head.set_length(block == 0 ? dot.length : 0, limit() - (block == 0 ? dot.length : 0));
     if (limit() != data.size()) {
-      ext2fs_initialize_dirent_tail(
-          fs_->lib(), reinterpret_cast<ext2_dir_entry_tail*>(data.data() + limit()));
+      ext2fs_initialize_dirent_tail(fs_->lib(),
+                                    reinterpret_cast<ext2_dir_entry_tail*>(data.data() + limit()));
     }
     TRY(save(directory, known, block, &data));
   }
@@ -83,8 +83,8 @@ Result<void> ExtDirs::expand_inline(uint64_t directory) {
     return false;
   }));
   if (limit() != block.size()) {
-    ext2fs_initialize_dirent_tail(
-        fs_->lib(), reinterpret_cast<ext2_dir_entry_tail*>(block.data() + limit()));
+    ext2fs_initialize_dirent_tail(fs_->lib(),
+                                  reinterpret_cast<ext2_dir_entry_tail*>(block.data() + limit()));
   }
   TRY(ext_move_out(fs_, map_, directory, &block));
   forget(directory);

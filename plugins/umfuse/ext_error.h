@@ -12,9 +12,9 @@ Errno ext_errno(errcode_t code);
 /// The other way round, for functions that libext2fs calls.
 errcode_t ext_code(Errno error);
 
-#define TRY_EXT(expr)                                                                \
-  do {                                                                               \
-    if (const errcode_t ext_code_ = (expr)) return ::viewsh::ext_errno(ext_code_);   \
+#define TRY_EXT(expr)                                                              \
+  do {                                                                             \
+    if (const errcode_t ext_code_ = (expr)) return ::viewsh::ext_errno(ext_code_); \
   } while (false)
 
 }  // namespace viewsh

@@ -120,7 +120,7 @@ Result<void> ExtImage::zero_part(NodeId id, ExtInode* inode, uint64_t from, uint
   return fs_->device().write(zeros.data(), zeros.size(), piece.block * block + from % block);
 }
 
-/// What lies in one piece of the file, or in one hole; *size becomes what was written.
+/// What lies in one piece of the file, or in one hole; the value is how much that is.
 Result<size_t> ExtImage::write_part(NodeId id, ExtInode* inode, const char* from, size_t size,
                                     uint64_t offset) {
   const uint64_t block = fs_->block_size();
@@ -135,9 +135,8 @@ Result<size_t> ExtImage::write_part(NodeId id, ExtInode* inode, const char* from
   const size_t part = std::min<uint64_t>(size, piece.count * block - in);
   Result<void> written;
   if (!hole && !piece.unwritten) {
-    return fs_->device().write(from, part, piece.block * block + in).ok()
-               ? Result<size_t>(part)
-               : Result<size_t>(Errno(EIO));
+    TRY(fs_->device().write(from, part, piece.block * block + in));
+    return part;
   }
   const size_t whole = (in + part + block - 1) / block * block;
   if (whole == part) {
@@ -169,8 +168,8 @@ Result<size_t> ExtImage::write_all(NodeId id, const char* from, size_t size, uin
     }
     const auto put = write_part(id, &inode, from + done, part, at);
     if (put && at + *put > end) {
-      TRY_EXT(ext2fs_inode_size_set(fs_->lib(), basic(&inode),
-                                    static_cast<ext2_off64_t>(at + *put)));
+      TRY_EXT(
+          ext2fs_inode_size_set(fs_->lib(), basic(&inode), static_cast<ext2_off64_t>(at + *put)));
     }
     if (put) {
       const timespec now = ext_now();

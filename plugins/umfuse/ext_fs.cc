@@ -11,8 +11,9 @@
 namespace viewsh {
 namespace {
 
-/// Blocks that may wait in memory where no journal sets a bound.
-constexpr size_t kMaxWaiting = 4096;
+/// Bytes that may wait in memory, and the blocks that an operation must be able to change.
+constexpr size_t kMaxWaiting = size_t{16} << 20;
+constexpr size_t kMinBlocks = 512;
 
 }  // namespace
 
@@ -38,8 +39,7 @@ Result<void> ExtFs::start(const Settings& settings, std::string* note) {
   ext_io_next(cache_.get());
   int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP;
   if (settings.writable) flags |= EXT2_FLAG_RW;
-  if (const errcode_t rc =
-          ext2fs_open2("image", nullptr, flags, 0, 0, ext_io_manager(), &fs_)) {
+  if (const errcode_t rc = ext2fs_open2("image", nullptr, flags, 0, 0, ext_io_manager(), &fs_)) {
     *note = std::string("the file system can't be read: ") + error_message(rc);
     fs_ = nullptr;
     return ext_errno(rc);
@@ -120,7 +120,8 @@ Result<void> ExtFs::store_new(uint64_t ino, const ExtInode& inode) {
 }
 
 size_t ExtFs::limit() const {
-  return journal_ ? std::min(journal_->capacity() * 3 / 4, kMaxWaiting) : kMaxWaiting;
+  const size_t blocks = std::max(kMaxWaiting / fs_->blocksize, kMinBlocks);
+  return journal_ ? std::min(journal_->capacity() * 3 / 4, blocks) : blocks;
 }
 
 Result<void> ExtFs::breathe(uint64_t blocks) {
@@ -132,8 +133,7 @@ Result<void> ExtFs::breathe(uint64_t blocks) {
 }
 
 Result<void> ExtFs::gather() {
-  const bool changed =
-      alloc_->dirty_count() != 0 || cache_->dirty_count() != 0 || super_dirty_;
+  const bool changed = alloc_->dirty_count() != 0 || cache_->dirty_count() != 0 || super_dirty_;
   if (!changed) return {};
   TRY(alloc_->write_out());
   ext2_super_block& super = *fs_->super;
@@ -153,9 +153,9 @@ Result<void> ExtFs::write_blocks(const std::vector<ExtCache::Dirty>& blocks) {
   return {};
 }
 
-/// Without a journal: first what nothing on disk refers to, then inodes and bitmaps, then directories
-/// and trees. A file that didn't change is whole at every moment, and a new one has its inode before
-/// its name.
+/// Without a journal: first what nothing on disk refers to, then inodes and bitmaps, then
+/// directories and trees. A file that didn't change is whole at every moment, and a new one has its
+/// inode before its name.
 Result<void> ExtFs::write_in_order() {
   std::vector<ExtCache::Dirty> stages[3];
   for (const ExtCache::Dirty& block : cache_->dirty()) {

@@ -68,9 +68,9 @@ Result<ExtInode> ExtImage::directory(NodeId directory) {
 }
 
 Result<void> ExtImage::begin(uint64_t blocks) {
-  fs_->alloc().set_privileged(options_.uid == 0 || options_.uid == fs_->super().s_def_resuid ||
-                              (fs_->super().s_def_resgid != 0 &&
-                               options_.gid == fs_->super().s_def_resgid));
+  fs_->alloc().set_privileged(
+      options_.uid == 0 || options_.uid == fs_->super().s_def_resuid ||
+      (fs_->super().s_def_resgid != 0 && options_.gid == fs_->super().s_def_resgid));
   return fs_->breathe(blocks + kNameBlocks);
 }
 

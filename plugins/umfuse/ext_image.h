@@ -26,8 +26,8 @@ struct ExtOptions {
   /// Whose changes they are: the blocks kept for the administrator are his.
   uid_t uid = 0;
   gid_t gid = 0;
-  std::string last_mounted;                 ///< goes into the superblock
-  size_t cache_bytes = size_t{16} << 20;    ///< of metadata that was only read
+  std::string last_mounted;               ///< goes into the superblock
+  size_t cache_bytes = size_t{16} << 20;  ///< of metadata that was only read
   /// Stands between the image and its file: a test that records writes.
   std::unique_ptr<ExtDevice> (*wrap)(std::unique_ptr<ExtDevice>, void*) = nullptr;
   void* wrap_data = nullptr;

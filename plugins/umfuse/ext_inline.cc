@@ -13,8 +13,8 @@ Result<std::vector<char>> ext_load_inline(ExtFs* fs, uint64_t ino) {
   TRY_EXT(ext2fs_inline_data_size(fs->lib(), static_cast<ext2_ino_t>(ino), &size));
   if (size < EXT4_MIN_INLINE_DATA_SIZE || size > 2 * fs->block_size()) return Errno(EUCLEAN);
   std::vector<char> data(size);
-  TRY_EXT(ext2fs_inline_data_get(fs->lib(), static_cast<ext2_ino_t>(ino), nullptr, data.data(),
-                                 &size));
+  TRY_EXT(
+      ext2fs_inline_data_get(fs->lib(), static_cast<ext2_ino_t>(ino), nullptr, data.data(), &size));
   if (size != data.size()) return Errno(EUCLEAN);
   return data;
 }
@@ -45,7 +45,8 @@ Result<void> ext_move_out(ExtFs* fs, ExtMap* map, uint64_t ino, std::vector<char
     TRY(fs->device().write(content->data(), content->size(), run.start * fs->block_size()));
     return fs->store(ino, inode);
   }
-  TRY_EXT(ext2fs_inode_size_set(fs->lib(), basic(&inode), static_cast<ext2_off64_t>(content->size())));
+  TRY_EXT(
+      ext2fs_inode_size_set(fs->lib(), basic(&inode), static_cast<ext2_off64_t>(content->size())));
   TRY(fs->store(ino, inode));
   TRY_EXT(ext2fs_write_dir_block4(fs->lib(), run.start, content->data(), 0,
                                   static_cast<ext2_ino_t>(ino)));

@@ -38,6 +38,9 @@ constexpr size_t kSuperUuid = 48;
 constexpr size_t kUsers = 64;
 constexpr size_t kCommitTime = 48;
 
+/// Blocks of a journal that are used: no transaction is as long as half of that.
+constexpr uint64_t kMaxUsed = 16384;
+
 uint32_t get32(const char* at) {
   uint32_t value;
   std::memcpy(&value, at, sizeof value);
@@ -72,8 +75,7 @@ Result<void> ExtJournal::map_blocks(const ext2_inode& inode) {
   ext2_inode copy = inode;
   const uint64_t count = EXT2_I_SIZE(&inode) / fs_->blocksize;
   if (count > ext2fs_blocks_count(fs_->super)) return Errno(EUCLEAN);
-  map_.reserve(count);
-  for (uint64_t i = 0; i < count; ++i) {
+  for (uint64_t i = 0; i < std::min(count, kMaxUsed); ++i) {
     blk64_t block = 0;
     TRY_EXT(ext2fs_bmap2(fs_, fs_->super->s_journal_inum, &copy, nullptr, 0, i, nullptr, &block));
     if (block <= fs_->super->s_first_data_block || block >= ext2fs_blocks_count(fs_->super)) {
@@ -97,11 +99,12 @@ Result<void> ExtJournal::load() {
   TRY(cache_->device().read(super_.data(), super_.size(), map_[0] * fs_->blocksize));
   const char* super = super_.data();
   const uint32_t type = get32(super + kType);
-  const uint64_t length = get32(super + kLength);
+  const uint64_t whole = get32(super + kLength);
+  const uint64_t length = std::min(whole, kMaxUsed);
   first_ = get32(super + kFirst);
   if (get32(super) != kMagic || (type != kSuperV1 && type != kSuperV2) ||
-      get32(super + kBlockSize) != fs_->blocksize || length > map_.size() || first_ == 0 ||
-      first_ >= length || length - first_ < 32 || get32(super + kStart) != 0 ||
+      get32(super + kBlockSize) != fs_->blocksize || whole > EXT2_I_SIZE(&inode) / fs_->blocksize ||
+      first_ == 0 || first_ >= length || length - first_ < 32 || get32(super + kStart) != 0 ||
       get32(super + kErrno) != 0) {
     return Errno(EUCLEAN);
   }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-
 namespace viewsh {
 namespace {
 
@@ -102,8 +101,7 @@ Result<void> ExtMap::check_pointers(const uint32_t* blocks, size_t count, unsign
   return {};
 }
 
-Result<ExtMap::Piece> ExtMap::find(uint64_t ino, const ExtInode& inode, uint64_t at,
-                                   uint64_t max) {
+Result<ExtMap::Piece> ExtMap::find(uint64_t ino, const ExtInode& inode, uint64_t at, uint64_t max) {
   TRY(check(ino, inode));
   return has_extents(inode) ? find_extent(inode, at, max) : find_pointer(inode, at, max);
 }
@@ -134,8 +132,8 @@ const char* ExtMap::find_entry(const char* node, uint64_t at, uint64_t* next) {
   return low == 0 ? nullptr : entries + (low - 1) * sizeof(ext3_extent);
 }
 
-/// libext2fs isn't asked: its way to the next extent after a search (e2fsprogs 1.47.0) may lead back
-/// to the first one of the same node.
+/// libext2fs isn't asked: its way to the next extent after a search (e2fsprogs 1.47.0) may lead
+/// back to the first one of the same node.
 Result<ExtMap::Piece> ExtMap::find_extent(const ExtInode& inode, uint64_t at, uint64_t max) {
   std::vector<char> block;
   const char* node = reinterpret_cast<const char*>(inode.i_block);

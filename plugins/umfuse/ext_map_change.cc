@@ -87,9 +87,8 @@ Result<ExtMap::Piece> ExtMap::fill_pointers(uint64_t ino, ExtInode* inode, uint6
   for (; piece.count < max; ++piece.count) {
     blk64_t block = 0;
     // The privilege and the reserve are the allocator's, which libext2fs asks.
-    const errcode_t rc =
-        ext2fs_bmap2(fs_->lib(), static_cast<ext2_ino_t>(ino), basic(inode), nullptr, BMAP_ALLOC,
-                     at + piece.count, nullptr, &block);
+    const errcode_t rc = ext2fs_bmap2(fs_->lib(), static_cast<ext2_ino_t>(ino), basic(inode),
+                                      nullptr, BMAP_ALLOC, at + piece.count, nullptr, &block);
     if (rc != 0 && piece.count == 0) return ext_errno(rc);
     if (rc != 0) break;
     fs_->cache().forget(block);

@@ -70,7 +70,8 @@ Result<ExtInode> ExtImage::new_inode(const NewNode& node, uint32_t parent_flags)
   if (fs_->large_inodes()) {
     uint16_t extra = fs_->super().s_want_extra_isize;
     const size_t room = EXT2_INODE_SIZE(&fs_->super()) - EXT2_GOOD_OLD_INODE_SIZE;
-    if (extra < 4 || extra > room || extra % 4 != 0) extra = sizeof inode - EXT2_GOOD_OLD_INODE_SIZE;
+    if (extra < 4 || extra > room || extra % 4 != 0)
+      extra = sizeof inode - EXT2_GOOD_OLD_INODE_SIZE;
     inode.i_extra_isize = extra;
   }
   const timespec now = ext_now();
@@ -83,8 +84,8 @@ Result<ExtInode> ExtImage::new_inode(const NewNode& node, uint32_t parent_flags)
 }
 
 Result<void> ExtImage::put_target(NodeId ino, ExtInode* inode, const std::string& target) {
-  TRY_EXT(ext2fs_inode_size_set(fs_->lib(), basic(inode),
-                                static_cast<ext2_off64_t>(target.size())));
+  TRY_EXT(
+      ext2fs_inode_size_set(fs_->lib(), basic(inode), static_cast<ext2_off64_t>(target.size())));
   if (target.size() < sizeof inode->i_block) {
     std::memcpy(inode->i_block, target.data(), target.size());
     return {};

@@ -64,9 +64,9 @@ Result<void> ExtImage::lock(int fd, uint64_t bytes, bool write, std::string* why
 }
 
 /// Is it to be written? Replays the journal if so; *unplayed is what to say if it isn't empty then.
-Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note,
-                              std::string* unplayed) {
-  TRY_ASSIGN(const auto device, [&] { return ext_fd_device(fd, options_.offset, options_.sizelimit); }());
+Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note, std::string* unplayed) {
+  TRY_ASSIGN(const auto device,
+             [&] { return ext_fd_device(fd, options_.offset, options_.sizelimit); }());
   TRY_ASSIGN(ext2_super_block super, ext_read_super(device.get(), why));
   if (*why = ext_refusal(super); !why->empty()) return Errno(EINVAL);
   const std::string reason = ext_read_only_reason(super);

@@ -44,9 +44,9 @@ Result<void> ExtImage::remove_orphan(NodeId ino, ExtInode* inode) {
 Result<void> ExtImage::free_inode(NodeId ino) {
   TRY_ASSIGN(ExtInode inode, fs_->load(ino));
   const bool is_directory = S_ISDIR(inode.i_mode);
-  const bool mapped = !is_inline(inode) &&
-                      (S_ISREG(inode.i_mode) || is_directory ||
-                       (S_ISLNK(inode.i_mode) && !ext2fs_is_fast_symlink(basic(&inode))));
+  const bool mapped =
+      !is_inline(inode) && (S_ISREG(inode.i_mode) || is_directory ||
+                            (S_ISLNK(inode.i_mode) && !ext2fs_is_fast_symlink(basic(&inode))));
   if (mapped) {
     const bool listed = std::find(orphans_.begin(), orphans_.end(), ino) != orphans_.end();
     // More than one commit may be needed: until the last it must be found again.

@@ -38,8 +38,7 @@ Result<pid_t> spawn(const char* program, int fd, int out, const std::vector<std:
   ::posix_spawn_file_actions_adddup2(&actions, fd, kChildFd);
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   pid_t pid = -1;
-  const int rc =
-      ::posix_spawn(&pid, program, &actions, nullptr, argv.data(), environment.data());
+  const int rc = ::posix_spawn(&pid, program, &actions, nullptr, argv.data(), environment.data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (rc != 0) return Errno(rc);
   return pid;

@@ -100,8 +100,7 @@ Result<void> ExtImage::reserve_range(NodeId id, ExtInode* inode, uint64_t from, 
     at += piece.count;
     reached = std::min(to, at * block);
     if (!keep_size && reached > EXT2_I_SIZE(basic(inode))) {
-      TRY_EXT(
-          ext2fs_inode_size_set(fs_->lib(), basic(inode), static_cast<ext2_off64_t>(reached)));
+      TRY_EXT(ext2fs_inode_size_set(fs_->lib(), basic(inode), static_cast<ext2_off64_t>(reached)));
     }
     TRY(fs_->store(id, *inode));
   }

@@ -12,9 +12,11 @@ struct Fields {
   size_t end;  ///< bytes of an inode that has `extra`
 };
 
-#define VIEWSH_EXT_FIELDS(name)                                                      \
-  {&inode->i_##name, &inode->i_##name##_extra,                                       \
-   offsetof(ExtInode, i_##name##_extra) + sizeof(inode->i_##name##_extra)}
+#define VIEWSH_EXT_FIELDS(name)                                                \
+  {                                                                            \
+    &inode->i_##name, &inode->i_##name##_extra,                                \
+        offsetof(ExtInode, i_##name##_extra) + sizeof(inode->i_##name##_extra) \
+  }
 
 Fields fields_of(ExtInode* inode, ExtTime which) {
   switch (which) {

@@ -27,7 +27,8 @@ struct Log {
 
 class RecordingDevice : public ExtDevice {
  public:
-  RecordingDevice(std::unique_ptr<ExtDevice> below, Log* log) : below_(std::move(below)), log_(log) {}
+  RecordingDevice(std::unique_ptr<ExtDevice> below, Log* log)
+      : below_(std::move(below)), log_(log) {}
   uint64_t size() const override { return below_->size(); }
   Result<void> read(void* to, size_t size, uint64_t position) override {
     return below_->read(to, size, position);
@@ -75,16 +76,8 @@ class ExtCrash : public ExtTest, public ::testing::WithParamInterface<Variant> {
   }
 };
 
-/// Each write up to the last flush before the cut is there, and any of those after it.
-TEST_P(ExtCrash, PowerCutsAtAnyWrite) {
-  const std::string base = make("base", 8, GetParam().options);
-  const std::string file = path("image");
-  run({"cp", base, file});
-  Log log;
-  ExtOptions options;
-  options.wrap = record;
-  options.wrap_data = &log;
-  options.noatime = true;
+class ExtPowerCut : public ExtCrash {
+ protected:
   struct Step {
     size_t start;  ///< events before it
     std::set<std::string> touched;
@@ -94,50 +87,74 @@ TEST_P(ExtCrash, PowerCutsAtAnyWrite) {
     size_t end;  ///< events up to its end
     ExtWorkload::Files files;
   };
-  std::vector<Step> steps;
-  std::vector<Synced> syncs;
-  ExtWorkload work(5);
-  {
+
+  void record_work() {
+    base_ = make("base", 8, GetParam().options);
+    const std::string file = path("image");
+    run({"cp", base_, file});
+    ExtOptions options;
+    options.wrap = record;
+    options.wrap_data = &log_;
+    options.noatime = true;
+    ExtWorkload work(5);
     Opened image = open(file, options);
     work.prepare(image.image.get());
-    syncs.push_back({0, log.events.size(), work.files()});
+    syncs_.push_back({0, log_.events.size(), work.files()});
     for (int i = 0; i < 500; ++i) {
-      const size_t start = log.events.size();
+      const size_t start = log_.events.size();
       const bool synced = work.step(image.image.get());
-      steps.push_back({start, work.touched()});
-      if (synced) syncs.push_back({steps.size(), log.events.size(), work.files()});
+      steps_.push_back({start, work.touched()});
+      if (synced) syncs_.push_back({steps_.size(), log_.events.size(), work.files()});
     }
   }
-  std::mt19937 random(11);
-  for (unsigned round = 0; round < repeats(40) && !HasFailure(); ++round) {
-    const size_t first = syncs.front().end;
-    const size_t cut = first + random() % (log.events.size() - first);
+
+  /// Each write up to the last flush before the cut is there, and any of those after it.
+  void write_part(const std::string& file, size_t cut, std::mt19937* random) {
     size_t flushed = cut;
-    while (flushed > 0 && !log.events[flushed - 1].flush) --flushed;
-    run({"cp", base, file});
+    while (flushed > 0 && !log_.events[flushed - 1].flush) --flushed;
+    run({"cp", base_, file});
     UniqueFd fd(::open(file.c_str(), O_RDWR));
     for (size_t i = 0; i < cut; ++i) {
-      const Log::Event& event = log.events[i];
-      if (event.flush || (i >= flushed && random() % 2)) continue;
+      const Log::Event& event = log_.events[i];
+      if (event.flush || (i >= flushed && (*random)() % 2)) continue;
       ASSERT_EQ(::pwrite(fd.get(), event.data.data(), event.data.size(),
                          static_cast<off_t>(event.position)),
                 static_cast<ssize_t>(event.data.size()));
     }
-    fd.reset();
-    recover(file);
+  }
+
+  void expect_synced(const std::string& file, size_t cut) {
     const Synced* last = nullptr;
-    for (const Synced& sync : syncs) {
+    for (const Synced& sync : syncs_) {
       if (sync.end <= cut) last = &sync;
     }
     std::set<std::string> later;
-    for (size_t i = last->step; i < steps.size() && steps[i].start <= cut; ++i) {
-      later.insert(steps[i].touched.begin(), steps[i].touched.end());
+    for (size_t i = last->step; i < steps_.size() && steps_[i].start <= cut; ++i) {
+      later.insert(steps_[i].touched.begin(), steps_[i].touched.end());
     }
     Opened image = open(file);
     ASSERT_TRUE(image.image);
     expect_files(image.image.get(), last->files, later);
     close(&image, file);
-    if (HasFailure()) ADD_FAILURE() << "cut at " << cut << " of " << log.events.size();
+  }
+
+  std::string base_;
+  Log log_;
+  std::vector<Step> steps_;
+  std::vector<Synced> syncs_;
+};
+
+TEST_P(ExtPowerCut, AtAnyWrite) {
+  record_work();
+  const std::string file = path("image");
+  std::mt19937 random(11);
+  for (unsigned round = 0; round < repeats(40) && !HasFailure(); ++round) {
+    const size_t first = syncs_.front().end;
+    const size_t cut = first + random() % (log_.events.size() - first);
+    write_part(file, cut, &random);
+    recover(file);
+    expect_synced(file, cut);
+    if (HasFailure()) ADD_FAILURE() << "cut at " << cut << " of " << log_.events.size();
   }
 }
 
@@ -146,8 +163,8 @@ TEST_P(ExtCrash, KilledAtAnyMoment) {
     std::atomic<unsigned> started;  ///< steps
     std::atomic<unsigned> synced;   ///< steps before the last sync that is done
   };
-  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   auto* shared = new (memory) Shared();
   std::mt19937 random(3);
@@ -186,14 +203,15 @@ TEST_P(ExtCrash, KilledAtAnyMoment) {
   ::munmap(memory, sizeof(Shared));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, ExtCrash,
+const auto kVariants =
     ::testing::Values(Variant{"ext4", {"-t", "ext4"}},
                       Variant{"ext4_1k", {"-t", "ext4", "-b", "1024", "-J", "size=1"}},
                       Variant{"ext4_64bit_nocsum", {"-t", "ext4", "-O", "64bit,^metadata_csum"}},
                       Variant{"ext2", {"-t", "ext2", "-b", "1024"}},
-                      Variant{"ext2_extents", {"-t", "ext4", "-O", "^has_journal"}}),
-    [](const auto& each) { return std::string(each.param.name); });
+                      Variant{"ext2_extents", {"-t", "ext4", "-O", "^has_journal"}});
+const auto kName = [](const auto& each) { return std::string(each.param.name); };
+INSTANTIATE_TEST_SUITE_P(All, ExtCrash, kVariants, kName);
+INSTANTIATE_TEST_SUITE_P(All, ExtPowerCut, kVariants, kName);
 
 }  // namespace
 }  // namespace viewsh

@@ -43,8 +43,8 @@ struct Variant {
   std::vector<std::string> options;
 };
 
-/// Images with some bytes changed: every call ends, without a crash. With checksums most changes are
-/// seen at once, so there are more images without.
+/// Images with some bytes changed: every call ends, without a crash. With checksums most changes
+/// are seen at once, so there are more images without.
 class ExtHostile : public ExtTest, public ::testing::WithParamInterface<Variant> {
  protected:
   std::string make_base() {
@@ -142,12 +142,44 @@ class ExtHostile : public ExtTest, public ::testing::WithParamInterface<Variant>
     }
   }
 
+  /// True: it could be opened.
+  static bool try_changed(const std::string& base, const std::vector<uint64_t>& places,
+                          unsigned round) {
+    std::mt19937 random(round);
+    std::string bytes = base;
+    mutate(&bytes, places, &random);
+    UniqueFd fd(::memfd_create("image", MFD_CLOEXEC));
+    EXPECT_EQ(::write(fd.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    ExtOptions options;
+    options.ro = random() % 4 == 0;
+    std::string why;
+    auto image = ExtImage::open(fd.get(), options, &why);
+    EXPECT_EQ(why.find('\n'), std::string::npos) << why;
+    if (!image) {
+      EXPECT_NE(why, "") << round;
+      return false;
+    }
+    int budget = 1000;
+    walk(image->get(), (*image)->root(), 0, &budget);
+    if ((*image)->read_only()) return true;
+    change(image->get(), &random);
+    budget = 300;
+    walk(image->get(), (*image)->root(), 0, &budget);
+    (void)(*image)->close();
+    return true;
+  }
+
   static void mutate(std::string* bytes, const std::vector<uint64_t>& places,
                      std::mt19937* random) {
     const auto count = static_cast<unsigned>(1 + (*random)() % 6);
     for (unsigned i = 0; i < count; ++i) {
       const size_t at = places[(*random)() % places.size()] * 512 + (*random)() % 508;
-      const uint32_t values[] = {0, 1, 0xffffffff, 0x7fffffff, 0x80000000, 0xffff,
+      const uint32_t values[] = {0,
+                                 1,
+                                 0xffffffff,
+                                 0x7fffffff,
+                                 0x80000000,
+                                 0xffff,
                                  static_cast<uint32_t>((*random)() % 4096)};
       switch ((*random)() % 3) {
         case 0:
@@ -197,31 +229,9 @@ TEST_P(ExtHostile, ChangedBytesDoNoHarm) {
   const unsigned first = from != nullptr ? static_cast<unsigned>(std::atoi(from)) : 0;
   unsigned opened = 0;
   for (unsigned round = first; round < first + rounds; ++round) {
-    std::mt19937 random(round);
     if (more != nullptr) std::ofstream(file + ".round") << GetParam().name << " " << round;
-    std::string bytes = base;
-    mutate(&bytes, places, &random);
-    UniqueFd fd(::memfd_create("image", MFD_CLOEXEC));
-    ASSERT_EQ(::write(fd.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
-    ExtOptions options;
-    options.ro = random() % 4 == 0;
-    std::string why;
     ::alarm(60);
-    auto image = ExtImage::open(fd.get(), options, &why);
-    EXPECT_EQ(why.find('\n'), std::string::npos) << why;
-    if (!image) {
-      EXPECT_NE(why, "") << round;
-      continue;
-    }
-    ++opened;
-    int budget = 1000;
-    walk(image->get(), (*image)->root(), 0, &budget);
-    if (!(*image)->read_only()) {
-      change(image->get(), &random);
-      budget = 300;
-      walk(image->get(), (*image)->root(), 0, &budget);
-      (void)(*image)->close();
-    }
+    opened += try_changed(base, places, round);
     ::alarm(0);
   }
   EXPECT_GT(opened, rounds / 4);

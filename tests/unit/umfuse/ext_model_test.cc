@@ -82,8 +82,8 @@ void ExtModel::step_make(const std::string& dir, const std::string& name) {
   how.uid = ::getuid();
   switch (pick(5)) {
     case 0:
-      same(image_->mkdir(parent, name, how).error().value(), error(::mkdir(native.c_str(), 0644 | 0111)),
-           "mkdir " + native);
+      same(image_->mkdir(parent, name, how).error().value(),
+           error(::mkdir(native.c_str(), 0644 | 0111)), "mkdir " + native);
       if (struct stat st; ::lstat(native.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
         SetAttr mode;
         mode.mode = 0755;
@@ -181,7 +181,8 @@ void ExtModel::step_space(const std::string& where) {
     default: {
       SetAttr set;
       set.size = offset;
-      same(image_->setattr(id, set).error().value(), error(::ftruncate(fd, static_cast<off_t>(offset))),
+      same(image_->setattr(id, set).error().value(),
+           error(::ftruncate(fd, static_cast<off_t>(offset))),
            "truncate " + where + " " + std::to_string(offset));
       ::close(fd);
       return;

@@ -142,7 +142,8 @@ TEST_F(ExtNames, AHundredThousandNames) {
 }
 
 TEST_F(ExtNames, MoreSubdirectoriesThanLinks) {
-  const std::string file = make("image", 400, {"-t", "ext4", "-b", "1024", "-N", "80000", "-m", "0"});
+  const std::string file =
+      make("image", 400, {"-t", "ext4", "-b", "1024", "-N", "80000", "-m", "0"});
   Opened image = open(file);
   const NodeId dir = *image->mkdir(image->root(), "many", dir_node());
   for (int i = 0; i < 65100; ++i) {
@@ -210,12 +211,12 @@ TEST_F(ExtNames, OrphansWithoutAJournal) {
 
 /// As a kernel leaves them: the inode's number in the file of orphans.
 TEST_F(ExtNames, OrphansInAFile) {
-  const std::string file = make("image", 16, {"-t", "ext4", "-b", "1024", "-O",
-                                              "orphan_file,^metadata_csum"});
+  const std::string file =
+      make("image", 16, {"-t", "ext4", "-b", "1024", "-O", "orphan_file,^metadata_csum"});
   Opened image = open(file);
   const uint64_t free = image->statfs()->f_bfree;
-  const auto node = static_cast<uint32_t>(
-      put(image.image.get(), image->root(), "file", pattern(50000, 1)));
+  const auto node =
+      static_cast<uint32_t>(put(image.image.get(), image->root(), "file", pattern(50000, 1)));
   close(&image, file);
   const auto debugfs = [&](const std::string& request) {
     return run({"debugfs", "-w", "-R", request, file}).output;
