@@ -19,8 +19,9 @@ class ExtAttributes {
   ExtAttributes(const ExtAttributes&) = delete;
   ExtAttributes& operator=(const ExtAttributes&) = delete;
 
-  /// EUCLEAN.
-  Result<void> open(ExtFs* fs, uint64_t ino);
+  /// EUCLEAN. Where the image never had attributes there are none; `add`: it will have. EOPNOTSUPP:
+  /// it is too old for that.
+  Result<void> open(ExtFs* fs, uint64_t ino, bool add = false);
   Result<std::vector<std::string>> names();
   /// ENODATA.
   Result<std::string> get(const std::string& name);

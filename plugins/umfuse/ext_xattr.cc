@@ -70,7 +70,7 @@ Result<void> ExtImage::setxattr(NodeId id, const std::string& name, std::string_
   if (value.size() > fs_->block_size()) return Errno(ENOSPC);
   TRY(begin(0));
   ExtAttributes attributes;
-  TRY(judge(attributes.open(fs_.get(), id)));
+  TRY(judge(attributes.open(fs_.get(), id, true)));
   TRY_ASSIGN(const auto names, judge(attributes.names()));
   const bool there = std::find(names.begin(), names.end(), name) != names.end();
   if (there && (flags & XATTR_CREATE)) return Errno(EEXIST);

@@ -300,6 +300,23 @@ TEST_F(ExtNames, Attributes) {
   }
 }
 
+TEST_F(ExtNames, AttributesWhereThereWereNone) {
+  for (const std::string revision : {"0", "1"}) {
+    const std::string file = make("image", 8, {"-t", "ext2", "-r", revision, "-O", "none"});
+    Opened image = open(file);
+    const NodeId node = put(image.image.get(), image->root(), "file", "abc");
+    EXPECT_EQ(image->listxattr(node)->size(), 0u);
+    EXPECT_EQ(image->getxattr(node, "user.a").error(), ENODATA);
+    EXPECT_EQ(image->removexattr(node, "user.a").error(), ENODATA);
+    const auto set = image->setxattr(node, "user.a", "value", 0);
+    EXPECT_EQ(set.error(), revision == "0" ? EOPNOTSUPP : 0);
+    if (set) {
+      EXPECT_EQ(*image->getxattr(node, "user.a"), "value");
+    }
+    close(&image, file);
+  }
+}
+
 /// u::rw-,u:1000:r--,g::r--,m::r--,o::---
 TEST_F(ExtNames, AccessControlLists) {
   const std::string file = make("image", 16, {"-t", "ext4"});
