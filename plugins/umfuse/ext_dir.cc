@@ -48,18 +48,18 @@ size_t ExtDirs::limit() const {
                                                          : size;
 }
 
-void ExtDirs::evict() {
-  size_t bytes = 0;
-  for (auto it = ages_.begin(); it != ages_.end();) {
-    const uint64_t directory = *it++;
-    bytes += known_.at(directory).bytes();
-    if (bytes > kBound && directory != ages_.front()) forget(directory);
-  }
+/// The directory is in use, and may have grown: others go if it's too much.
+void ExtDirs::count(Known* known) {
+  const size_t bytes = known->bytes();
+  total_ += bytes - known->counted;
+  known->counted = bytes;
+  while (total_ > kBound && ages_.size() > 1) forget(ages_.back());
 }
 
 void ExtDirs::forget(uint64_t directory) {
   const auto it = known_.find(directory);
   if (it == known_.end()) return;
+  total_ -= it->second.counted;
   ages_.erase(it->second.age);
   known_.erase(it);
 }
@@ -78,7 +78,7 @@ Result<ExtDirs::Known*> ExtDirs::know(uint64_t directory) {
   ages_.push_front(directory);
   known.age = ages_.begin();
   Known* made = &known_.emplace(directory, std::move(known)).first->second;
-  evict();
+  count(made);
   return made;
 }
 

@@ -77,7 +77,8 @@ class ExtDirs {
     ExtNameTable names;
     bool damaged = false;
     bool is_inline = false;
-    size_t hint = 0;  ///< no block before it has room for a short name
+    size_t hint = 0;     ///< no block before it has room for a short name
+    size_t counted = 0;  ///< bytes that are in total_
     std::list<uint64_t>::iterator age;
     size_t bytes() const { return names.bytes() + blocks.size() * 10 + 256; }
   };
@@ -90,7 +91,7 @@ class ExtDirs {
   Result<Known*> know(uint64_t directory);
   Result<void> read_all(uint64_t directory, const ExtInode& inode, Known* known);
   void read_block(uint64_t directory, uint64_t logical, uint64_t block, Known* known);
-  void evict();
+  void count(Known* known);
   size_t limit() const;
   Result<std::vector<char>> load(const Known& known, size_t block);
   Result<void> save(uint64_t directory, Known* known, size_t block, std::vector<char>* data);
@@ -110,6 +111,7 @@ class ExtDirs {
   ExtMap* map_;
   std::unordered_map<uint64_t, Known> known_;
   std::list<uint64_t> ages_;  ///< the last used in front
+  size_t total_ = 0;          ///< bytes of what is known
 };
 
 }  // namespace viewsh

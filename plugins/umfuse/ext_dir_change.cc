@@ -114,6 +114,7 @@ Result<void> ExtDirs::add(uint64_t directory, std::string_view name, uint64_t in
   if (!entries.add(name, static_cast<uint32_t>(ino), type)) return Errno(EUCLEAN);
   TRY(save(directory, known, block, &data));
   known->names.add(ExtNameTable::hash(name), static_cast<uint32_t>(block));
+  count(known);
   return touch(directory, &inode);
 }
 

@@ -90,6 +90,9 @@ class ExtImage : public WritableImage {
   Result<void> setflags(NodeId node, uint32_t flags);
 
  private:
+  /// Blocks that are taken or given back between two moments at which a commit may come.
+  static constexpr uint64_t kStep = 65536;
+
   explicit ExtImage(const ExtOptions& options) : options_(options) {}
 
   // ext_open.cc

@@ -50,7 +50,8 @@ Result<void> ExtImage::free_inode(NodeId ino) {
   if (mapped) {
     const bool listed = std::find(orphans_.begin(), orphans_.end(), ino) != orphans_.end();
     // More than one commit may be needed: until the last it must be found again.
-    if (!listed && S_ISREG(inode.i_mode) && EXT2_I_SIZE(basic(&inode)) > uint64_t{1} << 28) {
+    const bool steps = EXT2_I_SIZE(basic(&inode)) / fs_->block_size() > kStep;
+    if (!listed && steps) {
       TRY(add_orphan(ino, &inode));
     }
     TRY(punch_blocks(ino, &inode, 0, ExtMap::kMaxFileBlock + 1));

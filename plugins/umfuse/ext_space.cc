@@ -10,12 +10,6 @@
 #include "ext_time.h"
 
 namespace viewsh {
-namespace {
-
-/// Blocks that are taken or given back between two moments at which a commit may come.
-constexpr uint64_t kStep = 65536;
-
-}  // namespace
 
 /// From the end, so that what is left after each step is a file. The inode is stored.
 Result<void> ExtImage::punch_blocks(NodeId id, ExtInode* inode, uint64_t from, uint64_t to) {

@@ -181,10 +181,11 @@ TEST_P(ExtCrash, KilledAtAnyMoment) {
         if (work.step(image.image.get())) shared->synced = shared->started.load();
       }
     }
-    while (shared->synced == 0) ::usleep(1000);
+    for (int i = 0; i < 30000 && shared->synced == 0; ++i) ::usleep(1000);
     ::usleep(static_cast<useconds_t>(random() % 200000));
     ::kill(pid, SIGKILL);
     ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+    ASSERT_NE(shared->synced, 0u);
     recover(file);
     ExtWorkload model(round);
     model.prepare(nullptr);
