@@ -15,6 +15,11 @@ namespace {
 
 /// Blocks that an operation on names may need.
 constexpr uint64_t kNameBlocks = 24;
+/// Features that ext3 and ext2 know, too.
+constexpr uint32_t kExt3Incompat =
+    EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_RECOVER | EXT2_FEATURE_INCOMPAT_META_BG;
+constexpr uint32_t kExt3RoCompat =
+    EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE;
 constexpr time_t kDay = 24 * 60 * 60;
 
 dev_t device_of(const ExtInode& inode) {
@@ -40,10 +45,8 @@ bool before(timespec a, timespec b) {
 
 std::string_view ExtImage::type() const {
   const ext2_super_block& super = fs_->super();
-  if ((super.s_feature_incompat & ~EXT2_FEATURE_INCOMPAT_FILETYPE & ~EXT3_FEATURE_INCOMPAT_RECOVER &
-       ~EXT2_FEATURE_INCOMPAT_META_BG) != 0 ||
-      (super.s_feature_ro_compat &
-       ~(EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE)) != 0) {
+  if ((super.s_feature_incompat & ~kExt3Incompat) != 0 ||
+      (super.s_feature_ro_compat & ~kExt3RoCompat) != 0) {
     return "ext4";
   }
   return super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL ? "ext3" : "ext2";

@@ -264,6 +264,41 @@ TEST_F(ExtOpening, AnUncleanOneIsWarnedOf) {
   EXPECT_EQ(again.why, "it was not cleanly unmounted; run e2fsck");
 }
 
+/// A directory whose checksum is wrong: the image is marked, and nothing more is changed if so
+/// wanted.
+TEST_F(ExtOpening, WhatCantBeIsMarked) {
+  for (const auto errors : {ExtOptions::Errors::kContinue, ExtOptions::Errors::kRemountRo}) {
+    const std::string file = make("image", 16, {"-t", "ext4", "-b", "1024"});
+    Opened image = open(file);
+    const NodeId dir = *image->mkdir(image->root(), "dir", {});
+    put(image.image.get(), dir, "inner", "x");
+    put(image.image.get(), image->root(), "file", "x");
+    close(&image, file);
+    const std::string said = run({"debugfs", "-R", "bmap dir 0", file}).output;
+    const off_t block = std::atoi(said.c_str() + said.find('\n') + 1);
+    ASSERT_GT(block, 0) << said;
+    {
+      UniqueFd fd(::open(file.c_str(), O_RDWR));
+      ASSERT_EQ(::pwrite(fd.get(), "?", 1, block * 1024 + 30), 1);
+    }
+    ExtOptions options;
+    options.errors = errors;
+    image = open(file, options);
+    EXPECT_EQ(image.why, "");
+    EXPECT_EQ(image->lookup(dir, "inner").error(), EUCLEAN);
+    EXPECT_EQ(image->mknod(dir, "more", file_node()).error(),
+              errors == ExtOptions::Errors::kContinue ? EUCLEAN : EROFS);
+    EXPECT_EQ(image->read_only(), errors == ExtOptions::Errors::kRemountRo);
+    ASSERT_TRUE(image->close());
+    image.image.reset();
+    EXPECT_NE(run({"dumpe2fs", "-h", file}).output.find("with errors"), std::string::npos);
+    image = open(file);
+    EXPECT_EQ(image.why, "it is marked as having errors; run e2fsck");
+    image.image.reset();
+    EXPECT_LE(run({"e2fsck", "-fy", file}).status, 1);
+  }
+}
+
 TEST_F(ExtOpening, AJournalIsReplayed) {
   const std::string file = make("image", 32, {"-t", "ext4", "-E", "offset=65536"});
   ASSERT_EQ(::truncate(file.c_str(), 33 << 20), 0);

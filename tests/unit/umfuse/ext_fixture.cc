@@ -50,6 +50,15 @@ ExtTest::ExtTest() {
   const char* base = ::getenv("TMPDIR");
   root_ = std::string(base != nullptr ? base : "/tmp") + "/viewsh-ext-XXXXXX";
   if (::mkdtemp(root_.data()) == nullptr) ADD_FAILURE() << "no temporary directory";
+  const char* path = ::getenv("PATH");
+  const std::string all = path != nullptr ? path : "/usr/bin:/bin";
+  if (all.find("/usr/sbin") == std::string::npos) {
+    ::setenv("PATH", (all + ":/usr/sbin:/sbin").c_str(), 1);
+  }
+}
+
+void ExtTest::SetUp() {
+  if (run({"mke2fs", "-V"}).status != 0) GTEST_SKIP() << "SKIP: there is no mke2fs";
 }
 
 ExtTest::~ExtTest() { run({"rm", "-rf", root_}); }

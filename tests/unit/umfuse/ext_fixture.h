@@ -23,6 +23,7 @@ class ExtTest : public ::testing::Test {
  protected:
   ExtTest();
   ~ExtTest() override;
+  void SetUp() override;
 
   std::string path(const std::string& name) const { return root_ + "/" + name; }
   /// A new image of `megabytes`; `options` go to mke2fs.
