@@ -158,6 +158,56 @@ TEST_P(ExtPowerCut, AtAnyWrite) {
   }
 }
 
+/// It takes several steps, with a commit between them where memory is short: at each flush the file
+/// is whole, or nothing of it is left.
+TEST_F(ExtTest, PowerCutsWhileALargeFileGoes) {
+  const std::string base = make("base", 220, {"-t", "ext4", "-b", "1024", "-J", "size=1"});
+  const uint64_t size = uint64_t{180} << 20;
+  {
+    Opened image = open(base);
+    const NodeId node = put(image.image.get(), image->root(), "large", "");
+    ASSERT_TRUE(image->fallocate(node, 0, 0, size));
+    close(&image, base);
+  }
+  const std::string file = path("image");
+  run({"cp", "--sparse=always", base, file});
+  Log log;
+  {
+    ExtOptions options;
+    options.wrap = record;
+    options.wrap_data = &log;
+    Opened image = open(file, options);
+    ASSERT_TRUE(image->unlink(image->root(), "large"));
+    ASSERT_TRUE(image->close());
+  }
+  unsigned cuts = 0;
+  for (size_t cut = 0; cut < log.events.size(); ++cut) {
+    if (!log.events[cut].flush) continue;
+    ++cuts;
+    run({"cp", "--sparse=always", base, file});
+    UniqueFd fd(::open(file.c_str(), O_RDWR));
+    for (size_t i = 0; i < cut; ++i) {
+      const Log::Event& event = log.events[i];
+      ASSERT_EQ(::pwrite(fd.get(), event.data.data(), event.data.size(),
+                         static_cast<off_t>(event.position)),
+                static_cast<ssize_t>(event.data.size()));
+    }
+    fd.reset();
+    Opened image = open(file);
+    ASSERT_TRUE(image.image);
+    EXPECT_EQ(image.why, "");
+    const NodeId node = at(image.image.get(), "large");
+    if (node != 0) {
+      EXPECT_EQ(image->getattr(node)->stx_size, size);
+      EXPECT_GE(image->getattr(node)->stx_blocks, size / 512);
+    } else {
+      EXPECT_GT(image->statfs()->f_bfree, size / 1024);
+    }
+    close(&image, file);
+  }
+  EXPECT_GT(cuts, 4u);
+}
+
 TEST_P(ExtCrash, KilledAtAnyMoment) {
   struct Shared {
     std::atomic<unsigned> started;  ///< steps

@@ -118,7 +118,7 @@ class ExtFeatures : public ExtTest, public ::testing::WithParamInterface<Variant
     node.mode = 0755;
     EXPECT_TRUE(ext->mkdir(ext->root(), "dir2", node));
     EXPECT_EQ(::mkdir((source + "/dir2").c_str(), 0755), 0);
-    for (const size_t size : {20, 59, 60, 500}) {
+    for (const size_t size : {size_t{20}, size_t{59}, size_t{60}, size_t{500}}) {
       const std::string target(size, 't');
       const std::string name = "link" + std::to_string(size);
       EXPECT_TRUE(ext->symlink(ext->root(), name, target, {}));
