@@ -204,7 +204,7 @@ void ExtModel::step_attr(const std::string& where) {
   struct stat st;
   if (::lstat(host(where).c_str(), &st) != 0 || S_ISLNK(st.st_mode)) return;
   const std::string name = "user.a" + std::to_string(pick(4));
-  const std::string value = pattern(pick(400), random_());
+  const std::string value = pattern(pick(200), random_());  // four fit into a block
   switch (pick(3)) {
     case 0: {
       SetAttr set;
