@@ -151,9 +151,8 @@ constexpr std::array<Row, 26> kRows = {{
     {"--merge", "A:B[:C...]:AT[:rw]", "the union of directories; the first that has a name wins",
      apply_mount<parse_merge>},
     {"--mount", "TYPE:SRC:AT[:OPT,...]",
-     "an ISO or archive as a file system: iso9660, tar, zip, cpio, 7z, rar, ar, xar or auto; or "
-     "any "
-     "other type that a plugin knows",
+     "an image or archive as a file system: ext2, ext3, ext4, iso9660, tar, zip, cpio, 7z, rar, "
+     "ar, xar or auto; or any other type that a plugin knows",
      apply_mount<parse_mount>},
     {"--root", "DIR", "DIR is the view's /; sources of other options are host paths", apply_root},
     {"--disk", "SRC:/dev/NAME[:size=1G,ro]", "an image file as a disk, if a plugin knows disks",

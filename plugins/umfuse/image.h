@@ -62,8 +62,8 @@ class WritableImage : public Image {
   };
   virtual Result<NodeId> mknod(NodeId directory, std::string_view name, const NewNode& node) = 0;
   virtual Result<NodeId> mkdir(NodeId directory, std::string_view name, const NewNode& node) = 0;
-  virtual Result<NodeId> symlink(NodeId directory, std::string_view name,
-                                 const std::string& target, const NewNode& node) = 0;
+  virtual Result<NodeId> symlink(NodeId directory, std::string_view name, const std::string& target,
+                                 const NewNode& node) = 0;
   /// A regular file without a name, held once. O_TMPFILE.
   virtual Result<NodeId> make_nameless(const NewNode& node) = 0;
   virtual Result<void> link(NodeId node, NodeId directory, std::string_view name) = 0;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "image.h"
+#include "image_source.h"
 #include "image_stage.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/plugin.h"
@@ -13,15 +14,19 @@ namespace viewsh {
 
 /// An image that is mounted, for all trees that show it or a part of it.
 struct MountedImage {
-  MountedImage(std::unique_ptr<Image> opened, Host& host, uint32_t device,
-               ImageStage::Limits limits)
-      : image(std::move(opened)), stage(*image, host, limits), minor(device) {}
+  MountedImage(std::shared_ptr<const ImageSource> from, std::unique_ptr<Image> opened, Host& host,
+               uint32_t device, ImageStage::Limits limits)
+      : source(std::move(from)),
+        image(std::move(opened)),
+        stage(*image, host, limits),
+        minor(device) {}
 
   /// Where a node was found.
   struct Place {
     NodeId parent = 0;
     std::string name;
   };
+  std::shared_ptr<const ImageSource> source;  ///< outlives the image
   std::unique_ptr<Image> image;
   ImageStage stage;
   uint32_t minor;  ///< of stx_dev

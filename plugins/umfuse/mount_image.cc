@@ -139,15 +139,21 @@ std::shared_ptr<FileSystem> mount_image(const MountRequest& request, Host& host,
   // A view doesn't show where it keeps things itself, if that is there when it begins. Without such
   // a place only what needs it fails.
   if (!request.look_only) (void)wanted.scratch();
-  auto image = open_image(std::make_shared<ImageSource>(std::move(*source)), wanted, error);
+  std::string note;
+  wanted.note = &note;
+  const auto opened = std::make_shared<const ImageSource>(std::move(*source));
+  auto image = open_image(opened, wanted, error);
   if (image == nullptr) {
     error->text = name + ": " + error->text;
     return nullptr;
   }
-  if (!request.look_only) warn(*image, name);
+  if (!request.look_only) {
+    warn(*image, name);
+    if (!note.empty()) fprintf(stderr, "viewsh: %s: %s\n", name.c_str(), note.c_str());
+  }
   const NodeId root = image->root();
-  auto mounted = std::make_shared<MountedImage>(std::move(image), host, device_number(request),
-                                                ImageStage::Limits{});
+  auto mounted = std::make_shared<MountedImage>(opened, std::move(image), host,
+                                                device_number(request), ImageStage::Limits{});
   return std::make_shared<ImageFs>(std::move(mounted), root);
 }
 

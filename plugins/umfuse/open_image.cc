@@ -7,7 +7,7 @@
 namespace viewsh {
 
 const std::vector<ImageFormat>& image_formats() {
-  static const std::vector<ImageFormat> kFormats = {archive_format()};
+  static const std::vector<ImageFormat> kFormats = {ext_format(), archive_format()};
   return kFormats;
 }
 

@@ -20,6 +20,8 @@ struct ImageRequest {
       options;  ///< without those of every mount, and those of a part
   /// A directory of the view's own for temporary files, on a disk. Made when it is first asked for.
   std::function<Result<std::string>()> scratch;
+  /// Gets a line for the user about an image that could be opened all the same. May be null.
+  std::string* note = nullptr;
 };
 
 /// A family of formats.
@@ -27,11 +29,13 @@ struct ImageFormat {
   std::vector<std::string_view> types;
   /// The type of what is there; empty: none of these. Reads a few blocks at most.
   std::string_view (*detect)(const ImageSource& source);
-  /// `request.type` is one of `types`. Null: `error` is filled, its text is "why" alone: "not an
-  /// archive", "unknown option 'x'".
+  /// `request.type` is one of `types`. The source outlives the image. Null: `error` is filled, its
+  /// text is "why" alone: "not an archive", "unknown option 'x'".
   std::unique_ptr<Image> (*open)(std::shared_ptr<const ImageSource> source,
                                  const ImageRequest& request, MountError* error);
 };
+
+ImageFormat ext_format();
 
 /// All of them, in the order in which content is looked at.
 const std::vector<ImageFormat>& image_formats();

@@ -32,7 +32,8 @@ class UmfusePlugin final : public Plugin {
   explicit UmfusePlugin(Host* host) : host_(*host) {}
 
   std::vector<std::string> fs_types() const override {
-    return {"auto", "iso9660", "tar", "zip", "cpio", "7z", "rar", "ar", "xar"};
+    return {"auto", "ext2", "ext3", "ext4", "iso9660", "tar",
+            "zip",  "cpio", "7z",   "rar",  "ar",      "xar"};
   }
 
   std::shared_ptr<FileSystem> mount(const MountRequest& request, MountError* error) override {
@@ -52,8 +53,11 @@ constexpr PluginEntry make_entry() {
   entry.build_tag = VIEWSH_BUILD_TAG;
   entry.name = "umfuse";
   entry.version = "0.1.0";
-  entry.description = "Images and archives as file systems: ISO, tar, zip, cpio, 7z, rar, ar, xar";
-  entry.provides = "fs:auto fs:iso9660 fs:tar fs:zip fs:cpio fs:7z fs:rar fs:ar fs:xar";
+  entry.description =
+      "Images and archives as file systems: ext2, ext3, ext4, ISO, tar, zip, cpio, 7z, rar, ar, "
+      "xar";
+  entry.provides =
+      "fs:auto fs:ext2 fs:ext3 fs:ext4 fs:iso9660 fs:tar fs:zip fs:cpio fs:7z fs:rar fs:ar fs:xar";
   entry.create = [](Host* host) -> Plugin* { return new UmfusePlugin(host); };
   return entry;
 }

@@ -44,7 +44,7 @@ class ImageFsTest : public ::testing::Test {
   void mount(const std::vector<MadeEntry>& entries, ImageStage::Limits limits = {}) {
     auto image = open_bytes(make_archive("pax", "", entries), "tar");
     ASSERT_NE(image, nullptr);
-    mounted_ = std::make_shared<MountedImage>(std::move(image), host_, 0x80001, limits);
+    mounted_ = std::make_shared<MountedImage>(nullptr, std::move(image), host_, 0x80001, limits);
     fs_ = std::make_shared<ImageFs>(mounted_, mounted_->image->root());
   }
   Result<Found> look(const std::string& path, const Caller& caller, bool follow = false) {
@@ -244,7 +244,8 @@ TEST_F(ImageFsTest, WhatCanNotBeReadLeavesNothingBehind) {
   auto image = open_archive(bytes, "tar");
   ASSERT_NE(image, nullptr);
   const_cast<ArchiveIndex&>(image->index()).tree->at(2).size += 1;  // it says more than there is
-  mounted_ = std::make_shared<MountedImage>(std::move(image), host_, 0x80001, ImageStage::Limits{});
+  mounted_ = std::make_shared<MountedImage>(nullptr, std::move(image), host_, 0x80001,
+                                            ImageStage::Limits{});
   fs_ = std::make_shared<ImageFs>(mounted_, ArchiveTree::kRoot);
   EXPECT_EQ(open("a", O_RDONLY, owner_).error(), EUCLEAN);
   EXPECT_NE(access(look("a", owner_)->host.c_str(), F_OK), 0);

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "viewsh/result.h"
+
+namespace viewsh {
+
+/// POSIX ACLs as getxattr(2) gives them: a version of 4 bytes, then entries of 8 bytes: tag,
+/// permissions, id; little-endian. acl(5), include/uapi/linux/posix_acl_xattr.h.
+inline constexpr std::string_view kAccessAcl = "system.posix_acl_access";
+inline constexpr std::string_view kDefaultAcl = "system.posix_acl_default";
+inline constexpr size_t kAclHeader = 4;
+
+/// The permissions that the ACL stands for go into *mode. True: it says more than a mode can.
+/// EINVAL: it's none; nothing is changed where it has no entries.
+Result<bool> acl_to_mode(std::string_view acl, mode_t* mode);
+/// The ACL after chmod(2): the mask, or without one the group, is the mode's middle digit. EINVAL.
+Result<std::string> acl_with_mode(std::string_view acl, mode_t mode);
+/// The ACL as it is on disk, and back: there only entries of users and groups with a name have an
+/// id, here the others' is 0xffffffff. EINVAL; back: EUCLEAN. fs/ext4/acl.c.
+Result<std::string> acl_to_disk(std::string_view acl);
+Result<std::string> acl_from_disk(std::string_view acl);
+
+}  // namespace viewsh
