@@ -81,6 +81,18 @@ std::string read_all(int fd) {
   return digest(data);
 }
 
+/// openat2(2), asked again where it says EAGAIN: below RESOLVE_BENEATH and RESOLVE_IN_ROOT it does so
+/// at a `..` while anything on the machine is renamed or mounted.
+int openat2_again(int dir, const char* path, open_how& how) {
+  constexpr int kAttempts = 10000;
+  int fd = -1;
+  for (int i = 0; i < kAttempts; ++i) {
+    fd = static_cast<int>(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return fd;
+}
+
 /// openat2 PATH FLAGS MODE RESOLVE: what was opened, and its content if it is to be read.
 std::string op_openat2(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
@@ -89,7 +101,7 @@ std::string op_openat2(Worker& w, const Op& op) {
   if ((how.flags & O_PATH) == 0) how.flags |= O_NONBLOCK;
   how.mode = static_cast<uint64_t>(number(op.args[2]));
   how.resolve = static_cast<uint64_t>(number(op.args[3]));
-  const int fd = static_cast<int>(syscall(SYS_openat2, at.dir, at.path.c_str(), &how, sizeof(how)));
+  const int fd = openat2_again(at.dir, at.path.c_str(), how);
   if (fd < 0) return outcome(-1);
   struct stat st {};
   std::string out = fstat(fd, &st) == 0 ? describe(st, true) : outcome(-1);

@@ -1,4 +1,5 @@
-// openat2_cat FILE [RESOLVE]: opens FILE with openat2(2) and prints it, or the error's name.
+// openat2_cat FILE [RESOLVE]: opens FILE with openat2(2) and prints it, or the error's name. In a
+// scope the kernel says EAGAIN while anything on the machine is renamed: it is asked again.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,11 @@ int main(int argc, char** argv) {
   if (argc < 2) return 2;
   struct open_how how = {.flags = O_RDONLY};
   if (argc > 2) how.resolve = strtoul(argv[2], NULL, 0);
-  int fd = (int)syscall(SYS_openat2, AT_FDCWD, argv[1], &how, sizeof(how));
+  int fd = -1;
+  for (int i = 0; i < 10000; ++i) {
+    fd = (int)syscall(SYS_openat2, AT_FDCWD, argv[1], &how, sizeof(how));
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
   if (fd < 0) {
     printf("%s\n", strerrorname_np(errno));
     return 1;

@@ -25,12 +25,16 @@ class Resolve : public SyscallTest {
     base_ = open_fd("root", O_RDONLY | O_DIRECTORY);
   }
 
+  /// In a scope the kernel answers EAGAIN to a `..` while anything on the machine is renamed or
+  /// mounted; callers are to ask again (openat2(2), ERRORS).
   long open(const std::string& path, uint64_t resolve, uint64_t flags = O_RDONLY) {
-    open_how how = {};
-    how.flags = flags;
-    how.mode = (flags & O_CREAT) != 0 ? 0644 : 0;
-    how.resolve = resolve;
-    return sys(SYS_openat2, base_.get(), path.c_str(), &how, sizeof(how));
+    constexpr int kAttempts = 10000;
+    bool scoped = (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0;
+    long fd = open_once(path, resolve, flags);
+    for (int i = 1; scoped && fd == -EAGAIN && i < kAttempts; ++i) {
+      fd = open_once(path, resolve, flags);
+    }
+    return fd;
   }
   /// The content of what was opened, or the errno's name.
   std::string content(const std::string& path, uint64_t resolve) {
@@ -43,6 +47,14 @@ class Resolve : public SyscallTest {
   }
 
  private:
+  long open_once(const std::string& path, uint64_t resolve, uint64_t flags) {
+    open_how how = {};
+    how.flags = flags;
+    how.mode = (flags & O_CREAT) != 0 ? 0644 : 0;
+    how.resolve = resolve;
+    return sys(SYS_openat2, base_.get(), path.c_str(), &how, sizeof(how));
+  }
+
   Fd base_;
 };
 
