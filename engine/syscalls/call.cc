@@ -225,6 +225,8 @@ Result<void> Call::have_content(Walked* walked, int flags, const Caller& caller)
   if (!walked->found.deferred) return {};
   const OpenHow how{flags, 0, NodeType::kRegular};
   TRY_ASSIGN(OpenPlan plan, walked->fs_mutable().plan_open(walked->path, how, caller));
+  // Who takes it from there isn't known by an open of its own.
+  if (plan.notify) walked->fs_mutable().opened(walked->path, plan, true);
   walked->found.host = std::move(plan.host);
   walked->found.deferred = false;
   return {};

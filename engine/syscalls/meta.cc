@@ -44,14 +44,21 @@ Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const
   return set_on(call, *walked, set);
 }
 
+/// What a descriptor is named for: fchmod(2) and its kin refuse one of O_PATH (EBADF), a call with
+/// AT_EMPTY_PATH takes its object.
+enum class Named { kItself, kByEmptyPath };
+
 /// The same through a descriptor: natively unless it is open on something that must not change.
-Outcome set_fd(Call& call, int fd, const SetAttr& set) {
-  if (call.is_path_only(fd)) return Outcome::as_is();
+Outcome set_fd(Call& call, int fd, const SetAttr& set, Named named = Named::kItself) {
+  bool path_only = call.is_path_only(fd);
+  if (path_only && named == Named::kItself) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
   if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
     return set_in_place(call, *walked, set);
   }
+  if (set.mode && path_only && walked->found.type == NodeType::kSymlink)
+    return Outcome::error(EOPNOTSUPP);
   return set_on(call, *walked, set);
 }
 
@@ -61,11 +68,15 @@ void here_for_empty(DirFd dir, int flags, UserPath* path) {
   if (empty && dir.value == AT_FDCWD) path->text = ".";
 }
 
-Outcome chown_at(Call& call, DirFd dir, const UserPath& path, bool follow, uid_t uid, gid_t gid) {
+SetAttr owner_from(uid_t uid, gid_t gid) {
   SetAttr set;
   if (uid != static_cast<uid_t>(-1)) set.uid = uid;
   if (gid != static_cast<gid_t>(-1)) set.gid = gid;
-  return set_path(call, dir, path, follow, set);
+  return set;
+}
+
+Outcome chown_at(Call& call, DirFd dir, const UserPath& path, bool follow, uid_t uid, gid_t gid) {
+  return set_path(call, dir, path, follow, owner_from(uid, gid));
 }
 
 Result<SetAttr> times_from(Call& call, uint64_t address) {
@@ -101,10 +112,10 @@ Result<SetAttr> times_from_timeval(Call& call, uint64_t address) {
 }
 
 Outcome utimes_at(Call& call, DirFd dir, const OptionalPath& path, bool follow,
-                  const Result<SetAttr>& set) {
+                  const Result<SetAttr>& set, Named named = Named::kItself) {
   if (!set.ok()) return Outcome::error(set.error());
   if (!set->atime && !set->mtime) return Outcome::result(0);
-  if (path.null) return set_fd(call, dir.value, *set);
+  if (path.null) return set_fd(call, dir.value, *set, named);
   return set_path(call, dir, path.path, follow, *set);
 }
 
@@ -125,7 +136,8 @@ Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, Mode mode, Flags fla
   SetAttr set;
   set.mode = mode & 07777;
   here_for_empty(dir, flags, &path);
-  if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) return set_fd(call, dir.value, set);
+  if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0)
+    return set_fd(call, dir.value, set, Named::kByEmptyPath);
   bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
   if (!follow) {
     WalkFlags how;
@@ -152,17 +164,14 @@ Outcome sys_lchown(Call& call, UserPath path, uid_t uid, gid_t gid) {
 }
 
 Outcome sys_fchown(Call& call, Fd fd, uid_t uid, gid_t gid) {
-  SetAttr set;
-  if (uid != static_cast<uid_t>(-1)) set.uid = uid;
-  if (gid != static_cast<gid_t>(-1)) set.gid = gid;
-  return set_fd(call, fd.value, set);
+  return set_fd(call, fd.value, owner_from(uid, gid));
 }
 
 Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   here_for_empty(dir, flags, &path);
   if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
-    return sys_fchown(call, {dir.value}, uid, gid);
+    return set_fd(call, dir.value, owner_from(uid, gid), Named::kByEmptyPath);
   }
   return chown_at(call, dir, path, (flags & AT_SYMLINK_NOFOLLOW) == 0, uid, gid);
 }
@@ -191,9 +200,10 @@ Outcome sys_futimesat(Call& call, DirFd dir, OptionalPath path, Addr<timeval> ti
 Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   if (!path.null) here_for_empty(dir, flags, &path.path);
-  if (!path.null && path.path.text.empty() && (flags & AT_EMPTY_PATH) != 0) path.null = true;
+  bool empty = !path.null && path.path.text.empty() && (flags & AT_EMPTY_PATH) != 0;
+  if (empty) path.null = true;
   return utimes_at(call, dir, path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
-                   times_from(call, times.value));
+                   times_from(call, times.value), empty ? Named::kByEmptyPath : Named::kItself);
 }
 
 Outcome sys_truncate(Call& call, UserPath path, int64_t size) {

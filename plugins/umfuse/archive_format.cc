@@ -76,7 +76,7 @@ std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const Ima
 }  // namespace
 
 ImageFormat archive_format() {
-  return {{"iso9660", "tar", "zip", "cpio", "7z", "rar", "ar", "xar"}, detect, open};
+  return {{"iso9660", "tar", "zip", "cpio", "7z", "rar", "ar", "xar"}, false, detect, open};
 }
 
 }  // namespace viewsh

@@ -1,4 +1,6 @@
 // ext2, ext3 and ext4 as types of a mount.
+#include <unistd.h>
+
 #include <array>
 
 #include "ext_image.h"
@@ -23,7 +25,10 @@ std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const Ima
     return nullptr;
   }
   ExtOptions options;
-  options.ro = true;
+  options.ro = !request.writable;
+  options.uid = geteuid();
+  options.gid = getegid();
+  options.last_mounted = request.at;
   options.offset = source->start();
   options.sizelimit = source->size();
   std::string why;
@@ -38,6 +43,6 @@ std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const Ima
 
 }  // namespace
 
-ImageFormat ext_format() { return {{"ext2", "ext3", "ext4"}, detect, open}; }
+ImageFormat ext_format() { return {{"ext2", "ext3", "ext4"}, true, detect, open}; }
 
 }  // namespace viewsh

@@ -48,9 +48,8 @@ class ExtImage : public WritableImage {
   /// Without close(): what was not synced is lost, as if the power went.
   ~ExtImage() override;
 
-  bool read_only() const { return !fs_->writable(); }
-  /// The image is as after umount(8); held nodes without names go. Nothing else may be called then.
-  Result<void> close();
+  bool read_only() const override { return !fs_->writable(); }
+  Result<void> close() override;
 
   std::string_view type() const override;
   NodeId root() const override { return EXT2_ROOT_INO; }

@@ -60,6 +60,8 @@ class WritableImage : public Image {
     gid_t gid = 0;
     dev_t rdev = 0;
   };
+  /// Every change is EROFS: the image could only be opened so.
+  virtual bool read_only() const = 0;
   virtual Result<NodeId> mknod(NodeId directory, std::string_view name, const NewNode& node) = 0;
   virtual Result<NodeId> mkdir(NodeId directory, std::string_view name, const NewNode& node) = 0;
   virtual Result<NodeId> symlink(NodeId directory, std::string_view name, const std::string& target,
@@ -89,6 +91,9 @@ class WritableImage : public Image {
   virtual Result<void> fallocate(NodeId node, int mode, uint64_t offset, uint64_t size) = 0;
   /// Everything before this call survives a power cut, and the image is consistent.
   virtual Result<void> sync() = 0;
+  /// sync(), and the image is as after umount(8); held nodes without names go. Nothing else may be
+  /// called then.
+  virtual Result<void> close() = 0;
 };
 
 }  // namespace viewsh

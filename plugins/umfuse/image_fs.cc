@@ -28,19 +28,30 @@ int access_wanted(int flags) {
   return kAccess[flags & O_ACCMODE];
 }
 
+/// A file without a name that is still open: content and permissions are the host's.
+Attr after_life(const ImageStage::Ghost& ghost, const Attr& native) {
+  Attr attr = ghost.attr;
+  attr.stx_mode = native.stx_mode;
+  attr.stx_size = native.stx_size;
+  attr.stx_blocks = native.stx_blocks;
+  attr.stx_mtime = native.stx_mtime;
+  attr.stx_ctime = native.stx_ctime;
+  return attr;
+}
+
 }  // namespace
 
 Result<Attr> ImageFs::attr_of(NodeId node) const {
   TRY_ASSIGN(Attr attr, image().getattr(node));
   attr.stx_dev_major = 0;
   attr.stx_dev_minor = mounted_->minor;
+  if (mounted_->pending != nullptr) mounted_->pending->overlay(node, &attr);
   return attr;
 }
 
 Result<ImageFs::Node> ImageFs::find(std::string_view path) {
   Node node{root_, {}};
-  const auto known = mounted_->places.find(root_);
-  if (known != mounted_->places.end()) node.place = known->second;
+  if (const Place* known = mounted_->places.of(root_)) node.place = *known;
   while (!path.empty()) {
     remember(node);
     const std::string_view name = next_component(&path);
@@ -52,7 +63,7 @@ Result<ImageFs::Node> ImageFs::find(std::string_view path) {
 }
 
 void ImageFs::remember(const Node& node) {
-  if (node.place.parent != 0) mounted_->places.try_emplace(node.id, node.place);
+  if (node.place.parent != 0) mounted_->places.add(node.id, node.place);
 }
 
 Result<Found> ImageFs::found(const Node& node, const Attr& attr) {
@@ -121,22 +132,24 @@ Result<std::vector<DirEntry>> ImageFs::list(const std::string& path) {
 
 std::optional<std::string> ImageFs::reverse(const std::string& host) {
   const std::optional<NodeId> found = stage().node_at(host);
-  if (!found) return std::nullopt;
-  std::string path;
+  const ImageStage::Ghost* ghost = found ? nullptr : stage().ghost_at(host);
+  if (!found && ghost == nullptr) return std::nullopt;
+  std::string path = found ? "" : ghost->name;
   const auto& places = mounted_->places;
-  for (NodeId node = *found; node != root_;) {
-    const auto place = places.find(node);
-    if (place == places.end()) return std::nullopt;
-    path = join(place->second.name, path);
-    node = place->second.parent;
+  for (NodeId node = found ? *found : ghost->parent; node != root_;) {
+    const Place* place = places.of(node);
+    if (place == nullptr) return std::nullopt;
+    path = join(place->name, path);
+    node = place->parent;
   }
   return path;
 }
 
 bool ImageFs::fix_attr(Attr* attr) {
   const std::optional<NodeId> node = stage().node_of(*attr);
-  if (!node) return false;
-  const Result<Attr> shown = attr_of(*node);
+  const ImageStage::Ghost* ghost = node ? nullptr : stage().ghost_of(*attr);
+  if (!node && ghost == nullptr) return false;
+  const Result<Attr> shown = node ? attr_of(*node) : after_life(*ghost, *attr);
   if (!shown) return false;
   const uint64_t mount = attr->stx_mnt_id;
   const uint32_t mount_known = attr->stx_mask & STATX_MNT_ID;

@@ -5,8 +5,10 @@
 #include <unordered_map>
 
 #include "image.h"
+#include "image_pending.h"
 #include "image_source.h"
 #include "image_stage.h"
+#include "node_places.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/plugin.h"
 
@@ -19,25 +21,30 @@ struct MountedImage {
       : source(std::move(from)),
         image(std::move(opened)),
         stage(*image, host, limits),
-        minor(device) {}
+        minor(device) {
+    if (!limits.writable) return;
+    writable = dynamic_cast<WritableImage*>(image.get());
+    if (writable != nullptr) pending = std::make_unique<PendingContent>(*writable, stage);
+  }
 
-  /// Where a node was found.
-  struct Place {
-    NodeId parent = 0;
-    std::string name;
-  };
   std::shared_ptr<const ImageSource> source;  ///< outlives the image
   std::unique_ptr<Image> image;
   ImageStage stage;
-  uint32_t minor;  ///< of stx_dev
-  std::unordered_map<NodeId, Place> places;
+  uint32_t minor;                           ///< of stx_dev
+  WritableImage* writable = nullptr;        ///< the image, where it is mounted for writing
+  std::unique_ptr<PendingContent> pending;  ///< where it is so
+  /// What was done for an open that the task itself has still to do.
+  enum class Unconfirmed : uint8_t { kMade, kEmptied };
+  std::unordered_map<NodeId, Unconfirmed> unconfirmed;
+  bool closed = false;
+  NodePlaces places;
 };
 
 /// An image as a file system that can't be changed. Attributes, names and links are the image's;
 /// what is opened, executed or worked in are objects that stand for its nodes (ImageStage), so that
 /// everything after the open is the kernel's. Permission is checked for the caller as the image's
 /// nodes say, as with a mount by root; device nodes are not opened (EACCES), as with nodev.
-class ImageFs final : public FileSystem {
+class ImageFs : public FileSystem {
  public:
   ImageFs(std::shared_ptr<MountedImage> image, NodeId root)
       : mounted_(std::move(image)), root_(root) {}
@@ -92,8 +99,8 @@ class ImageFs final : public FileSystem {
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   Result<std::string> watch(const std::string& path, const Caller& caller) override;
 
- private:
-  using Place = MountedImage::Place;
+ protected:
+  using Place = NodePlace;
   struct Node {
     NodeId id = 0;
     Place place;
@@ -105,6 +112,10 @@ class ImageFs final : public FileSystem {
   Result<Attr> attr_of(NodeId node) const;
   Result<Found> found(const Node& node, const Attr& attr);
   void remember(const Node& node);
+  MountedImage& mounted() const { return *mounted_; }
+  std::shared_ptr<MountedImage> shared() const { return mounted_; }
+
+ private:
   Result<void> refuse_new(const std::string& path);
   Result<OpenPlan> plan_node(const Node& node, const Attr& attr, const OpenHow& how,
                              const Caller& caller);

@@ -50,6 +50,14 @@ bool image_allows(const Attr& attr, int want, const Caller& caller) {
   return (static_cast<unsigned>(want) & ~bits & 7U) == 0;
 }
 
+/// Where files change, writing takes away the bits of set-id programs, as it should.
+mode_t ImageStage::rights_of(const Attr& attr) const {
+  if (!limits_.writable) return own_rights(attr);
+  constexpr mode_t kKept = S_ISUID | S_ISGID | 0111;
+  const bool runs = (attr.stx_mode & 0111) != 0;
+  return (attr.stx_mode & kKept) | 0600 | (runs ? 0100 : 0);
+}
+
 Result<ImageStage::Root*> ImageStage::root(Where where) {
   Root& root = roots_[where];
   if (root.broken) return Errno(ENOSPC);
@@ -92,7 +100,7 @@ void ImageStage::set_xattrs(NodeId node, int fd) {
 
 Result<ImageStage::Where> ImageStage::place_of(NodeId node, const Attr& attr) {
   // Memory file systems have had user attributes only since Linux 6.6.
-  const bool small = attr.stx_size <= limits_.small && !has_xattrs(node);
+  const bool small = !limits_.writable && attr.stx_size <= limits_.small && !has_xattrs(node);
   if (small && root(kMemory)) return kMemory;
   TRY(root(kDisk));
   return kDisk;
@@ -102,6 +110,7 @@ Result<void> ImageStage::note(NodeId node, int dir, const char* name) {
   struct stat st {};
   if (::fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
   by_inode_[{st.st_dev, st.st_ino}] = node;
+  ghosts_.erase({st.st_dev, st.st_ino});
   if (marks_ != nullptr) marks_->mark(st.st_ino);
   return {};
 }
@@ -109,7 +118,8 @@ Result<void> ImageStage::note(NodeId node, int dir, const char* name) {
 Result<std::string> ImageStage::object(NodeId node, const Attr& attr) {
   const auto known = objects_.find(node);
   if (known != objects_.end()) return known->second;
-  const bool on_disk = (S_ISDIR(attr.stx_mode) && has_xattrs(node)) || !root(kMemory);
+  const bool on_disk =
+      (S_ISDIR(attr.stx_mode) && (limits_.writable || has_xattrs(node))) || !root(kMemory);
   Result<std::string> path = make_object(node, attr, on_disk ? kDisk : kMemory);
   if (!path && path.error() == ENOSPC && !on_disk) path = make_object(node, attr, kDisk);
   if (path) objects_[node] = *path;
@@ -119,7 +129,7 @@ Result<std::string> ImageStage::object(NodeId node, const Attr& attr) {
 Result<std::string> ImageStage::make_object(NodeId node, const Attr& attr, Where where) {
   TRY_ASSIGN(Root * root, this->root(where));
   const int dir = root->fd.get();
-  const std::string name = std::to_string(node);
+  const std::string name = base_of(node);
   const bool directory = S_ISDIR(attr.stx_mode);
   int made = -1;
   if (directory) {
@@ -140,7 +150,7 @@ Result<std::string> ImageStage::make_object(NodeId node, const Attr& attr, Where
       if (fd) set_xattrs(node, fd.get());
     }
     // Nothing is ever made in it.
-    (void)::fchmodat(dir, name.c_str(), 0500, 0);
+    if (!limits_.writable) (void)::fchmodat(dir, name.c_str(), 0500, 0);
   }
   return root->path + "/" + name;
 }
@@ -155,7 +165,7 @@ Result<std::string> ImageStage::content_path(NodeId node, const Attr& attr, std:
   } else {
     TRY_ASSIGN(where, place_of(node, attr));
   }
-  std::string path = roots_[where].path + "/" + std::to_string(node);
+  std::string path = roots_[where].path + "/" + (there ? known->second->base : base_of(node));
   const bool named = there ? !name.empty() : is_program(attr);
   return named ? path + "/" + std::string(name) : path;
 }
@@ -186,11 +196,11 @@ Result<std::string> ImageStage::content(NodeId node, const Attr& attr, std::stri
   if (known == contents_.end()) {
     TRY_ASSIGN(Where where, place_of(node, attr));
     make_room(where, attr.stx_blocks * 512);
-    Result<Content> made = unpack(node, attr, name, where);
+    Result<Content> made = unpack(node, attr, name, where, false);
     if (!made && made.error() == ENOSPC) {
       make_room(where, UINT64_MAX / 2);
       if (where == kMemory && root(kDisk)) where = kDisk;
-      made = unpack(node, attr, name, where);
+      made = unpack(node, attr, name, where, false);
     }
     if (!made) return made.error();
     recent_.push_back(std::move(*made));
@@ -205,35 +215,36 @@ Result<std::string> ImageStage::content(NodeId node, const Attr& attr, std::stri
 }
 
 Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, std::string_view name,
-                                               Where where) {
+                                               Where where, bool empty) {
   TRY_ASSIGN(Root * root, this->root(where));
   Content content;
   content.node = node;
   content.where = where;
+  content.base = base_of(node);
   if (is_program(attr)) content.name = name;
-  const std::string number = std::to_string(node);
   const bool folder = !content.name.empty();
-  if (folder) TRY(from_libc(::mkdirat(root->fd.get(), number.c_str(), kUserMask)));
-  const std::string path = folder ? number + "/" + content.name : number;
-  const Result<void> done = fill(node, attr, root->fd.get(), path.c_str(), &content);
+  if (folder) TRY(from_libc(::mkdirat(root->fd.get(), content.base.c_str(), kUserMask)));
+  const std::string path = relative(content);
+  const Result<void> done = fill(node, attr, root->fd.get(), path.c_str(), &content, empty);
   if (!done) {
     (void)::unlinkat(root->fd.get(), path.c_str(), 0);
-    if (folder) (void)::unlinkat(root->fd.get(), number.c_str(), AT_REMOVEDIR);
+    if (folder) (void)::unlinkat(root->fd.get(), content.base.c_str(), AT_REMOVEDIR);
     return done.error();
   }
   root->bytes += content.bytes;
   by_inode_[{content.dev, content.ino}] = node;
+  ghosts_.erase({content.dev, content.ino});
   if (marks_ != nullptr) marks_->mark(content.ino);
   return content;
 }
 
 Result<void> ImageStage::fill(NodeId node, const Attr& attr, int dir, const char* name,
-                              Content* content) {
+                              Content* content, bool empty) {
   const UniqueFd fd(::openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return Errno::last();
-  TRY(image_.extract(node, fd.get()));
+  if (!empty) TRY(image_.extract(node, fd.get()));
   if (has_xattrs(node)) set_xattrs(node, fd.get());
-  TRY(from_libc(::fchmod(fd.get(), own_rights(attr))));
+  TRY(from_libc(::fchmod(fd.get(), rights_of(attr))));
   struct stat st {};
   TRY(from_libc(::fstat(fd.get(), &st)));
   content->bytes = static_cast<uint64_t>(st.st_blocks) * 512;
@@ -251,7 +262,8 @@ void ImageStage::make_room(Where where, uint64_t bytes) {
     if (roots_[where].bytes == 0 || roots_[where].bytes + bytes <= limit) return;
     const auto oldest = recent_.begin();
     if (oldest->used > present - limits_.grace_ns) return;  // as are all others
-    if (oldest->where == where && !oldest->pinned && drop(oldest)) continue;
+    const bool stays = oldest->pinned || oldest->unsaved;
+    if (oldest->where == where && !stays && drop(oldest)) continue;
     // It stays: there is no need to look at it again soon.
     oldest->used = present;
     recent_.splice(recent_.end(), recent_, oldest);
@@ -270,21 +282,38 @@ bool ImageStage::is_open(int dir, const char* name, mode_t mode) {
 }
 
 bool ImageStage::drop(Recent::iterator content) {
-  Root& root = roots_[content->where];
-  const std::string number = std::to_string(content->node);
-  const bool folder = !content->name.empty();
-  const std::string path = folder ? number + "/" + content->name : number;
-  const int dir = root.fd.get();
+  const int dir = roots_[content->where].fd.get();
+  const std::string path = relative(*content);
   struct stat st {};
   if (::fstatat(dir, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   if (is_open(dir, path.c_str(), st.st_mode & 0700)) return false;
   if (::unlinkat(dir, path.c_str(), 0) < 0) return false;
-  if (folder) (void)::unlinkat(dir, number.c_str(), AT_REMOVEDIR);
+  erase(content);
+  return true;
+}
+
+/// The file itself is gone.
+void ImageStage::erase(Recent::iterator content) {
+  Root& root = roots_[content->where];
+  if (!content->name.empty()) (void)::unlinkat(root.fd.get(), content->base.c_str(), AT_REMOVEDIR);
   root.bytes -= std::min(root.bytes, content->bytes);
   by_inode_.erase({content->dev, content->ino});
   contents_.erase(content->node);
   recent_.erase(content);
-  return true;
+}
+
+std::string ImageStage::relative(const Content& content) {
+  return content.name.empty() ? content.base : content.base + "/" + content.name;
+}
+
+std::string ImageStage::host_path(const Content& content) const {
+  return roots_[content.where].path + "/" + relative(content);
+}
+
+std::string ImageStage::base_of(NodeId node) const {
+  const auto left = generations_.find(node);
+  const std::string number = std::to_string(node);
+  return left == generations_.end() ? number : number + "." + std::to_string(left->second);
 }
 
 std::optional<NodeId> ImageStage::node_at(const std::string& host) const {
@@ -295,13 +324,10 @@ std::optional<NodeId> ImageStage::node_at(const std::string& host) const {
     NodeId node = 0;
     const auto [stop, error] = std::from_chars(begin, end, node);
     if (error != std::errc()) return std::nullopt;
-    if (stop == end && objects_.count(node) != 0) return node;
+    const auto object = objects_.find(node);
+    if (object != objects_.end() && object->second == host) return node;
     const auto content = contents_.find(node);
-    if (content == contents_.end()) return std::nullopt;
-    if (stop == end && content->second->name.empty()) return node;
-    if (stop == end || *stop != '/') return std::nullopt;
-    if (std::string_view(stop + 1, static_cast<size_t>(end - stop - 1)) != content->second->name)
-      return std::nullopt;
+    if (content == contents_.end() || host_path(*content->second) != host) return std::nullopt;
     return node;
   }
   return std::nullopt;

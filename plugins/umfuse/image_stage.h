@@ -29,6 +29,16 @@ class ImageStage {
     uint64_t in_memory = uint64_t{64} << 20;  ///< of all of them
     uint64_t on_disk = uint64_t{2} << 30;
     int64_t grace_ns = 2'000'000'000;  ///< what was planned so recently is about to be opened
+    /// Contents and objects will be changed: they are kept on disk, and their permissions let the
+    /// engine's user do everything; whose they are has to be asked before.
+    bool writable = false;
+  };
+  /// What is left of a file whose last name went while it was open.
+  struct Ghost {
+    Attr attr = {};
+    NodeId parent = 0;  ///< where it was last
+    std::string name;
+    std::string host;  ///< of its content
   };
   ImageStage(Image& image, Host& host, Limits limits)
       : image_(image), host_(host), limits_(limits) {}
@@ -42,6 +52,41 @@ class ImageStage {
   Result<std::string> content(NodeId node, const Attr& attr, std::string_view name, bool pin);
   /// What has the extended attributes of a regular file, whether its content is there or not.
   Result<std::string> xattr_object(NodeId node);
+
+  // What follows is for nodes that change; image_stage_change.cc.
+
+  /// An empty file as the content of a node that has none yet.
+  Result<std::string> empty_content(NodeId node, const Attr& attr, std::string_view name);
+  /// Where a task is to make the object of a new node itself, and that it is there now. bind(2).
+  Result<std::string> object_to_make(NodeId node);
+  Result<void> made(NodeId node);
+  /// Where files without a name are made, and a node that becomes what one of them holds: host_fd
+  /// is a /proc/PID/fd/N path. EXDEV: it was made elsewhere.
+  Result<std::string> nameless_directory();
+  Result<void> adopt(NodeId node, const Attr& attr, std::string_view name,
+                     const std::string& host_fd);
+  /// A task is about to open the content at a host path, and did so or failed. What is forgotten
+  /// meanwhile stays there until then.
+  void opens(const std::string& host) { ++opening_[host]; }
+  void opened(const std::string& host);
+  bool opening(NodeId node) const;
+  bool has_content(NodeId node) const { return contents_.count(node) != 0; }
+  /// What was written to a content isn't in the image: it stays.
+  void set_unsaved(NodeId node, bool unsaved);
+  /// ENOENT: there is no content. open(2).
+  Result<UniqueFd> open_content(NodeId node, int flags) const;
+  /// Does anybody have the content open (for writing), or is about to?
+  bool in_use(NodeId node) const;
+  bool has_writers(NodeId node) const;
+  /// The node's name or permissions are others now.
+  Result<void> renamed(NodeId node, const Attr& attr, std::string_view name);
+  /// An extended attribute was set, or removed (null).
+  void xattr_changed(NodeId node, const std::string& name, const std::string* value);
+  /// The node is no more. `last`: what its open descriptors show from now on.
+  void forget(NodeId node, const Ghost* last);
+  /// What is left of a node that is no more, if `native`, or what was at a host path, stood for it.
+  const Ghost* ghost_of(const Attr& native) const;
+  const Ghost* ghost_at(const std::string& host) const;
 
   /// The node that an object stands for.
   std::optional<NodeId> node_at(const std::string& host) const;
@@ -61,12 +106,14 @@ class ImageStage {
   struct Content {
     NodeId node = 0;
     Where where = kMemory;
+    std::string base;  ///< the file, or of a program the directory that it is in
     std::string name;  ///< of a program; of others empty
     uint64_t bytes = 0;
     uint64_t dev = 0;
     uint64_t ino = 0;
     int64_t used = 0;  ///< monotonic nanoseconds
     bool pinned = false;
+    bool unsaved = false;
   };
   using Recent = std::list<Content>;  ///< the least recently used first
   struct InodeKey {
@@ -79,14 +126,24 @@ class ImageStage {
 
   Result<Root*> root(Where where);
   Result<Where> place_of(NodeId node, const Attr& attr);
+  mode_t rights_of(const Attr& attr) const;
   bool has_xattrs(NodeId node);
   void set_xattrs(NodeId node, int fd);
   Result<std::string> make_object(NodeId node, const Attr& attr, Where where);
   Result<void> note(NodeId node, int dir, const char* name);
-  Result<Content> unpack(NodeId node, const Attr& attr, std::string_view name, Where where);
-  Result<void> fill(NodeId node, const Attr& attr, int dir, const char* name, Content* content);
+  Result<Content> unpack(NodeId node, const Attr& attr, std::string_view name, Where where,
+                         bool empty);
+  Result<void> fill(NodeId node, const Attr& attr, int dir, const char* name, Content* content,
+                    bool empty);
   void make_room(Where where, uint64_t bytes);
   bool drop(Recent::iterator content);
+  void erase(Recent::iterator content);
+  void forget_content(Recent::iterator content, const Ghost* last);
+  const Content* content_of(NodeId node) const;
+  static std::string relative(const Content& content);
+  std::string host_path(const Content& content) const;
+  std::string base_of(NodeId node) const;
+  bool lease_granted(NodeId node, int type) const;
   static bool is_open(int dir, const char* name, mode_t mode);
 
   Image& image_;
@@ -98,7 +155,12 @@ class ImageStage {
   std::unordered_map<NodeId, Recent::iterator> contents_;
   std::map<InodeKey, NodeId> by_inode_;
   std::unordered_map<NodeId, bool> xattrs_;  ///< which nodes have some that can be shown
-  std::string plain_;                        ///< stands for every file without extended attributes
+  std::map<InodeKey, Ghost> ghosts_;         ///< of what is gone, but may be open
+  std::unordered_map<std::string, InodeKey> ghost_paths_;
+  std::unordered_map<std::string, int> opening_;      ///< by host path
+  std::unordered_map<std::string, Where> leaving_;    ///< host paths that go when they are opened
+  std::unordered_map<NodeId, uint32_t> generations_;  ///< of numbers whose content left before
+  std::string plain_;  ///< stands for every file without extended attributes
   AttrMarks* marks_ = nullptr;
 };
 

@@ -11,24 +11,26 @@ const std::vector<ImageFormat>& image_formats() {
   return kFormats;
 }
 
-std::unique_ptr<Image> open_image(std::shared_ptr<const ImageSource> source,
-                                  const ImageRequest& request, MountError* error) {
+const ImageFormat* find_format(const ImageSource& source, std::string* type, MountError* error) {
+  const bool any = *type == "auto";
   for (const ImageFormat& format : image_formats()) {
-    if (request.type == "auto") {
-      const std::string_view type = format.detect(*source);
-      if (type.empty()) continue;
-      ImageRequest found = request;
-      found.type = type;
-      return format.open(std::move(source), found, error);
-    }
     const auto& types = format.types;
-    if (std::find(types.begin(), types.end(), request.type) == types.end()) continue;
-    return format.open(std::move(source), request, error);
+    if (!any && std::find(types.begin(), types.end(), *type) != types.end()) return &format;
+    const std::string_view found = any ? format.detect(source) : "";
+    if (found.empty()) continue;
+    *type = found;
+    return &format;
   }
-  const bool any = request.type == "auto";
   *error = {Errno(any ? EINVAL : ENODEV),
             any ? "not an image or archive that is known" : "no such type of image"};
   return nullptr;
+}
+
+std::unique_ptr<Image> open_image(std::shared_ptr<const ImageSource> source,
+                                  const ImageRequest& request, MountError* error) {
+  ImageRequest found = request;
+  const ImageFormat* format = find_format(*source, &found.type, error);
+  return format == nullptr ? nullptr : format->open(std::move(source), found, error);
 }
 
 }  // namespace viewsh

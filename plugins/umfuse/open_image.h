@@ -17,7 +17,9 @@ namespace viewsh {
 struct ImageRequest {
   std::string type;  ///< "auto": by content
   std::map<std::string, std::string>
-      options;  ///< without those of every mount, and those of a part
+      options;            ///< without those of every mount, and those of a part
+  bool writable = false;  ///< the source can be written, and is to be
+  std::string at;         ///< where it is mounted
   /// A directory of the view's own for temporary files, on a disk. Made when it is first asked for.
   std::function<Result<std::string>()> scratch;
   /// Gets a line for the user about an image that could be opened all the same. May be null.
@@ -27,6 +29,7 @@ struct ImageRequest {
 /// A family of formats.
 struct ImageFormat {
   std::vector<std::string_view> types;
+  bool writable = false;  ///< what open() gives is a WritableImage
   /// The type of what is there; empty: none of these. Reads a few blocks at most.
   std::string_view (*detect)(const ImageSource& source);
   /// `request.type` is one of `types`. The source outlives the image. Null: `error` is filled, its
@@ -39,6 +42,10 @@ ImageFormat ext_format();
 
 /// All of them, in the order in which content is looked at.
 const std::vector<ImageFormat>& image_formats();
+
+/// The format of *type or, where that is "auto", of what is there, which *type is then. Null:
+/// `error` is filled.
+const ImageFormat* find_format(const ImageSource& source, std::string* type, MountError* error);
 
 /// Opens an image of a given type or, with "auto", of the one that its content says. Null: `error`
 /// is filled.

@@ -1,11 +1,12 @@
 #!/bin/bash
-# run_in_view.sh native|empty|bind|cow|mincow PROGRAM [ARG...]: runs a test program as an ordinary user,
+# run_in_view.sh native|empty|bind|cow|mincow|image PROGRAM [ARG...]: runs a test program as an ordinary user,
 # in a private directory ($TMPDIR), with a time limit, natively or in a view.
 #
 #   empty  viewsh run
 #   bind   viewsh run --bind REAL:PLACE, working in PLACE
 #   cow    viewsh run --cow /; afterwards the real directory must be what it was
 #   mincow viewsh run --mincow /: where everything may be done, it is done really
+#   image  viewsh run --mount ext4:IMAGE:PLACE, working in PLACE; afterwards e2fsck finds nothing
 set -u -o pipefail
 support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -44,6 +45,15 @@ inside() {
         echo "FAIL: what may be written was not written really"
         status=1
       fi
+      ;;
+    image)
+      mkdir "$dir/place"
+      export PATH=$PATH:/sbin:/usr/sbin
+      command -v mkfs.ext4 >/dev/null || { echo "SKIP: mkfs.ext4 is not installed"; return 77; }
+      mkfs.ext4 -q -F -b 4096 -E root_owner="$(id -u):$(id -g)" "$dir/image" 256M >"$dir/mkfs" 2>&1 ||
+        { cat "$dir/mkfs"; return 1; }
+      TMPDIR=$dir/place "$VIEWSH" run --mount "ext4:$dir/image:$dir/place" -- "$@" || status=$?
+      e2fsck -fn "$dir/image" >"$dir/fsck" 2>&1 || { cat "$dir/fsck"; status=1; }
       ;;
     *)
       echo "run_in_view.sh: unknown mode $mode"

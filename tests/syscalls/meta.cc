@@ -44,6 +44,38 @@ TEST_F(Meta, NewChmod) {
   EXPECT_EQ(stat_of("f").st_mode, S_IFREG | 0644U);
 }
 
+/// With AT_EMPTY_PATH a descriptor of O_PATH is enough to change what it leads to: in a
+/// copy-on-write view a copy.
+TEST_F(Meta, ThroughDescriptorsThatArePathsOnly) {
+  write_file("f", "", 0600);
+  std::vector<std::string> names = {"f"};
+  const char* base = ::getenv("TMPDIR");
+  std::string lower = std::string(base == nullptr ? "" : base) + "/lower";
+  if (exists(lower)) names.push_back(lower);
+  const timespec times[2] = {{1000000000, 0}, {1000000001, 0}};
+  for (const std::string& name : names) {
+    Fd path = open_fd(name, O_PATH);
+    EXPECT_EQ(sys(SYS_fchmod, path.get(), 0640), -EBADF);
+    EXPECT_EQ(sys(SYS_fchown, path.get(), ::getuid(), ::getgid()), -EBADF);
+    EXPECT_EQ(sys(SYS_utimensat, path.get(), nullptr, times, 0), -EBADF);
+    long changed = sys(kFchmodat2, path.get(), "", 0604, AT_EMPTY_PATH);
+    EXPECT_TRUE(changed == 0 || changed == -ENOSYS) << changed;
+    if (changed == 0) {
+      EXPECT_EQ(stat_of(name).st_mode, S_IFREG | 0604U);
+    }
+    EXPECT_EQ(sys(SYS_fchownat, path.get(), "", ::getuid(), ::getgid(), AT_EMPTY_PATH), 0);
+    EXPECT_EQ(sys(SYS_utimensat, path.get(), "", times, AT_EMPTY_PATH), 0);
+    EXPECT_EQ(stat_of(name).st_mtim.tv_sec, 1000000001);
+    EXPECT_EQ(stat_of(name).st_atim.tv_sec, 1000000000);
+  }
+  ASSERT_EQ(::symlink("f", "link"), 0);
+  Fd link(sys(SYS_open, "link", O_PATH | O_NOFOLLOW));
+  long refused = sys(kFchmodat2, link.get(), "", 0600, AT_EMPTY_PATH);
+  EXPECT_TRUE(refused == -EOPNOTSUPP || refused == -ENOSYS) << refused;
+  EXPECT_EQ(sys(SYS_fchownat, link.get(), "", ::getuid(), ::getgid(), AT_EMPTY_PATH), 0);
+  EXPECT_EQ(sys(SYS_utimensat, link.get(), "", times, AT_EMPTY_PATH), 0);
+}
+
 TEST_F(Meta, ChownVariants) {
   write_file("f", "");
   ASSERT_EQ(::symlink("none", "dangling"), 0);

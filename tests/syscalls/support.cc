@@ -20,6 +20,7 @@ Mode mode() {
   if (name == "bind") return Mode::kBind;
   if (name == "cow") return Mode::kCow;
   if (name == "mincow") return Mode::kMincow;
+  if (name == "image") return Mode::kImage;
   return Mode::kNative;
 }
 

@@ -1,0 +1,143 @@
+#include "image_copy.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace viewsh {
+namespace {
+
+constexpr size_t kPart = size_t{1} << 20;   ///< bytes that are looked at at once
+constexpr size_t kGrain = size_t{4} << 10;  ///< of these runs of changed ones are written
+
+Result<void> write_all(WritableImage& image, NodeId node, const char* from, size_t size,
+                       uint64_t offset) {
+  while (size > 0) {
+    TRY_ASSIGN(const size_t put, image.pwrite(node, from, size, offset));
+    if (put == 0) return Errno(ENOSPC);
+    from += put;
+    size -= put;
+    offset += put;
+  }
+  return {};
+}
+
+Result<size_t> read_part(int fd, char* to, size_t size, uint64_t offset) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pread(fd, to + done, size - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Errno::last();
+    if (n == 0) break;  // it became shorter
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+/// One file of an image on its way to what another one holds.
+class Copy {
+ public:
+  Copy(WritableImage& image, NodeId node, int from, uint64_t old_size)
+      : image_(image), node_(node), from_(from), old_size_(old_size) {}
+
+  Result<void> data(uint64_t begin, uint64_t end) {
+    buffer_.resize(kPart);
+    for (uint64_t at = begin; at < end;) {
+      const size_t want = static_cast<size_t>(std::min<uint64_t>(kPart, end - at));
+      TRY_ASSIGN(const size_t got, read_part(from_, buffer_.data(), want, at));
+      if (got == 0) return {};
+      TRY(part(at, got));
+      at += got;
+    }
+    return {};
+  }
+
+  /// Nothing but zeros: given back, if there is anything.
+  Result<void> hole(uint64_t begin, uint64_t end) {
+    end = std::min(end, old_size_);
+    old_.resize(kPart);
+    for (uint64_t at = begin; at < end;) {
+      const size_t want = static_cast<size_t>(std::min<uint64_t>(kPart, end - at));
+      TRY_ASSIGN(const size_t got, image_.pread(node_, old_.data(), want, at));
+      if (got == 0) return {};
+      const bool zeros = std::all_of(old_.begin(), old_.begin() + static_cast<ptrdiff_t>(got),
+                                     [](char c) { return c == 0; });
+      if (!zeros) {
+        changed_ = true;
+        TRY(image_.fallocate(node_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, got));
+      }
+      at += got;
+    }
+    return {};
+  }
+  bool changed() const { return changed_; }
+
+ private:
+  Result<void> part(uint64_t at, size_t size) {
+    old_.resize(kPart);
+    size_t known = 0;
+    if (at < old_size_) {
+      TRY_ASSIGN(known, image_.pread(node_, old_.data(), size, at));
+    }
+    for (size_t begin = 0; begin < size;) {
+      if (same(begin, size, known)) {
+        begin += kGrain;
+        continue;
+      }
+      size_t end = begin + kGrain;
+      while (end < size && !same(end, size, known)) end += kGrain;
+      end = std::min(end, size);
+      changed_ = true;
+      TRY(write_all(image_, node_, buffer_.data() + begin, end - begin, at + begin));
+      begin = end;
+    }
+    return {};
+  }
+  bool same(size_t begin, size_t size, size_t known) const {
+    const size_t length = std::min(kGrain, size - begin);
+    return begin + length <= known &&
+           std::memcmp(buffer_.data() + begin, old_.data() + begin, length) == 0;
+  }
+
+  WritableImage& image_;
+  NodeId node_;
+  int from_;
+  uint64_t old_size_;
+  bool changed_ = false;
+  std::vector<char> buffer_;
+  std::vector<char> old_;
+};
+
+}  // namespace
+
+Result<bool> copy_into_image(WritableImage& image, NodeId node, int from) {
+  struct stat st {};
+  if (::fstat(from, &st) < 0) return Errno::last();
+  const auto size = static_cast<uint64_t>(st.st_size);
+  TRY_ASSIGN(const Attr attr, image.getattr(node));
+  SetAttr resized;
+  resized.size = size;
+  if (size < attr.stx_size) TRY(image.setattr(node, resized));
+  Copy copy(image, node, from, std::min<uint64_t>(size, attr.stx_size));
+  for (off_t at = 0; at < st.st_size;) {
+    const off_t begin = ::lseek(from, at, SEEK_DATA);
+    if (begin < 0 && errno != ENXIO) return Errno::last();
+    const off_t data = begin < 0 ? st.st_size : std::min<off_t>(begin, st.st_size);
+    TRY(copy.hole(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
+    if (data >= st.st_size) break;
+    const off_t end = ::lseek(from, data, SEEK_HOLE);
+    if (end < 0) return Errno::last();
+    at = std::min<off_t>(end, st.st_size);
+    TRY(copy.data(static_cast<uint64_t>(data), static_cast<uint64_t>(at)));
+  }
+  TRY_ASSIGN(const Attr now, image.getattr(node));
+  if (now.stx_size < size) TRY(image.setattr(node, resized));
+  return copy.changed() || attr.stx_size != size;
+}
+
+}  // namespace viewsh

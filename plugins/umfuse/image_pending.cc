@@ -1,0 +1,157 @@
+#include "image_pending.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "image_copy.h"
+
+namespace viewsh {
+namespace {
+
+bool same(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/// Times of files go by ticks: what is changed in the same tick again doesn't show.
+bool long_ago(const timespec& time) {
+  constexpr int64_t kTicks = 40'000'000;
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return (now.tv_sec - time.tv_sec) * 1'000'000'000 + now.tv_nsec - time.tv_nsec > kTicks;
+}
+
+statx_timestamp stamp(const timespec& time) {
+  statx_timestamp stamp = {};
+  stamp.tv_sec = time.tv_sec;
+  stamp.tv_nsec = static_cast<uint32_t>(time.tv_nsec);
+  return stamp;
+}
+
+/// Bits of set-id programs that writing took away. file_remove_privs() of fs/inode.c.
+mode_t lost_bits(mode_t was, mode_t is) {
+  const bool runs = (was & S_IXGRP) != 0;
+  return was & ~is & (S_ISUID | (runs ? S_ISGID : 0U));
+}
+
+}  // namespace
+
+void PendingContent::begin(NodeId node, bool maps) {
+  const auto [it, fresh] = entries_.try_emplace(node);
+  Entry& entry = it->second;
+  entry.maps = entry.maps || maps;
+  stage_.set_unsaved(node, true);
+  if (fresh) time_was_set(node);
+}
+
+void PendingContent::time_was_set(NodeId node) {
+  const auto it = entries_.find(node);
+  if (it == entries_.end()) return;
+  struct stat st {};
+  const auto fd = stage_.open_content(node, O_PATH);
+  if (fd && ::fstat(fd->get(), &st) == 0) it->second.base = st.st_mtim;
+}
+
+void PendingContent::overlay(NodeId node, Attr* attr) const {
+  const auto it = entries_.find(node);
+  if (it == entries_.end()) return;
+  struct stat st {};
+  const auto fd = stage_.open_content(node, O_PATH);
+  if (!fd || ::fstat(fd->get(), &st) < 0) return;
+  attr->stx_size = static_cast<uint64_t>(st.st_size);
+  attr->stx_blocks = static_cast<uint64_t>(st.st_blocks);
+  attr->stx_mode &= static_cast<uint16_t>(~lost_bits(attr->stx_mode, st.st_mode));
+  if (same(st.st_mtim, it->second.base)) return;
+  attr->stx_mtime = stamp(st.st_mtim);
+  attr->stx_ctime = stamp(st.st_ctim);
+}
+
+/// A part of the room is left for what files take beside their content.
+uint64_t PendingContent::measure_room() const {
+  constexpr uint64_t kOverheadPart = 64;
+  const auto fs = image_.statfs();
+  if (!fs) return 0;
+  const uint64_t free = fs->f_bavail * static_cast<uint64_t>(fs->f_bsize);
+  return free - free / kOverheadPart;
+}
+
+/// Each write is charged with all that it may take, whether it is new or not; when that is more
+/// than there is, everything is written back and the image is asked.
+uint64_t PendingContent::reserve(uint64_t bytes) {
+  constexpr uint64_t kBlock = 4096;
+  const uint64_t wanted = std::min(bytes, UINT64_MAX / 2);
+  const uint64_t charge = (wanted + kBlock - 1) / kBlock * kBlock;
+  if (charge > room_) {
+    const Result<void> written = write_back_all();
+    room_ = written ? measure_room() : 0;
+  }
+  const uint64_t allowed = std::min(charge, room_);
+  room_ -= allowed;
+  return std::min(bytes, allowed);
+}
+
+Result<void> PendingContent::resize(NodeId node, uint64_t size) {
+  TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_WRONLY));
+  return from_libc(::ftruncate(fd.get(), static_cast<off_t>(size)));
+}
+
+Result<void> PendingContent::save(NodeId node, Entry* entry) {
+  TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_RDONLY));
+  // What is written from here on is of the next time.
+  struct stat st {};
+  if (::fstat(fd.get(), &st) < 0) return Errno::last();
+  if (entry->was_saved && !entry->maps && same(entry->saved, st.st_ctim)) return {};
+  const auto changed = copy_into_image(image_, node, fd.get());
+  if (!changed) return changed.error();
+  SetAttr times;
+  if (!same(st.st_mtim, entry->base)) {
+    times.mtime = st.st_mtim;
+  } else if (*changed) {
+    times.mtime = timespec{0, UTIME_NOW};
+  }
+  TRY_ASSIGN(const Attr attr, image_.getattr(node));
+  const mode_t lost = lost_bits(attr.stx_mode, st.st_mode);
+  if (lost != 0) times.mode = attr.stx_mode & 07777U & ~lost;
+  if (times.mtime || times.mode) TRY(image_.setattr(node, times));
+  entry->base = st.st_mtim;
+  entry->saved = st.st_ctim;
+  entry->was_saved = long_ago(st.st_ctim);
+  return {};
+}
+
+Result<void> PendingContent::write_back(NodeId node) {
+  const auto it = entries_.find(node);
+  if (it == entries_.end()) return {};
+  return save(node, &it->second);
+}
+
+Result<void> PendingContent::write_back_all() {
+  Result<void> first;
+  for (auto& [node, entry] : entries_) {
+    const Result<void> done = save(node, &entry);
+    if (!done && first) first = done;
+  }
+  return first;
+}
+
+Result<void> PendingContent::settle() {
+  Result<void> first;
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    auto& [node, entry] = *it;
+    // Asked before it is read: who opens it later begins anew.
+    const bool written = stage_.has_writers(node);
+    const Result<void> done = save(node, &entry);
+    if (!done && first) first = done;
+    if (written || !done) {
+      ++it;
+      continue;
+    }
+    stage_.set_unsaved(node, false);
+    it = entries_.erase(it);
+  }
+  return first;
+}
+
+}  // namespace viewsh

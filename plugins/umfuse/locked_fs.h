@@ -1,0 +1,136 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <type_traits>
+
+#include "image_flusher.h"
+#include "viewsh/filesystem.h"
+
+namespace viewsh {
+
+/// A file system that is used by more than one thread: each call has the lock. Every caller can be
+/// made root, as with the option fakeroot of fuse2fs(1).
+class LockedFs final : public FileSystem {
+ public:
+  LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<std::mutex> mutex, bool fakeroot)
+      : fs_(std::move(fs)), mutex_(std::move(mutex)), fakeroot_(fakeroot) {}
+  /// From now on until shutdown().
+  void flush_regularly() { flusher_ = std::make_unique<ImageFlusher>(*fs_, mutex_); }
+
+  Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                        const Caller& caller) override {
+    return locked([&] { return fs_->resolve(base, rest, flags, who(caller)); });
+  }
+  Result<Attr> getattr(const std::string& path) override {
+    return locked([&] { return fs_->getattr(path); });
+  }
+  Result<std::vector<DirEntry>> list(const std::string& path) override {
+    return locked([&] { return fs_->list(path); });
+  }
+  std::optional<std::string> reverse(const std::string& host) override {
+    return locked([&] { return fs_->reverse(host); });
+  }
+  bool fix_attr(Attr* attr) override {
+    return locked([&] { return fs_->fix_attr(attr); });
+  }
+  bool fixes_attr() const override { return fs_->fixes_attr(); }
+  bool mark_attr(AttrMarks* marks) override {
+    return locked([&] { return fs_->mark_attr(marks); });
+  }
+
+  std::string_view type() const override { return fs_->type(); }
+  bool transparent() const override { return fs_->transparent(); }
+  bool read_only() const override { return fs_->read_only(); }
+
+  Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
+                             const Caller& caller) override {
+    return locked([&] { return fs_->plan_open(path, how, who(caller)); });
+  }
+  void opened(const std::string& path, const OpenPlan& plan, bool success) override {
+    locked([&] { fs_->opened(path, plan, success); });
+  }
+
+  Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) override {
+    return locked([&] { return fs_->mkdir(path, mode, who(caller)); });
+  }
+  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
+                     const Caller& caller) override {
+    return locked([&] { return fs_->mknod(path, mode, dev, who(caller)); });
+  }
+  Result<void> symlink(const std::string& path, const std::string& target,
+                       const Caller& caller) override {
+    return locked([&] { return fs_->symlink(path, target, who(caller)); });
+  }
+  Result<void> link(const std::string& from, const std::string& to, const Caller& caller) override {
+    return locked([&] { return fs_->link(from, to, who(caller)); });
+  }
+  Result<void> link_host(const std::string& host_fd, const std::string& to,
+                         const Caller& caller) override {
+    return locked([&] { return fs_->link_host(host_fd, to, who(caller)); });
+  }
+  Result<void> unlink(const std::string& path, const Caller& caller) override {
+    return locked([&] { return fs_->unlink(path, who(caller)); });
+  }
+  Result<void> rmdir(const std::string& path, const Caller& caller) override {
+    return locked([&] { return fs_->rmdir(path, who(caller)); });
+  }
+  Result<void> rename(const std::string& from, const std::string& to, unsigned flags,
+                      const Caller& caller) override {
+    return locked([&] { return fs_->rename(from, to, flags, who(caller)); });
+  }
+  Result<void> setattr(const std::string& path, const SetAttr& set, const Caller& caller) override {
+    return locked([&] { return fs_->setattr(path, set, who(caller)); });
+  }
+  Result<void> setxattr(const std::string& path, const std::string& name, std::string_view value,
+                        int flags, const Caller& caller) override {
+    return locked([&] { return fs_->setxattr(path, name, value, flags, who(caller)); });
+  }
+  Result<void> removexattr(const std::string& path, const std::string& name,
+                           const Caller& caller) override {
+    return locked([&] { return fs_->removexattr(path, name, who(caller)); });
+  }
+  Result<struct statfs> statfs(const std::string& path) override {
+    return locked([&] { return fs_->statfs(path); });
+  }
+  Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override {
+    TRY_ASSIGN(auto part, locked([&] { return fs_->subtree(path); }));
+    return std::shared_ptr<FileSystem>(
+        std::make_shared<LockedFs>(std::move(part), mutex_, fakeroot_));
+  }
+  Result<std::string> watch(const std::string& path, const Caller& caller) override {
+    return locked([&] { return fs_->watch(path, who(caller)); });
+  }
+  uint64_t reserve(uint64_t bytes) override {
+    return locked([&] { return fs_->reserve(bytes); });
+  }
+  bool quota() const override { return fs_->quota(); }
+  Result<void> sync_names(const std::string& host) override {
+    return locked([&] { return fs_->sync_names(host); });
+  }
+  Result<void> sync_all() override {
+    return locked([&] { return fs_->sync_all(); });
+  }
+  bool keeps() const override { return fs_->keeps(); }
+  Result<void> shutdown() override {
+    flusher_.reset();
+    return locked([&] { return fs_->shutdown(); });
+  }
+
+ private:
+  template <typename Call>
+  std::invoke_result_t<Call> locked(const Call& call) {
+    const std::lock_guard<std::mutex> lock(*mutex_);
+    return call();
+  }
+  Caller who(const Caller& caller) const {
+    return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller;
+  }
+
+  std::shared_ptr<FileSystem> fs_;
+  std::shared_ptr<std::mutex> mutex_;
+  bool fakeroot_;
+  std::unique_ptr<ImageFlusher> flusher_;
+};
+
+}  // namespace viewsh

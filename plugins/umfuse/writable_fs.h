@@ -1,0 +1,93 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "image_fs.h"
+
+namespace viewsh {
+
+/// An image as a file system that can be changed. Names and attributes are changed in the image at
+/// once; contents are changed natively, in the objects that stand for them, and get into the image
+/// by sync_names(), sync_all(), flush() and shutdown() (PendingContent).
+///
+/// Permission is checked as ext4 checks it; ACLs are kept, but don't count.
+class WritableImageFs final : public ImageFs {
+ public:
+  WritableImageFs(std::shared_ptr<MountedImage> image, NodeId root)
+      : ImageFs(std::move(image), root) {}
+
+  bool read_only() const override { return false; }
+  Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
+                             const Caller& caller) override;
+  void opened(const std::string& path, const OpenPlan& plan, bool success) override;
+
+  Result<void> mkdir(const std::string& path, mode_t mode, const Caller& caller) override;
+  Result<void> mknod(const std::string& path, mode_t mode, dev_t dev,
+                     const Caller& caller) override;
+  Result<void> symlink(const std::string& path, const std::string& target,
+                       const Caller& caller) override;
+  Result<void> link(const std::string& from, const std::string& to, const Caller& caller) override;
+  Result<void> link_host(const std::string& host_fd, const std::string& to,
+                         const Caller& caller) override;
+  Result<void> unlink(const std::string& path, const Caller& caller) override;
+  Result<void> rmdir(const std::string& path, const Caller& caller) override;
+  Result<void> rename(const std::string& from, const std::string& to, unsigned flags,
+                      const Caller& caller) override;
+  Result<void> setattr(const std::string& path, const SetAttr& set, const Caller& caller) override;
+  Result<void> setxattr(const std::string& path, const std::string& name, std::string_view value,
+                        int flags, const Caller& caller) override;
+  Result<void> removexattr(const std::string& path, const std::string& name,
+                           const Caller& caller) override;
+  Result<struct statfs> statfs(const std::string& path) override;
+  Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
+
+  /// The limit is the room in the image; what was given out and not written yet counts.
+  bool quota() const override { return true; }
+  uint64_t reserve(uint64_t bytes) override;
+  bool keeps() const override { return true; }
+  Result<void> sync_names(const std::string& host) override;
+  Result<void> sync_all() override;
+  /// The image is closed. ENOSPC, EIO: not all could be written; what was synced before is there.
+  Result<void> shutdown() override;
+
+ private:
+  /// Where a name is, or is to be.
+  struct Spot {
+    NodeId directory = 0;
+    Attr attr = {};  ///< the directory's
+    std::string name;
+  };
+  /// A name with what it leads to.
+  struct Victim {
+    Spot spot;
+    NodeId node = 0;
+    Attr attr = {};
+  };
+  Result<Spot> spot(const std::string& path);
+  Result<Spot> free_spot(const std::string& path, const Caller& caller);
+  Result<Victim> victim(const std::string& path, const Caller& caller);
+  static WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller);
+  /// After the last name of a node went.
+  void gone(NodeId node, const Attr& attr, const Spot& spot, bool used);
+  bool used(NodeId node, const Attr& attr) const;
+  Result<void> link_node(NodeId node, const std::string& to, const Caller& caller);
+  Result<void> adopt(NodeId node, const std::string& name, const std::string& host_fd);
+  void leave(const Victim& victim);
+
+  Result<OpenPlan> plan_new(const Spot& spot, const OpenHow& how, const Caller& caller);
+  Result<OpenPlan> plan_nameless(const std::string& path, const OpenHow& how, const Caller& caller);
+  Result<OpenPlan> plan_write(const Node& node, const Attr& attr, const OpenHow& how,
+                              const Caller& caller);
+  OpenPlan plan_for(NodeId node, std::string host, const OpenHow& how);
+
+  Result<void> check_setattr(const Attr& attr, const SetAttr& set, const Caller& caller) const;
+  Result<void> set_size(NodeId node, const Attr& attr, uint64_t size);
+  Result<Node> for_xattr(const std::string& path, const std::string& name, const Caller& caller);
+
+  WritableImage& writable() const { return *mounted().writable; }
+  PendingContent& pending() const { return *mounted().pending; }
+};
+
+}  // namespace viewsh

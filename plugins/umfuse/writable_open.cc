@@ -1,0 +1,259 @@
+// Opening and attributes of an image that can be changed. fs/namei.c, fs/attr.c, fs/xattr.c.
+#include <fcntl.h>
+#include <linux/stat.h>
+
+#include <algorithm>
+
+#include "writable_fs.h"
+
+namespace viewsh {
+namespace {
+
+bool is_owner(const Attr& attr, const Caller& caller) {
+  return caller.uid == 0 || caller.uid == attr.stx_uid;
+}
+
+bool in_group(gid_t gid, const Caller& caller) {
+  return caller.gid == gid ||
+         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
+}
+
+int access_wanted(int flags) {
+  constexpr int kAccess[] = {R_OK, W_OK, R_OK | W_OK, R_OK | W_OK};
+  return kAccess[flags & O_ACCMODE] | ((flags & O_TRUNC) != 0 ? W_OK : 0);
+}
+
+bool is_nameless(int flags) { return (flags & O_TMPFILE) == O_TMPFILE; }
+
+}  // namespace
+
+OpenPlan WritableImageFs::plan_for(NodeId node, std::string host, const OpenHow& how) {
+  OpenPlan plan;
+  plan.host = std::move(host);
+  plan.flags = how.flags & ~(O_CREAT | O_EXCL);
+  plan.mode = how.mode;
+  plan.notify = true;
+  stage().opens(plan.host);
+  if ((access_wanted(how.flags) & W_OK) != 0)
+    pending().begin(node, (how.flags & O_ACCMODE) == O_RDWR);
+  return plan;
+}
+
+Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenHow& how,
+                                            const Caller& caller) {
+  if ((how.flags & O_PATH) != 0) return ImageFs::plan_open(path, how, caller);
+  if (is_nameless(how.flags)) return plan_nameless(path, how, caller);
+  const bool creates = (how.flags & O_CREAT) != 0;
+  const Result<Node> node = find(path);
+  if (!node) {
+    if (!creates || !(node.error() == ENOENT)) return node.error();
+    TRY_ASSIGN(const Spot spot, free_spot(path, caller));
+    return plan_new(spot, how, caller);
+  }
+  if (creates && (how.flags & O_EXCL) != 0) return Errno(EEXIST);
+  TRY_ASSIGN(const Attr attr, attr_of(node->id));
+  const bool writes = (access_wanted(how.flags) & W_OK) != 0;
+  if (!writes || !S_ISREG(attr.stx_mode)) {
+    OpenHow plain = how;
+    if (!S_ISDIR(attr.stx_mode)) plain.flags &= ~O_CREAT;
+    TRY_ASSIGN(OpenPlan plan, ImageFs::plan_open(path, plain, caller));
+    if (S_ISREG(attr.stx_mode)) stage().opens(plan.host);
+    plan.notify = S_ISREG(attr.stx_mode);
+    return plan;
+  }
+  if ((how.flags & O_DIRECTORY) != 0) return Errno(ENOTDIR);
+  remember(*node);
+  return plan_write(*node, attr, how, caller);
+}
+
+Result<OpenPlan> WritableImageFs::plan_write(const Node& node, const Attr& attr, const OpenHow& how,
+                                             const Caller& caller) {
+  if (!image_allows(attr, access_wanted(how.flags), caller)) return Errno(EACCES);
+  if ((attr.stx_attributes & STATX_ATTR_IMMUTABLE) != 0) return Errno(EPERM);
+  const bool appends = (how.flags & O_APPEND) != 0 && (how.flags & O_TRUNC) == 0;
+  if ((attr.stx_attributes & STATX_ATTR_APPEND) != 0 && !appends) return Errno(EPERM);
+  if ((how.flags & O_NOATIME) != 0 && !is_owner(attr, caller)) return Errno(EPERM);
+  std::string host;
+  if ((how.flags & O_TRUNC) != 0 && !stage().has_content(node.id)) {
+    TRY_ASSIGN(host, stage().empty_content(node.id, attr, node.place.name));
+    mounted().unconfirmed[node.id] = MountedImage::Unconfirmed::kEmptied;
+  } else {
+    TRY_ASSIGN(host, stage().content(node.id, attr, node.place.name, false));
+  }
+  return plan_for(node.id, std::move(host), how);
+}
+
+/// The name is there before the task's own open, as it is with the kernel's.
+Result<OpenPlan> WritableImageFs::plan_new(const Spot& spot, const OpenHow& how,
+                                           const Caller& caller) {
+  const bool socket = how.create_type == NodeType::kSocket;
+  const mode_t type = socket ? S_IFSOCK : S_IFREG;
+  const WritableImage::NewNode made = new_node(spot, type | (how.mode & 07777), caller);
+  TRY_ASSIGN(const NodeId node, writable().mknod(spot.directory, spot.name, made));
+  remember({node, {spot.directory, spot.name}});
+  mounted().unconfirmed[node] = MountedImage::Unconfirmed::kMade;
+  Result<std::string> host = Errno(EIO);
+  if (socket) {
+    host = stage().object_to_make(node);
+  } else if (const auto attr = attr_of(node); attr) {
+    host = stage().empty_content(node, *attr, spot.name);
+  } else {
+    host = attr.error();
+  }
+  if (!host) {
+    mounted().unconfirmed.erase(node);
+    TRY(writable().unlink(spot.directory, spot.name));
+    return host.error();
+  }
+  if (!socket) {
+    OpenHow plain = how;
+    plain.flags &= ~O_TRUNC;
+    OpenPlan plan = plan_for(node, std::move(*host), plain);
+    plan.notify = true;
+    return plan;
+  }
+  OpenPlan plan;
+  plan.host = std::move(*host);
+  plan.flags = how.flags;
+  plan.mode = how.mode;
+  plan.notify = true;
+  return plan;
+}
+
+/// Until it gets a name it is a file of the host's; link_host().
+Result<OpenPlan> WritableImageFs::plan_nameless(const std::string& path, const OpenHow& how,
+                                                const Caller& caller) {
+  TRY_ASSIGN(const Node directory, find(path));
+  TRY_ASSIGN(const Attr attr, attr_of(directory.id));
+  if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
+  if (!image_allows(attr, W_OK | X_OK, caller)) return Errno(EACCES);
+  OpenPlan plan;
+  TRY_ASSIGN(plan.host, stage().nameless_directory());
+  plan.flags = how.flags;
+  plan.mode = how.mode;
+  return plan;
+}
+
+void WritableImageFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
+  const std::optional<NodeId> content = stage().node_at(plan.host);
+  if (!content && stage().ghost_at(plan.host) != nullptr) return stage().opened(plan.host);
+  NodeId node = content.value_or(0);
+  if (!content) {
+    // A socket, which is an object only now.
+    const auto found = find(path);
+    if (!found) return;
+    node = found->id;
+    if (success) success = stage().made(node).ok();
+  }
+  stage().opened(plan.host);
+  const auto known = mounted().unconfirmed.find(node);
+  if (known == mounted().unconfirmed.end()) return;
+  const auto what = known->second;
+  mounted().unconfirmed.erase(known);
+  if (success) return;
+  stage().forget(node, nullptr);
+  pending().forget(node);
+  if (what != MountedImage::Unconfirmed::kMade) return;
+  const auto spot = this->spot(path);
+  // A name that can't be taken back stays, as an empty file.
+  if (spot) (void)writable().unlink(spot->directory, spot->name);
+  mounted().places.erase(node);
+}
+
+/// setattr_prepare() and do_truncate().
+Result<void> WritableImageFs::check_setattr(const Attr& attr, const SetAttr& set,
+                                            const Caller& caller) const {
+  if (set.size) {
+    if (S_ISDIR(attr.stx_mode)) return Errno(EISDIR);
+    if (!S_ISREG(attr.stx_mode)) return Errno(EINVAL);
+    if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
+  }
+  if (set.mode && !is_owner(attr, caller)) return Errno(EPERM);
+  if (set.uid && caller.uid != 0 && (*set.uid != attr.stx_uid || !is_owner(attr, caller)))
+    return Errno(EPERM);
+  if (set.gid && caller.uid != 0) {
+    const bool own = *set.gid == attr.stx_gid || in_group(*set.gid, caller);
+    if (!is_owner(attr, caller) || !own) return Errno(EPERM);
+  }
+  if ((set.atime || set.mtime) && !is_owner(attr, caller)) {
+    const bool now = set.atime && set.mtime && set.atime->tv_nsec == UTIME_NOW &&
+                     set.mtime->tv_nsec == UTIME_NOW;
+    if (!now) return Errno(EPERM);
+    if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
+  }
+  return {};
+}
+
+Result<void> WritableImageFs::set_size(NodeId node, const Attr& attr, uint64_t size) {
+  SetAttr set;
+  set.size = size;
+  if (stage().has_content(node)) {
+    pending().begin(node, false);
+    if (size > attr.stx_size && pending().reserve(1) == 0) return Errno(ENOSPC);
+    TRY(pending().resize(node, size));
+    return pending().write_back(node);
+  }
+  return writable().setattr(node, set);
+}
+
+Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& set,
+                                      const Caller& caller) {
+  TRY_ASSIGN(const Node node, find(path));
+  TRY_ASSIGN(const Attr attr, attr_of(node.id));
+  TRY(check_setattr(attr, set, caller));
+  if (set.size) TRY(set_size(node.id, attr, *set.size));
+  SetAttr rest = set;
+  rest.size.reset();
+  const bool foreign = caller.uid != 0 && !in_group(attr.stx_gid, caller);
+  if (rest.mode && foreign && S_ISREG(attr.stx_mode)) *rest.mode &= ~static_cast<mode_t>(S_ISGID);
+  if ((rest.uid || rest.gid) && !S_ISDIR(attr.stx_mode) && !rest.mode) {
+    mode_t mode = attr.stx_mode & 07777U & ~static_cast<mode_t>(S_ISUID);
+    if ((mode & S_IXGRP) != 0) mode &= ~static_cast<mode_t>(S_ISGID);
+    if (mode != (attr.stx_mode & 07777U)) rest.mode = mode;
+  }
+  if (!rest.mode && !rest.uid && !rest.gid && !rest.atime && !rest.mtime) return {};
+  // What was written before is not to show as written after.
+  if (rest.mtime) TRY(pending().write_back(node.id));
+  TRY(writable().setattr(node.id, rest));
+  if (rest.mtime) pending().time_was_set(node.id);
+  if (!rest.mode) return {};
+  // As it was set: what a writer takes away of it afterwards shows by what is missing.
+  TRY_ASSIGN(const Attr now, writable().getattr(node.id));
+  return stage().renamed(node.id, now, node.place.name);
+}
+
+/// xattr_permission() of fs/xattr.c.
+Result<ImageFs::Node> WritableImageFs::for_xattr(const std::string& path, const std::string& name,
+                                                 const Caller& caller) {
+  TRY_ASSIGN(const Node node, find(path));
+  TRY_ASSIGN(const Attr attr, attr_of(node.id));
+  if (name.starts_with("trusted.") && caller.uid != 0) return Errno(EPERM);
+  if (name.starts_with("user.")) {
+    if (!S_ISREG(attr.stx_mode) && !S_ISDIR(attr.stx_mode)) return Errno(EPERM);
+    const bool sticky = S_ISDIR(attr.stx_mode) && (attr.stx_mode & S_ISVTX) != 0;
+    if (sticky && !is_owner(attr, caller)) return Errno(EPERM);
+    if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
+  } else if (!is_owner(attr, caller)) {
+    return Errno(EPERM);
+  }
+  return node;
+}
+
+Result<void> WritableImageFs::setxattr(const std::string& path, const std::string& name,
+                                       std::string_view value, int flags, const Caller& caller) {
+  TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
+  TRY(writable().setxattr(node.id, name, value, flags));
+  const std::string text(value);
+  stage().xattr_changed(node.id, name, &text);
+  return {};
+}
+
+Result<void> WritableImageFs::removexattr(const std::string& path, const std::string& name,
+                                          const Caller& caller) {
+  TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
+  TRY(writable().removexattr(node.id, name));
+  stage().xattr_changed(node.id, name, nullptr);
+  return {};
+}
+
+}  // namespace viewsh
