@@ -144,6 +144,16 @@ bool Tracer::settle(Task& task, Stopped& stopped) {
   return at_entry;
 }
 
+KeptCall Tracer::decide(Task& task, const Row& row, Call* call) {
+  KeptCall decided;
+  LookupLane::before(task, row.nr);
+  decided.outcome = row.handler(*call);
+  lookups_.follow(task, *call);
+  if (observer_ != nullptr) decided.seen = observer_->look(*call, row, &decided.outcome);
+  decided.line = report_->describe(task.tid, row, *call, decided.outcome);
+  return decided;
+}
+
 void Tracer::on_call(Task& task, Stopped stopped) {
   int64_t begin = report_->wants_time() ? monotonic_ns() : 0;
   settle(task, stopped);
@@ -164,12 +174,9 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   Call call(session_, task, memory, regs);
   if (report_->tracing()) call.keep_arguments();
   if (observer_ != nullptr) call.keep_visits();
-  LookupLane::before(task, nr);
-  Outcome outcome = row->handler(call);
-  lookups_.follow(task, call);
-  Observer::Seen seen;
-  if (observer_ != nullptr) seen = observer_->look(call, *row, &outcome);
-  Report::Line line = report_->describe(task.tid, *row, call, outcome);
+  std::optional<KeptCall> kept = take_kept(task, regs);
+  if (!kept) kept = decide(task, *row, &call);
+  Outcome& outcome = kept->outcome;
   Outcome::Kind kind = outcome.kind;
   long value = kind == Outcome::Kind::kReturn ? outcome.value : -EFAULT;
   if (kind == Outcome::Kind::kRunAsIs && nr == SYS_newfstatat && !report_->tracing() &&
@@ -178,10 +185,17 @@ void Tracer::on_call(Task& task, Stopped stopped) {
   }
   if (begin != 0) report_->add_time(nr, monotonic_ns() - begin);
   apply(task, std::move(stopped), std::move(outcome));
-  if (task.pending && task.pending->own) return;  // memory is mapped first; the call comes again
-  if (observer_ != nullptr) observer_->keep(seen);
+  if (task.pending && task.pending->own) {
+    // Memory is mapped first; the call comes again.
+    if (const auto it = kept_.find(task.tid); it != kept_.end()) {
+      it->second.seen = std::move(kept->seen);
+      it->second.line = std::move(kept->line);
+    }
+    return;
+  }
+  if (observer_ != nullptr) observer_->keep(kept->seen);
   report_->count(nr, kind);
-  report_->begin(task.tid, std::move(line));
+  report_->begin(task.tid, std::move(kept->line));
   // A call that wasn't let run has its result already.
   if (kind == Outcome::Kind::kReturn || !task.pending) report_->end(task.tid, value);
 }
@@ -245,7 +259,7 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   StubArena* arena = take_slot(task, &slot);
   if (arena == nullptr) {
     if (may_ask_for_memory(task, stopped.regs(), StubArena::kSize, true)) {
-      return map_memory(task, std::move(stopped), StubArena::kSize, true);
+      return map_memory_for(task, std::move(stopped), StubArena::kSize, true, std::move(outcome));
     }
     return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
@@ -254,7 +268,7 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
     arena->release(slot);
     size_t wanted = (size + 8191) & ~size_t{4095};
     if (may_ask_for_memory(task, stopped.regs(), wanted, false)) {
-      return map_memory(task, std::move(stopped), wanted, false);
+      return map_memory_for(task, std::move(stopped), wanted, false, std::move(outcome));
     }
     return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
@@ -272,7 +286,7 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
     task.mm->mem.reset();
     if (++task.mm->lost_arenas > 3) return apply(task, std::move(stopped), Outcome::error(EFAULT));
     if (may_ask_for_memory(task, original, StubArena::kSize, true)) {
-      return map_memory(task, std::move(stopped), StubArena::kSize, true);
+      return map_memory_for(task, std::move(stopped), StubArena::kSize, true, std::move(outcome));
     }
     return apply_on_stack(task, std::move(stopped), std::move(outcome));
   }
@@ -456,6 +470,7 @@ void Tracer::on_exited(const Event& event) {
     take_terminal_back(leader_);
   }
   if (it == session_.tasks.end()) return;
+  drop_kept(event.tid);
   abandon(*it->second);
   report_->end(event.tid, std::nullopt);
   follower_.on_gone(*it->second);

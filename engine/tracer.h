@@ -16,6 +16,14 @@ namespace viewsh {
 
 /// The event loop of a view: takes stops, asks the table's handlers, applies their outcomes. The
 /// one place that resumes a tracee. Single-threaded.
+/// A call that was decided, and is made when the task has memory for it.
+struct KeptCall {
+  Registers regs;
+  Outcome outcome;
+  Observer::Seen seen;
+  Report::Line line;
+};
+
 class Tracer {
  public:
   Tracer(Session session, Report* report, bool kill_on_exit);
@@ -46,6 +54,11 @@ class Tracer {
   void apply_on_stack(Task& task, Stopped stopped, Outcome outcome);
   /// Makes the task map memory, then its own call again.
   void map_memory(Task& task, Stopped stopped, size_t size, bool arena);
+  /// The same for a call that is decided already: what was done for it isn't done twice.
+  void map_memory_for(Task& task, Stopped stopped, size_t size, bool arena, Outcome outcome);
+  KeptCall decide(Task& task, const Row& row, Call* call);
+  std::optional<KeptCall> take_kept(const Task& task, const Registers& regs);
+  void drop_kept(pid_t tid);
   void open_program(Task& task, Stopped stopped);
   /// The same with the call that LookupLane wants to be made.
   void prepare_lookups(Task& task, Stopped stopped);
@@ -73,6 +86,7 @@ class Tracer {
   void abandon(Task& task);
 
   Session session_;
+  std::unordered_map<pid_t, KeptCall> kept_;  ///< of tasks that map memory first
   CpuFollower follower_;
   SharedLookups shared_lookups_;
   FstatLane fstat_;

@@ -53,6 +53,43 @@ void Tracer::map_memory(Task& task, Stopped stopped, size_t size, bool arena) {
   std::move(stopped).resume(Resume::kToExit, 0);
 }
 
+namespace {
+
+bool same_call(const Registers& a, const Registers& b) {
+  return a.orig_rax == b.orig_rax && a.rip == b.rip && a.rsp == b.rsp && a.rdi == b.rdi &&
+         a.rsi == b.rsi && a.rdx == b.rdx && a.r10 == b.r10 && a.r8 == b.r8 && a.r9 == b.r9;
+}
+
+}  // namespace
+
+void Tracer::map_memory_for(Task& task, Stopped stopped, size_t size, bool arena, Outcome outcome) {
+  drop_kept(task.tid);
+  kept_[task.tid] = {stopped.regs(), std::move(outcome), {}, {}};
+  map_memory(task, std::move(stopped), size, arena);
+}
+
+/// The task's call, if it is the one that was kept. Another one, of a signal's handler, means that
+/// it isn't made now.
+std::optional<KeptCall> Tracer::take_kept(const Task& task, const Registers& regs) {
+  const auto it = kept_.find(task.tid);
+  if (it == kept_.end()) return std::nullopt;
+  if (!same_call(it->second.regs, regs)) {
+    drop_kept(task.tid);
+    return std::nullopt;
+  }
+  KeptCall kept = std::move(it->second);
+  kept_.erase(it);
+  return kept;
+}
+
+/// As if it had been interrupted before it began.
+void Tracer::drop_kept(pid_t tid) {
+  const auto it = kept_.find(tid);
+  if (it == kept_.end()) return;
+  if (it->second.outcome.at_exit) (void)it->second.outcome.at_exit(-EINTR);
+  kept_.erase(it);
+}
+
 void Tracer::prepare_lookups(Task& task, Stopped stopped) {
   task.pending.emplace();
   task.pending->original = stopped.regs();

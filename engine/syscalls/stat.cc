@@ -99,6 +99,7 @@ Outcome readlink_at(Call& call, DirFd dir, const UserPath& path, Addr<char> buff
   Result<Walked> walked = call.walk(dir, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (walked->found.deferred) return Outcome::error(EINVAL);  // a regular file
   if (call.session().host_proc && walked->view_path.starts_with("/proc/")) {
     TaskProcView proc(call.session(), call.task());
     std::optional<std::string> text = proc.magic_text(walked->view_path.substr(6));

@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <climits>
 
 namespace viewsh {
@@ -49,7 +50,22 @@ Result<Attr> ImageFs::attr_of(NodeId node) const {
   return attr;
 }
 
+bool ImageFs::is_nameless(NodeId node) const {
+  return mounted_->nameless.count(node) != 0 ||
+         (stage().has_content(node) && mounted_->places.of(node) == nullptr);
+}
+
+std::optional<NodeId> ImageFs::nameless_at(std::string_view path) const {
+  if (mounted_->pending == nullptr || !path.starts_with('#')) return std::nullopt;
+  NodeId node = 0;
+  const char* end = path.data() + path.size();
+  const auto [stop, error] = std::from_chars(path.data() + 1, end, node);
+  const bool known = error == std::errc() && stop == end && is_nameless(node);
+  return known ? std::optional<NodeId>(node) : std::nullopt;
+}
+
 Result<ImageFs::Node> ImageFs::find(std::string_view path) {
+  if (const auto nameless = nameless_at(path)) return Node{*nameless, {}};
   Node node{root_, {}};
   if (const Place* known = mounted_->places.of(root_)) node.place = *known;
   while (!path.empty()) {
@@ -85,9 +101,10 @@ Result<Found> ImageFs::found(const Node& node, const Attr& attr) {
 
 Result<Found> ImageFs::resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                                const Caller& caller) {
-  TRY_ASSIGN(Node node, find(base));
+  const auto nameless = base.empty() ? nameless_at(rest) : std::nullopt;
+  TRY_ASSIGN(Node node, find(nameless ? rest : base));
   TRY_ASSIGN(Attr attr, attr_of(node.id));
-  std::string_view left = rest;
+  std::string_view left = nameless ? "" : rest;
   while (!left.empty()) {
     if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
     if (!image_allows(attr, X_OK, caller)) return Errno(EACCES);
@@ -133,10 +150,12 @@ Result<std::vector<DirEntry>> ImageFs::list(const std::string& path) {
 std::optional<std::string> ImageFs::reverse(const std::string& host) {
   const std::optional<NodeId> found = stage().node_at(host);
   const ImageStage::Ghost* ghost = found ? nullptr : stage().ghost_at(host);
-  if (!found && ghost == nullptr) return std::nullopt;
-  std::string path = found ? "" : ghost->name;
+  if (ghost != nullptr && ghost->root == root_) return ghost->path;
+  if (!found) return std::nullopt;
+  if (mounted_->pending != nullptr && is_nameless(*found)) return "#" + std::to_string(*found);
+  std::string path;
   const auto& places = mounted_->places;
-  for (NodeId node = found ? *found : ghost->parent; node != root_;) {
+  for (NodeId node = *found; node != root_;) {
     const Place* place = places.of(node);
     if (place == nullptr) return std::nullopt;
     path = join(place->name, path);

@@ -34,8 +34,11 @@ struct MountedImage {
   WritableImage* writable = nullptr;        ///< the image, where it is mounted for writing
   std::unique_ptr<PendingContent> pending;  ///< where it is so
   /// What was done for an open that the task itself has still to do.
-  enum class Unconfirmed : uint8_t { kMade, kEmptied };
+  enum class Unconfirmed : uint8_t { kMade, kEmptied, kNameless };
   std::unordered_map<NodeId, Unconfirmed> unconfirmed;
+  /// Files that were made without a name (O_TMPFILE), which the image holds; may they get one?
+  /// Their path is # and the number, as in the kernel's own names for them.
+  std::unordered_map<NodeId, bool> nameless;
   bool closed = false;
   NodePlaces places;
 };
@@ -112,6 +115,10 @@ class ImageFs : public FileSystem {
   Result<Attr> attr_of(NodeId node) const;
   Result<Found> found(const Node& node, const Attr& attr);
   void remember(const Node& node);
+  /// What is open but has no name that is known goes by its number: "#12".
+  bool is_nameless(NodeId node) const;
+  std::optional<NodeId> nameless_at(std::string_view path) const;
+  NodeId top() const { return root_; }
   MountedImage& mounted() const { return *mounted_; }
   std::shared_ptr<MountedImage> shared() const { return mounted_; }
 

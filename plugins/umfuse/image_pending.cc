@@ -86,6 +86,8 @@ uint64_t PendingContent::reserve(uint64_t bytes) {
   if (charge > room_) {
     const Result<void> written = write_back_all();
     room_ = written ? measure_room() : 0;
+    // What was removed is given back when that is on disk.
+    if (written && charge > room_ && image_.sync()) room_ = measure_room();
   }
   const uint64_t allowed = std::min(charge, room_);
   room_ -= allowed;

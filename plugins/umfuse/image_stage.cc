@@ -22,16 +22,6 @@ int64_t now() {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
-/// What the engine's own user may do with a node, as the bits of an owner. Never to write.
-mode_t own_rights(const Attr& attr) {
-  const uid_t uid = geteuid();
-  if (uid == 0) return 0400 | ((attr.stx_mode & 0111) != 0 ? 0100 : 0);
-  gid_t groups[256];
-  const int count = getgroups(256, groups);
-  const Caller self{uid, getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 0};
-  return (image_allows(attr, R_OK, self) ? 0400 : 0) | (image_allows(attr, X_OK, self) ? 0100 : 0);
-}
-
 /// Only of what can be executed the name counts.
 bool is_program(const Attr& attr) { return (attr.stx_mode & 0111) != 0; }
 
@@ -50,12 +40,26 @@ bool image_allows(const Attr& attr, int want, const Caller& caller) {
   return (static_cast<unsigned>(want) & ~bits & 7U) == 0;
 }
 
+mode_t own_rights(const Attr& attr, int of) {
+  const uid_t uid = geteuid();
+  gid_t groups[256];
+  const int count = getgroups(256, groups);
+  const Caller self{uid, getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 0};
+  mode_t rights = 0;
+  for (const int want : {R_OK, W_OK, X_OK}) {
+    if ((of & want) != 0 && image_allows(attr, want, self))
+      rights |= static_cast<mode_t>(want) << 6;
+  }
+  return rights;
+}
+
 /// Where files change, writing takes away the bits of set-id programs, as it should.
 mode_t ImageStage::rights_of(const Attr& attr) const {
-  if (!limits_.writable) return own_rights(attr);
+  if (!limits_.writable) return own_rights(attr, R_OK | X_OK);
   constexpr mode_t kKept = S_ISUID | S_ISGID | 0111;
   const bool runs = (attr.stx_mode & 0111) != 0;
-  return (attr.stx_mode & kKept) | 0600 | (runs ? 0100 : 0);
+  const mode_t uses = limits_.as_root ? 0600 : own_rights(attr, R_OK | W_OK);
+  return (attr.stx_mode & kKept) | uses | (runs ? 0100 : 0);
 }
 
 Result<ImageStage::Root*> ImageStage::root(Where where) {
@@ -110,7 +114,7 @@ Result<void> ImageStage::note(NodeId node, int dir, const char* name) {
   struct stat st {};
   if (::fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
   by_inode_[{st.st_dev, st.st_ino}] = node;
-  ghosts_.erase({st.st_dev, st.st_ino});
+  drop_ghost({st.st_dev, st.st_ino});
   if (marks_ != nullptr) marks_->mark(st.st_ino);
   return {};
 }
@@ -233,7 +237,7 @@ Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, st
   }
   root->bytes += content.bytes;
   by_inode_[{content.dev, content.ino}] = node;
-  ghosts_.erase({content.dev, content.ino});
+  drop_ghost({content.dev, content.ino});
   if (marks_ != nullptr) marks_->mark(content.ino);
   return content;
 }
@@ -244,7 +248,8 @@ Result<void> ImageStage::fill(NodeId node, const Attr& attr, int dir, const char
   if (!fd) return Errno::last();
   if (!empty) TRY(image_.extract(node, fd.get()));
   if (has_xattrs(node)) set_xattrs(node, fd.get());
-  TRY(from_libc(::fchmod(fd.get(), rights_of(attr))));
+  // Who makes a file has it open, whatever its permissions are.
+  TRY(from_libc(::fchmod(fd.get(), rights_of(attr) | (empty ? 0600 : 0))));
   struct stat st {};
   TRY(from_libc(::fstat(fd.get(), &st)));
   content->bytes = static_cast<uint64_t>(st.st_blocks) * 512;

@@ -2,12 +2,14 @@
 
 #include <sys/stat.h>
 
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "image.h"
 #include "viewsh/plugin.h"
@@ -32,13 +34,17 @@ class ImageStage {
     /// Contents and objects will be changed: they are kept on disk, and their permissions let the
     /// engine's user do everything; whose they are has to be asked before.
     bool writable = false;
+    bool as_root = false;  ///< permissions count for nobody
   };
-  /// What is left of a file whose last name went while it was open.
+  /// What is left of a node whose last name went while it was in use.
   struct Ghost {
+    NodeId node = 0;
     Attr attr = {};
-    NodeId parent = 0;  ///< where it was last
-    std::string name;
-    std::string host;  ///< of its content
+    NodeId root = 0;    ///< of the tree that it was removed from
+    std::string path;   ///< where it was there
+    std::string host;   ///< where its object was
+    bool held = false;  ///< ended() is to tell when nobody has it open any more
+    UniqueFd fd;        ///< on its content, to see whether others have it, too
   };
   ImageStage(Image& image, Host& host, Limits limits)
       : image_(image), host_(host), limits_(limits) {}
@@ -60,17 +66,14 @@ class ImageStage {
   /// Where a task is to make the object of a new node itself, and that it is there now. bind(2).
   Result<std::string> object_to_make(NodeId node);
   Result<void> made(NodeId node);
-  /// Where files without a name are made, and a node that becomes what one of them holds: host_fd
-  /// is a /proc/PID/fd/N path. EXDEV: it was made elsewhere.
-  Result<std::string> nameless_directory();
-  Result<void> adopt(NodeId node, const Attr& attr, std::string_view name,
-                     const std::string& host_fd);
   /// A task is about to open the content at a host path, and did so or failed. What is forgotten
   /// meanwhile stays there until then.
   void opens(const std::string& host) { ++opening_[host]; }
   void opened(const std::string& host);
   bool opening(NodeId node) const;
   bool has_content(NodeId node) const { return contents_.count(node) != 0; }
+  /// Its descriptors may be ones that in_use() doesn't see (O_PATH).
+  bool pinned(NodeId node) const;
   /// What was written to a content isn't in the image: it stays.
   void set_unsaved(NodeId node, bool unsaved);
   /// ENOENT: there is no content. open(2).
@@ -78,12 +81,14 @@ class ImageStage {
   /// Does anybody have the content open (for writing), or is about to?
   bool in_use(NodeId node) const;
   bool has_writers(NodeId node) const;
-  /// The node's name or permissions are others now.
+  /// The node's name or permissions are others now, or those of a new one are to count from now on.
   Result<void> renamed(NodeId node, const Attr& attr, std::string_view name);
   /// An extended attribute was set, or removed (null).
   void xattr_changed(NodeId node, const std::string& name, const std::string* value);
-  /// The node is no more. `last`: what its open descriptors show from now on.
-  void forget(NodeId node, const Ghost* last);
+  /// The node is no more. `last`: what its open descriptors show from now on; may be null.
+  void forget(NodeId node, Ghost* last);
+  /// The nodes of files without a name that nobody has open any more. Each is told once.
+  std::vector<NodeId> ended();
   /// What is left of a node that is no more, if `native`, or what was at a host path, stood for it.
   const Ghost* ghost_of(const Attr& native) const;
   const Ghost* ghost_at(const std::string& host) const;
@@ -138,11 +143,15 @@ class ImageStage {
   void make_room(Where where, uint64_t bytes);
   bool drop(Recent::iterator content);
   void erase(Recent::iterator content);
-  void forget_content(Recent::iterator content, const Ghost* last);
+  void forget_content(Recent::iterator content, Ghost* last);
+  void forget_object(const std::string& path, Ghost* last);
+  void keep_ghost(InodeKey key, const std::string& host, Ghost* last);
+  void drop_ghost(InodeKey key);
   const Content* content_of(NodeId node) const;
   static std::string relative(const Content& content);
   std::string host_path(const Content& content) const;
   std::string base_of(NodeId node) const;
+  static bool lease_granted(int fd, int type);
   bool lease_granted(NodeId node, int type) const;
   static bool is_open(int dir, const char* name, mode_t mode);
 
@@ -157,6 +166,7 @@ class ImageStage {
   std::unordered_map<NodeId, bool> xattrs_;  ///< which nodes have some that can be shown
   std::map<InodeKey, Ghost> ghosts_;         ///< of what is gone, but may be open
   std::unordered_map<std::string, InodeKey> ghost_paths_;
+  std::deque<InodeKey> unheld_;  ///< ghosts that may be nobody's: the last few thousand
   std::unordered_map<std::string, int> opening_;      ///< by host path
   std::unordered_map<std::string, Where> leaving_;    ///< host paths that go when they are opened
   std::unordered_map<NodeId, uint32_t> generations_;  ///< of numbers whose content left before
@@ -166,5 +176,7 @@ class ImageStage {
 
 /// The permission bits' answer for `want` (R_OK, W_OK, X_OK). path_resolution(7).
 bool image_allows(const Attr& attr, int want, const Caller& caller);
+/// What the engine's own user may do with a node, of R_OK, W_OK and X_OK, as the bits of an owner.
+mode_t own_rights(const Attr& attr, int of);
 
 }  // namespace viewsh

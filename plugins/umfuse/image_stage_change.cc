@@ -39,29 +39,9 @@ Result<void> ImageStage::made(NodeId node) {
   return {};
 }
 
-Result<std::string> ImageStage::nameless_directory() {
-  TRY_ASSIGN(const Root* root, this->root(kDisk));
-  return root->path;
-}
-
-Result<void> ImageStage::adopt(NodeId node, const Attr& attr, std::string_view name,
-                               const std::string& host_fd) {
-  TRY_ASSIGN(const Root* root, this->root(kDisk));
-  const std::string number = std::to_string(node);
-  TRY(from_libc(
-      ::linkat(AT_FDCWD, host_fd.c_str(), root->fd.get(), number.c_str(), AT_SYMLINK_FOLLOW)));
-  TRY(note(node, root->fd.get(), number.c_str()));
-  Content content;
-  content.node = node;
-  content.where = kDisk;
-  content.base = number;
-  struct stat st {};
-  TRY(from_libc(::fstatat(root->fd.get(), number.c_str(), &st, AT_SYMLINK_NOFOLLOW)));
-  content.dev = st.st_dev;
-  content.ino = st.st_ino;
-  recent_.push_back(std::move(content));
-  contents_.emplace(node, std::prev(recent_.end()));
-  return renamed(node, attr, name);
+bool ImageStage::pinned(NodeId node) const {
+  const Content* content = content_of(node);
+  return content != nullptr && content->pinned;
 }
 
 void ImageStage::set_unsaved(NodeId node, bool unsaved) {
@@ -81,18 +61,29 @@ void ImageStage::set_unsaved(NodeId node, bool unsaved) {
 Result<UniqueFd> ImageStage::open_content(NodeId node, int flags) const {
   const Content* content = content_of(node);
   if (content == nullptr) return Errno(ENOENT);
-  UniqueFd fd(::openat(roots_[content->where].fd.get(), relative(*content).c_str(),
-                       flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const int dir = roots_[content->where].fd.get();
+  const std::string path = relative(*content);
+  const int how = flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  UniqueFd fd(::openat(dir, path.c_str(), how));
+  struct stat st {};
+  const bool closed = !fd && errno == EACCES && ::fstatat(dir, path.c_str(), &st, 0) == 0;
+  if (closed && ::fchmodat(dir, path.c_str(), (st.st_mode & 07777) | 0600, 0) == 0) {
+    fd.reset(::openat(dir, path.c_str(), how));
+    TRY(from_libc(::fchmodat(dir, path.c_str(), st.st_mode & 07777, 0)));
+  }
   if (!fd) return Errno::last();
   return fd;
 }
 
 /// fcntl(2): a lease on reading is given where nobody can write, one on writing where nobody has
 /// the file at all. Whoever opens it meanwhile waits until it is given back, a moment later.
+bool ImageStage::lease_granted(int fd, int type) {
+  return ::fcntl(fd, F_SETSIG, SIGURG) == 0 && ::fcntl(fd, F_SETLEASE, type) == 0;
+}
+
 bool ImageStage::lease_granted(NodeId node, int type) const {
   const auto fd = open_content(node, O_RDONLY);
-  return fd && ::fcntl(fd->get(), F_SETSIG, SIGURG) == 0 &&
-         ::fcntl(fd->get(), F_SETLEASE, type) == 0;
+  return fd && lease_granted(fd->get(), type);
 }
 
 bool ImageStage::in_use(NodeId node) const {
@@ -122,7 +113,14 @@ void ImageStage::opened(const std::string& host) {
 
 Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view name) {
   const auto known = contents_.find(node);
-  if (known == contents_.end()) return {};
+  const auto object = objects_.find(node);
+  if (known == contents_.end()) {
+    // Who may write to a socket may connect to it. unix(7)
+    const bool socket = S_ISSOCK(attr.stx_mode) && object != objects_.end();
+    const mode_t mode = own_rights(attr, R_OK | W_OK) | (limits_.as_root ? 0600 : 0);
+    return socket ? from_libc(::chmod(object->second.c_str(), mode)) : Result<void>();
+  }
+  if (name.empty()) name = "program";  // one without a name
   Content& content = *known->second;
   const int dir = roots_[content.where].fd.get();
   const bool program = (attr.stx_mode & 0111) != 0;
@@ -167,42 +165,86 @@ void ImageStage::xattr_changed(NodeId node, const std::string& name, const std::
   if (content != nullptr) change(host_path(*content).c_str());
 }
 
-void ImageStage::forget(NodeId node, const Ghost* last) {
-  const auto content = contents_.find(node);
-  if (content != contents_.end()) forget_content(content->second, last);
+void ImageStage::forget(NodeId node, Ghost* last) {
   const auto object = objects_.find(node);
   if (object != objects_.end()) {
-    const char* path = object->second.c_str();
-    struct stat st {};
-    if (::lstat(path, &st) == 0) {
-      by_inode_.erase({st.st_dev, st.st_ino});
-      (void)::unlinkat(AT_FDCWD, path, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
-    }
+    forget_object(object->second, last);
     objects_.erase(object);
     ++generations_[node];
+  }
+  const auto content = contents_.find(node);
+  if (content != contents_.end()) {
+    ++generations_[node];
+    forget_content(content->second, last);
   }
   xattrs_.erase(node);
 }
 
-void ImageStage::forget_content(Recent::iterator content, const Ghost* last) {
+void ImageStage::forget_content(Recent::iterator content, Ghost* last) {
   const std::string host = host_path(*content);
   if (last != nullptr) {
-    const InodeKey key{content->dev, content->ino};
-    Ghost& ghost = ghosts_[key];
-    ghost_paths_.erase(ghost.host);
-    ghost = *last;
-    ghost.host = host;
-    ghost_paths_[host] = key;
-    // From now on it is the kernel's alone, with permissions and all.
-    (void)::chmod(host.c_str(), last->attr.stx_mode & 07777);
+    auto fd = open_content(content->node, O_RDONLY);
+    if (last->held && fd) last->fd = std::move(*fd);
+    keep_ghost({content->dev, content->ino}, host, last);
   }
-  ++generations_[content->node];
   if (opening_.count(host) != 0) {
     leaving_[host] = content->where;
   } else {
     (void)::unlink(host.c_str());
   }
   erase(content);
+}
+
+void ImageStage::forget_object(const std::string& path, Ghost* last) {
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) < 0) return;
+  const InodeKey key{st.st_dev, st.st_ino};
+  by_inode_.erase(key);
+  // Attributes of a file that has a content, too, aren't what anybody has open.
+  const bool itself = last != nullptr && S_ISREG(st.st_mode) == S_ISREG(last->attr.stx_mode) &&
+                      !S_ISREG(st.st_mode);
+  if (itself) keep_ghost(key, path, last);
+  (void)::unlinkat(AT_FDCWD, path.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+}
+
+/// From now on it is the kernel's alone, so that has to have its permissions and times.
+void ImageStage::keep_ghost(InodeKey key, const std::string& host, Ghost* last) {
+  drop_ghost(key);
+  const Attr& attr = last->attr;
+  const timespec times[2] = {{attr.stx_atime.tv_sec, attr.stx_atime.tv_nsec},
+                             {attr.stx_mtime.tv_sec, attr.stx_mtime.tv_nsec}};
+  (void)::utimensat(AT_FDCWD, host.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  if (!S_ISLNK(attr.stx_mode)) (void)::chmod(host.c_str(), attr.stx_mode & 07777);
+  last->host = host;
+  ghost_paths_[host] = key;
+  constexpr size_t kMost = 4096;
+  if (!last->held) unheld_.push_back(key);
+  if (unheld_.size() > kMost) {
+    const auto oldest = ghosts_.find(unheld_.front());
+    if (oldest != ghosts_.end() && !oldest->second.held) drop_ghost(unheld_.front());
+    unheld_.pop_front();
+  }
+  ghosts_[key] = std::move(*last);
+}
+
+void ImageStage::drop_ghost(InodeKey key) {
+  const auto ghost = ghosts_.find(key);
+  if (ghost == ghosts_.end()) return;
+  ghost_paths_.erase(ghost->second.host);
+  ghosts_.erase(ghost);
+}
+
+std::vector<NodeId> ImageStage::ended() {
+  std::vector<NodeId> nodes;
+  std::vector<InodeKey> gone;
+  for (const auto& [key, ghost] : ghosts_) {
+    const bool open = opening_.count(ghost.host) != 0;
+    if (!ghost.fd || open || !lease_granted(ghost.fd.get(), F_WRLCK)) continue;
+    nodes.push_back(ghost.node);
+    gone.push_back(key);
+  }
+  for (const InodeKey& key : gone) drop_ghost(key);
+  return nodes;
 }
 
 const ImageStage::Ghost* ImageStage::ghost_of(const Attr& native) const {

@@ -201,6 +201,7 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
   const auto* changes = dynamic_cast<const WritableImage*>(image.get());
   ImageStage::Limits limits;
   limits.writable = image_.writable && changes != nullptr && !changes->read_only();
+  limits.as_root = wanted_.fakeroot;
   auto mounted = std::make_shared<MountedImage>(source_, std::move(image), host_,
                                                 device_number(request_), limits);
   if (!limits.writable) return std::make_shared<ImageFs>(std::move(mounted), root);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,7 +21,9 @@ class NodePlaces {
  public:
   void add(NodeId node, const NodePlace& place) {
     std::vector<NodePlace>& known = places_[node];
-    if (std::find(known.begin(), known.end(), place) == known.end()) known.push_back(place);
+    if (!known.empty() && known.back() == place) return;
+    std::erase(known, place);
+    known.push_back(place);
   }
   /// The name is gone, or leads elsewhere.
   void remove(NodeId node, const NodePlace& place) {
@@ -32,10 +33,10 @@ class NodePlaces {
     if (known->second.empty()) places_.erase(known);
   }
   void erase(NodeId node) { places_.erase(node); }
-  /// The one that was found first; null: none is known.
+  /// The one that was reached last; null: none is known.
   const NodePlace* of(NodeId node) const {
     const auto known = places_.find(node);
-    return known == places_.end() ? nullptr : &known->second.front();
+    return known == places_.end() ? nullptr : &known->second.back();
   }
 
  private:

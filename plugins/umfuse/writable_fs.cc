@@ -2,14 +2,10 @@
 #include "writable_fs.h"
 
 #include <fcntl.h>
-#include <linux/limits.h>
 #include <linux/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
-#include <vector>
 
 namespace viewsh {
 namespace {
@@ -132,67 +128,46 @@ Result<void> WritableImageFs::link_node(NodeId node, const std::string& to, cons
   TRY_ASSIGN(const Attr attr, attr_of(node));
   TRY_ASSIGN(const Spot spot, free_spot(to, caller));
   if (!may_link(attr, caller) || S_ISDIR(attr.stx_mode)) return Errno(EPERM);
+  const auto nameless = mounted().nameless.find(node);
+  const bool had_none = nameless != mounted().nameless.end();
+  if (had_none && !nameless->second) return Errno(ENOENT);  // O_EXCL
   TRY(writable().link(node, spot.directory, spot.name));
   remember({node, {spot.directory, spot.name}});
-  return {};
+  if (!had_none) return {};
+  mounted().nameless.erase(nameless);
+  return writable().release(node);
 }
 
-/// A file that was made without a name (O_TMPFILE) is the host's until now; the image gets it here.
 Result<void> WritableImageFs::link_host(const std::string& host_fd, const std::string& to,
                                         const Caller& caller) {
-  struct stat native {};
-  if (::stat(host_fd.c_str(), &native) < 0) return Errno::last();
-  if (!S_ISREG(native.st_mode)) return Errno(EXDEV);
-  Attr shown = {};
-  shown.stx_dev_major = major(native.st_dev);
-  shown.stx_dev_minor = minor(native.st_dev);
-  shown.stx_ino = native.st_ino;
-  if (const auto known = stage().node_of(shown); known) return link_node(*known, to, caller);
-  TRY_ASSIGN(const Spot spot, free_spot(to, caller));
-  const uint64_t bytes = static_cast<uint64_t>(native.st_blocks) * 512;
-  if (pending().reserve(bytes) < bytes) return Errno(ENOSPC);
-  WritableImage::NewNode made = new_node(spot, native.st_mode, {caller.uid, caller.gid, {}, 0});
-  TRY_ASSIGN(const NodeId node, writable().mknod(spot.directory, spot.name, made));
-  remember({node, {spot.directory, spot.name}});
-  const Result<void> filled = adopt(node, spot.name, host_fd);
-  if (filled) return {};
-  gone(node, {}, spot, false);
-  TRY(writable().unlink(spot.directory, spot.name));
-  return filled;
+  Attr native = {};
+  if (::statx(AT_FDCWD, host_fd.c_str(), 0, STATX_BASIC_STATS, &native) < 0) return Errno::last();
+  const std::optional<NodeId> node = stage().node_of(native);
+  if (node) return link_node(*node, to, caller);
+  if (stage().ghost_of(native) == nullptr) return Errno(EXDEV);
+  return Errno(S_ISDIR(native.stx_mode) ? EPERM : ENOENT);
 }
 
-Result<void> WritableImageFs::adopt(NodeId node, const std::string& name,
-                                    const std::string& host_fd) {
-  TRY_ASSIGN(const Attr attr, attr_of(node));
-  TRY(stage().adopt(node, attr, name, host_fd));
-  pending().begin(node, true);
-  TRY_ASSIGN(const UniqueFd fd, stage().open_content(node, O_RDONLY));
-  std::vector<char> names(XATTR_LIST_MAX);
-  const ssize_t length = ::flistxattr(fd.get(), names.data(), names.size());
-  for (ssize_t at = 0; at < length;) {
-    const std::string attribute(names.data() + at);
-    at += static_cast<ssize_t>(attribute.size()) + 1;
-    std::vector<char> value(XATTR_SIZE_MAX);
-    const ssize_t size = ::fgetxattr(fd.get(), attribute.c_str(), value.data(), value.size());
-    if (size < 0 || !attribute.starts_with("user.")) continue;
-    TRY(writable().setxattr(node, attribute, {value.data(), static_cast<size_t>(size)}, 0));
-  }
-  return pending().write_back(node);
-}
-
-bool WritableImageFs::used(NodeId node, const Attr& attr) const {
-  return S_ISREG(attr.stx_mode) && stage().in_use(node);
-}
-
-void WritableImageFs::gone(NodeId node, const Attr& attr, const Spot& spot, bool used) {
+void WritableImageFs::gone(NodeId node, const Attr& attr, const std::string& path, bool held) {
   ImageStage::Ghost last;
+  last.node = node;
   last.attr = attr;
   last.attr.stx_nlink = 0;
-  last.parent = spot.directory;
-  last.name = spot.name;
-  stage().forget(node, used ? &last : nullptr);
+  last.root = top();
+  last.path = path;
+  last.held = held;
+  const bool open = held || !S_ISREG(attr.stx_mode) || stage().pinned(node);
+  stage().forget(node, open ? &last : nullptr);
   pending().forget(node);
   mounted().places.erase(node);
+}
+
+/// What is in use lives on without a name, as far as the image is concerned, too: its number isn't
+/// another's before it is closed. settle()
+Result<bool> WritableImageFs::hold_used(NodeId node, const Attr& attr) {
+  if (!S_ISREG(attr.stx_mode) || !stage().in_use(node)) return false;
+  TRY(writable().hold(node));
+  return true;
 }
 
 /// A name went, or leads elsewhere now.
@@ -204,17 +179,22 @@ Result<void> WritableImageFs::unlink(const std::string& path, const Caller& call
   TRY_ASSIGN(const Victim victim, this->victim(path, caller));
   if (S_ISDIR(victim.attr.stx_mode)) return Errno(EISDIR);
   const bool last = victim.attr.stx_nlink <= 1;
-  const bool open = last && used(victim.node, victim.attr);
-  TRY(writable().unlink(victim.spot.directory, victim.spot.name));
+  bool held = false;
+  if (last) {
+    TRY_ASSIGN(held, hold_used(victim.node, victim.attr));
+  }
+  const auto done = writable().unlink(victim.spot.directory, victim.spot.name);
+  if (!done && held) TRY(writable().release(victim.node));
+  TRY(done);
   leave(victim);
-  if (last) gone(victim.node, victim.attr, victim.spot, open);
+  if (last) gone(victim.node, victim.attr, path, held);
   return {};
 }
 
 Result<void> WritableImageFs::rmdir(const std::string& path, const Caller& caller) {
   TRY_ASSIGN(const Victim victim, this->victim(path, caller));
   TRY(writable().rmdir(victim.spot.directory, victim.spot.name));
-  gone(victim.node, victim.attr, victim.spot, false);
+  gone(victim.node, victim.attr, path, false);
   return {};
 }
 
@@ -231,10 +211,14 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
     if ((flags & RENAME_NOREPLACE) != 0) return Errno(EEXIST);
     if (*there == moved.node) return {};
     TRY_ASSIGN(replaced, victim(to, caller));
+  } else if ((flags & RENAME_EXCHANGE) != 0) {
+    return Errno(ENOENT);
   } else if (!image_allows(spot.attr, W_OK | X_OK, caller)) {
     return Errno(EACCES);
   }
   const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+  if (replaced && !exchange && S_ISDIR(moved.attr.stx_mode) != S_ISDIR(replaced->attr.stx_mode))
+    return Errno(S_ISDIR(moved.attr.stx_mode) ? ENOTDIR : EISDIR);
   const bool elsewhere = spot.directory != moved.spot.directory;
   const auto stays = [&](const Attr& attr) {
     return elsewhere && S_ISDIR(attr.stx_mode) && !image_allows(attr, W_OK, caller);
@@ -242,11 +226,17 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
   if (stays(moved.attr) || (exchange && replaced && stays(replaced->attr))) return Errno(EACCES);
   const bool last =
       replaced && !exchange && (replaced->attr.stx_nlink <= 1 || S_ISDIR(replaced->attr.stx_mode));
-  const bool open = last && used(replaced->node, replaced->attr);
-  TRY(writable().rename(moved.spot.directory, moved.spot.name, spot.directory, spot.name, flags));
+  bool held = false;
+  if (last) {
+    TRY_ASSIGN(held, hold_used(replaced->node, replaced->attr));
+  }
+  const auto done =
+      writable().rename(moved.spot.directory, moved.spot.name, spot.directory, spot.name, flags);
+  if (!done && held) TRY(writable().release(replaced->node));
+  TRY(done);
   leave(moved);
   if (replaced) leave(*replaced);
-  if (last) gone(replaced->node, replaced->attr, replaced->spot, open);
+  if (last) gone(replaced->node, replaced->attr, to, held);
   remember({moved.node, {spot.directory, spot.name}});
   if (exchange && replaced) remember({replaced->node, {moved.spot.directory, moved.spot.name}});
   // What a program is called when it runs; where that fails it has the old name.
@@ -256,7 +246,7 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
 
 Result<struct statfs> WritableImageFs::statfs(const std::string& path) {
   // What can't be written is told by fsync(2).
-  (void)pending().settle();
+  (void)settle();
   TRY_ASSIGN(struct statfs out, ImageFs::statfs(path));
   out.f_flags &= ~static_cast<__fsword_t>(ST_RDONLY);
   return out;
@@ -268,7 +258,36 @@ Result<std::shared_ptr<FileSystem>> WritableImageFs::subtree(const std::string& 
   return std::shared_ptr<FileSystem>(std::make_shared<WritableImageFs>(shared(), node.id));
 }
 
+Result<std::string> WritableImageFs::watch(const std::string& path, const Caller& caller) {
+  TRY_ASSIGN(const Attr attr, getattr(path));
+  if (S_ISDIR(attr.stx_mode)) return Errno(EOPNOTSUPP);
+  return ImageFs::watch(path, caller);
+}
+
 uint64_t WritableImageFs::reserve(uint64_t bytes) { return pending().reserve(bytes); }
+
+/// What can't be given back is so when the image is closed.
+void WritableImageFs::forget_nameless(NodeId node) {
+  mounted().nameless.erase(node);
+  stage().forget(node, nullptr);
+  pending().forget(node);
+  (void)writable().release(node);
+}
+
+Result<void> WritableImageFs::settle() {
+  for (auto it = mounted().nameless.begin(); it != mounted().nameless.end();) {
+    const NodeId node = it->first;
+    ++it;
+    if (stage().in_use(node)) continue;
+    forget_nameless(node);
+  }
+  Result<void> first = pending().settle();
+  for (const NodeId node : stage().ended()) {
+    const Result<void> released = writable().release(node);
+    if (!released && first) first = released;
+  }
+  return first;
+}
 
 Result<void> WritableImageFs::sync_names(const std::string& host) {
   if (host.empty()) return sync_all();
@@ -279,7 +298,7 @@ Result<void> WritableImageFs::sync_names(const std::string& host) {
 }
 
 Result<void> WritableImageFs::sync_all() {
-  const Result<void> written = pending().settle();
+  const Result<void> written = settle();
   const Result<void> synced = writable().sync();
   return written ? synced : written;
 }

@@ -42,6 +42,8 @@ class WritableImageFs final : public ImageFs {
                            const Caller& caller) override;
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
+  /// EOPNOTSUPP for a directory: what is made and removed in it would not be told.
+  Result<std::string> watch(const std::string& path, const Caller& caller) override;
 
   /// The limit is the room in the image; what was given out and not written yet counts.
   bool quota() const override { return true; }
@@ -70,10 +72,11 @@ class WritableImageFs final : public ImageFs {
   Result<Victim> victim(const std::string& path, const Caller& caller);
   static WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller);
   /// After the last name of a node went.
-  void gone(NodeId node, const Attr& attr, const Spot& spot, bool used);
-  bool used(NodeId node, const Attr& attr) const;
+  void gone(NodeId node, const Attr& attr, const std::string& path, bool held);
+  Result<bool> hold_used(NodeId node, const Attr& attr);
+  Result<void> settle();
   Result<void> link_node(NodeId node, const std::string& to, const Caller& caller);
-  Result<void> adopt(NodeId node, const std::string& name, const std::string& host_fd);
+  void forget_nameless(NodeId node);
   void leave(const Victim& victim);
 
   Result<OpenPlan> plan_new(const Spot& spot, const OpenHow& how, const Caller& caller);

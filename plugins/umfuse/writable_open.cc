@@ -23,7 +23,13 @@ int access_wanted(int flags) {
   return kAccess[flags & O_ACCMODE] | ((flags & O_TRUNC) != 0 ? W_OK : 0);
 }
 
-bool is_nameless(int flags) { return (flags & O_TMPFILE) == O_TMPFILE; }
+/// Permissions after a change of content or owner. setattr_should_drop_suidgid() of fs/attr.c.
+mode_t without_set_id(mode_t mode) {
+  mode &= 07777U & ~static_cast<mode_t>(S_ISUID);
+  return (mode & S_IXGRP) != 0 ? mode & ~static_cast<mode_t>(S_ISGID) : mode;
+}
+
+bool wants_no_name(int flags) { return (flags & O_TMPFILE) == O_TMPFILE; }
 
 }  // namespace
 
@@ -42,7 +48,7 @@ OpenPlan WritableImageFs::plan_for(NodeId node, std::string host, const OpenHow&
 Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenHow& how,
                                             const Caller& caller) {
   if ((how.flags & O_PATH) != 0) return ImageFs::plan_open(path, how, caller);
-  if (is_nameless(how.flags)) return plan_nameless(path, how, caller);
+  if (wants_no_name(how.flags)) return plan_nameless(path, how, caller);
   const bool creates = (how.flags & O_CREAT) != 0;
   const Result<Node> node = find(path);
   if (!node) {
@@ -120,18 +126,27 @@ Result<OpenPlan> WritableImageFs::plan_new(const Spot& spot, const OpenHow& how,
   return plan;
 }
 
-/// Until it gets a name it is a file of the host's; link_host().
 Result<OpenPlan> WritableImageFs::plan_nameless(const std::string& path, const OpenHow& how,
                                                 const Caller& caller) {
+  if ((how.flags & O_ACCMODE) == O_RDONLY) return Errno(EINVAL);
   TRY_ASSIGN(const Node directory, find(path));
-  TRY_ASSIGN(const Attr attr, attr_of(directory.id));
-  if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
-  if (!image_allows(attr, W_OK | X_OK, caller)) return Errno(EACCES);
-  OpenPlan plan;
-  TRY_ASSIGN(plan.host, stage().nameless_directory());
-  plan.flags = how.flags;
-  plan.mode = how.mode;
-  return plan;
+  Spot spot;
+  TRY_ASSIGN(spot.attr, attr_of(directory.id));
+  if (!S_ISDIR(spot.attr.stx_mode)) return Errno(ENOTDIR);
+  if (!image_allows(spot.attr, W_OK | X_OK, caller)) return Errno(EACCES);
+  const mode_t mode = S_IFREG | (how.mode & 07777);
+  TRY_ASSIGN(const NodeId node, writable().make_nameless(new_node(spot, mode, caller)));
+  mounted().nameless[node] = (how.flags & O_EXCL) == 0;
+  mounted().unconfirmed[node] = MountedImage::Unconfirmed::kNameless;
+  TRY_ASSIGN(const Attr attr, attr_of(node));
+  Result<std::string> host = stage().empty_content(node, attr, "nameless");
+  if (!host) {
+    forget_nameless(node);
+    return host.error();
+  }
+  OpenHow plain = how;
+  plain.flags &= ~O_TMPFILE;
+  return plan_for(node, std::move(*host), plain);
 }
 
 void WritableImageFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
@@ -150,7 +165,15 @@ void WritableImageFs::opened(const std::string& path, const OpenPlan& plan, bool
   if (known == mounted().unconfirmed.end()) return;
   const auto what = known->second;
   mounted().unconfirmed.erase(known);
-  if (success) return;
+  if (success) {
+    const auto attr = writable().getattr(node);
+    const auto slash = path.rfind('/') + 1;  // 0 where there is none
+    // Where that fails its own user may do natively what the view refuses him.
+    if (attr && (attr->stx_mode & 0600) != 0600)
+      (void)stage().renamed(node, *attr, path.substr(slash));
+    return;
+  }
+  if (what == MountedImage::Unconfirmed::kNameless) return forget_nameless(node);
   stage().forget(node, nullptr);
   pending().forget(node);
   if (what != MountedImage::Unconfirmed::kMade) return;
@@ -207,10 +230,13 @@ Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& se
   const bool foreign = caller.uid != 0 && !in_group(attr.stx_gid, caller);
   if (rest.mode && foreign && S_ISREG(attr.stx_mode)) *rest.mode &= ~static_cast<mode_t>(S_ISGID);
   if ((rest.uid || rest.gid) && !S_ISDIR(attr.stx_mode) && !rest.mode) {
-    mode_t mode = attr.stx_mode & 07777U & ~static_cast<mode_t>(S_ISUID);
-    if ((mode & S_IXGRP) != 0) mode &= ~static_cast<mode_t>(S_ISGID);
+    const mode_t mode = without_set_id(attr.stx_mode);
     if (mode != (attr.stx_mode & 07777U)) rest.mode = mode;
   }
+  const bool set_id = (attr.stx_mode & S_ISUID) != 0 ||
+                      (attr.stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+  if (set.size && set_id && caller.uid != 0 && !rest.mode)
+    rest.mode = without_set_id(attr.stx_mode);
   if (!rest.mode && !rest.uid && !rest.gid && !rest.atime && !rest.mtime) return {};
   // What was written before is not to show as written after.
   if (rest.mtime) TRY(pending().write_back(node.id));

@@ -25,18 +25,18 @@ for kind in "ext2 -b 1024" "ext3" "ext4" "ext4 -O ^extent,^64bit" "ext4 -O inlin
   # shellcheck disable=SC2086 # words
   "mkfs.${kind%% *}" -q -F -E root_owner="$(id -u):$(id -g)" -d tree ${kind#"${kind%% *}"} image 24M >"$T/err" 2>&1 || die "$kind: $(cat "$T/err")"
   for type in auto "${kind%% *}"; do
-    "$VIEWSH" run --mount "$type:image:$W/mnt" -- bash -c '
+    "$VIEWSH" run --mount "$type:image:$W/mnt:ro" -- bash -c '
       diff -r --no-dereference --exclude=lost+found --exclude=fifo tree mnt || exit 1
       [ "$(mnt/prog ran)" = ran ] && [ "$(mnt/run it)" = "script it" ] || exit 2
       cd mnt/deep/er && [ "$(readlink /proc/self/cwd)" = "$0/mnt/deep/er" ] || exit 3
       [ "$(stat -f -c %T .)" = ext2/ext3 ] && findmnt -n -o FSTYPE -T . | grep -q ^ext || exit 4
       echo x 2>/dev/null >new && exit 5; exit 0' "$W" || die "$kind as $type: $?"
-    "$VIEWSH" run --mount "$type:image:$W/mnt" -- bash -c "$(declare -f list); list mnt" >got
+    "$VIEWSH" run --mount "$type:image:$W/mnt:ro" -- bash -c "$(declare -f list); list mnt" >got
     diff expected got || die "$kind as $type: other names, types, modes, links or times"
   done
 done
 sum=$(sha256sum <image)
-"$VIEWSH" run --mount "auto:image:$W/mnt" --cow "$W/mnt" -- bash -c 'cd mnt && echo more >>run && rm deep/link &&
+"$VIEWSH" run --mount "auto:image:$W/mnt:ro" --cow "$W/mnt" -- bash -c 'cd mnt && echo more >>run && rm deep/link &&
   mv deep moved && mkdir deep && [ "$(cat moved/er/name-9)" = 9 ] && [ "$(ls deep | wc -l)" = 0 ] &&
   [ "$(tail -n 1 run)" = more ]' || die "copy-on-write over an image"
 assert_eq "the image" "$sum" "$(sha256sum <image)"
@@ -54,7 +54,7 @@ refused() { # REGEX OPTION...
   assert_eq "one line: $out" 1 "$(wc -l <<<"$out")"
   assert_contains "refused" "$out" "$want"
 }
-refused 'only be read' --mount "ext4:image:$W/mnt:rw"
+refused 'exclude each other' --mount "ext4:image:$W/mnt:rw,ro"
 refused 'unknown option' --mount "ext4:image:$W/mnt:nonsense"
 head -c 5000 image >cut
 refused 'cut: ' --mount "ext4:cut:$W/mnt"

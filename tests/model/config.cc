@@ -55,7 +55,46 @@ void set_times_again(Layout& layout, const std::string& root, uint32_t seed) {
   run_natively(layout, root, again);
 }
 
+/// As in mke2fs(8); `words` ends with the image.
+std::string run_e2fs(Layout& layout, std::vector<std::string> words) {
+  const std::string out = layout.fresh("e2fs");
+  for (const char* dir : {"/sbin/", "/usr/sbin/"}) {
+    if (access((dir + words[0]).c_str(), X_OK) != 0) continue;
+    words[0].insert(0, dir);
+    break;
+  }
+  words.push_back(layout.at("image"));
+  const Finished done = run_program(words, out, out, 60);
+  std::string text = done.ok() ? "" : done.text() + ": " + read_text(out);
+  unlink(out.c_str());
+  return text;
+}
+
+/// With a directory w, which is empty and the caller's.
+void make_image(Layout& layout) {
+  make_dir(layout.at("m"));
+  const std::string tree = layout.fresh("tree");
+  make_dir(tree);
+  make_dir(tree + "/w");
+  const std::string image = layout.at("image");
+  constexpr off_t kBytes = 256 << 20;
+  const int fd = open(image.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0 || ftruncate(fd, kBytes) != 0) die(image + ": " + std::strerror(errno));
+  close(fd);
+  const std::string owner = std::to_string(geteuid()) + ":" + std::to_string(getegid());
+  const std::string fault = run_e2fs(
+      layout, {"mkfs.ext4", "-q", "-F", "-b", "4096", "-d", tree, "-E", "root_owner=" + owner});
+  remove_tree(tree);
+  if (!fault.empty()) die("mkfs.ext4: " + fault);
+}
+
 }  // namespace
+
+std::string image_faults(const Config& config, Layout& layout) {
+  if (!config.image) return "";
+  const std::string found = run_e2fs(layout, {"e2fsck", "-fn"});
+  return found.empty() ? "" : "e2fsck found: " + found;
+}
 
 const std::vector<Config>& configs() {
   static const std::vector<Config> all = {
@@ -71,6 +110,7 @@ const std::vector<Config>& configs() {
       {"merge", "a merge that may be written to", false, false, false, false, true, false, true},
       {"tmpfs", "a tmpfs mount", true, false, false, true, true},
       {"bind", "a bind mount", false, false, false, false, true},
+      {"image", "an ext4 image", true, false, false, false, false, false, false, true},
   };
   return all;
 }
@@ -94,9 +134,10 @@ Layout::Layout(const Config& config) {
     if (value ? setenv(name, "1", 1) != 0 : unsetenv(name) != 0) die(std::string("setenv ") + name);
   };
   set("MODEL_NO_DIR_LINKS", config.merged);
-  set("MODEL_NO_BLOCKS", config.memory);
+  set("MODEL_NO_BLOCKS", config.memory || config.image);
   set("MODEL_OPEN_DIRS", config.by_path);
   set("MODEL_ALL_OPEN", config.through);
+  set("MODEL_ANY_NAME", config.image);
 }
 
 Layout::~Layout() {
@@ -132,6 +173,10 @@ std::vector<std::string> view_command(const Config& config, const Layout& layout
   if (name == "merge") add({"--merge", layout.at("a") + ":" + layout.at("b") + ":" + w + ":rw"});
   if (name == "tmpfs") add({"--tmpfs", w + ":mode=755"});
   if (name == "bind") add({"--bind", layout.at("a") + ":" + w});
+  // Not its root: that has lost+found.
+  if (name == "image")
+    add({"--mount", "ext4:" + layout.at("image") + ":" + layout.at("m"), "--bind",
+         layout.at("m/w") + ":" + w});
   add({"--"});
   return out;
 }
@@ -152,12 +197,13 @@ void prepare(const Config& config, Layout& layout, uint32_t seed) {
   }
   make_dir(layout.work());
   if (config.name == "merge") make_dir(layout.at("b"));
+  if (config.image) make_image(layout);
   if (sources.empty() && !config.empty) make_tree(layout, layout.work(), seed);
 }
 
 void clear(const Config&, const Layout& layout) {
   for (const std::string& dir :
-       {layout.work(), layout.at("a"), layout.at("b"), layout.at("state")}) {
+       {layout.work(), layout.at("a"), layout.at("b"), layout.at("m"), layout.at("state")}) {
     remove_tree(dir);
   }
 }

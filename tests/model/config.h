@@ -20,6 +20,7 @@ struct Config {
   bool by_path = false;  ///< the kernel walks to where a relative path begins, too
   bool through = false;  ///< what may be written is written really, so that all may be
   bool merged = false;   ///< link counts of directories say nothing, as in other unions
+  bool image = false;    ///< it is a file system in a file, which later views go on with
 };
 
 const std::vector<Config>& configs();
@@ -52,6 +53,8 @@ void prepare(const Config& config, Layout& layout, uint32_t seed);
 void clear(const Config& config, const Layout& layout);
 /// Everything that the view must not write to, to the last bit. Empty where it may.
 std::string lower_state(const Config& config, const Layout& layout);
+/// What e2fsck(8) finds in the image that the view worked in. Empty: nothing, or there is none.
+std::string image_faults(const Config& config, Layout& layout);
 /// Where what was done in the view must be found afterwards; empty: nowhere.
 std::string result_dir(const Config& config, const Layout& layout);
 

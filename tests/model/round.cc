@@ -26,7 +26,8 @@ class ViewRun {
     const bool reads_only = !config_.through && result_dir(config_, layout_) != layout_.at("a");
     const std::string before = reads_only ? lower_state(config_, layout_) : "";
     std::string problem = run_script(native_log, native_tree);
-    if (problem.empty() && config_.layer) problem = look_again(native_tree);
+    if (problem.empty()) problem = image_faults(config_, layout_);
+    if (problem.empty() && (config_.layer || config_.image)) problem = look_again(native_tree);
     if (reads_only && before != lower_state(config_, layout_)) {
       return problem + "the lower was written to:\n" +
              difference(before, lower_state(config_, layout_));
@@ -135,7 +136,7 @@ Script draw_script(const Round& round) {
                                    layout.work(),
                                    std::to_string(round.seed),
                                    std::to_string(round.ops),
-                                   round.config->layer ? "1" : "0"};
+                                   round.config->layer || round.config->image ? "1" : "0"};
   argv.insert(argv.end(), round.without.begin(), round.without.end());
   const Finished done = run_program(argv, out, err, 600);
   if (!done.ok()) die("drawing: " + done.text() + ": " + read_text(err));

@@ -81,8 +81,8 @@ std::string read_all(int fd) {
   return digest(data);
 }
 
-/// openat2(2), asked again where it says EAGAIN: below RESOLVE_BENEATH and RESOLVE_IN_ROOT it does so
-/// at a `..` while anything on the machine is renamed or mounted.
+/// openat2(2), asked again where it says EAGAIN: below RESOLVE_BENEATH and RESOLVE_IN_ROOT it does
+/// so at a `..` while anything on the machine is renamed or mounted.
 int openat2_again(int dir, const char* path, open_how& how) {
   constexpr int kAttempts = 10000;
   int fd = -1;

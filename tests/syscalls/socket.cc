@@ -158,7 +158,10 @@ TEST_F(Socket, Datagrams) {
   std::array<mmsghdr, 2> several = {};
   several[0].msg_hdr = message;
   several[1].msg_hdr = message;
-  EXPECT_EQ(sys(SYS_sendmmsg, sender.get(), several.data(), 2, 0), 2);
+  // It may send fewer than all, and is to be called again for the rest. sendmmsg(2)
+  long sent = sys(SYS_sendmmsg, sender.get(), several.data(), 2, 0);
+  if (sent == 1) sent += sys(SYS_sendmmsg, sender.get(), &several[1], 1, 0);
+  ASSERT_EQ(sent, 2);
   for (const char* expected : {"one", "two", "two", "two"}) {
     std::array<char, 8> text = {};
     sockaddr_un source = {};
