@@ -8,9 +8,9 @@
 #include <algorithm>
 
 #include "cow_host.h"
-#include "host_ops.h"
 #include "layer.h"
 #include "layer_tree.h"
+#include "remove_tree.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -46,7 +46,7 @@ void drop_unfinished_snapshots(int layer_fd) {
   if (!dir) return;
   for (const std::string& name : names_in(layer_fd)) {
     // What can't be removed now is tried again at the next opening; it has no effect till then.
-    if (name[0] == '.') (void)host_ops::remove_tree(dir.get(), name);
+    if (name[0] == '.') (void)remove_large_tree(dir.get(), name);
   }
 }
 

@@ -8,8 +8,8 @@
 #include <ctime>
 
 #include "cow_host.h"
-#include "host_ops.h"
 #include "layer_shared.h"
+#include "remove_tree.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -92,7 +92,7 @@ std::string take_snapshot(LayerView* view, const std::string& layer, const std::
     done = from_libc(renameat(dir.get(), temp.c_str(), dir.get(), name.c_str()));
   }
   if (!done) {
-    const bool gone = host_ops::remove_tree(dir.get(), temp).ok();
+    const bool gone = remove_large_tree(dir.get(), temp).ok();
     return what + done.error().message() + (gone ? "" : " (and " + temp + " can't be removed)");
   }
   *info = info_of(name, tree);
@@ -144,7 +144,7 @@ LayerStore::Answer<bool> delete_snapshot(const LayerPlace& place, const std::str
     out.error = errno == ENOENT ? no_such(place, name) : what + strerror(errno);
     return out;
   }
-  if (const auto removed = host_ops::remove_tree(dir.get(), gone); !removed) {
+  if (const auto removed = remove_large_tree(dir.get(), gone); !removed) {
     out.error = what + "can't be removed completely: " + removed.error().message();
   }
   out.value = out.ok();
