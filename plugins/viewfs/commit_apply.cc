@@ -121,8 +121,9 @@ std::string CommitRun::rename_from(size_t done) {
 
 Result<void> CommitRun::set_xattrs(const Dir& dir, const std::string& name,
                                    const InPlace::Xattrs& want) {
+  const InPlace::Xattrs now = read_xattrs_at(dir->get(), name);
+  if (now == want) return {};
   const LongPath path(dir->get(), name);
-  const InPlace::Xattrs now = read_xattrs(path);
   for (const auto& [key, value] : now) {
     if (want.count(key) == 0) TRY(from_libc(lremovexattr(path.c_str(), key.c_str())));
   }

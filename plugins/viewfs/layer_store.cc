@@ -285,9 +285,10 @@ class Store final : public LayerStore {
     auto changes = selected(view, layer, selection, &out->error, true);
     if (out->ok()) out->error = viewfs::entangled(*view, selection);
     if (!out->ok()) return {};
+    viewfs::Conflicts conflicts(*view);
     for (const NodeChange& c : changes) {
       out->value.applied.push_back(c.change);
-      std::string conflict = conflict_of(*view, c);
+      std::string conflict = conflicts.of(c);
       if (!conflict.empty() && !selection.forced(c.path)) {
         out->value.conflicts.push_back(std::move(conflict));
       }
