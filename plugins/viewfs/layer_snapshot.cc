@@ -29,7 +29,6 @@ Result<void> write_snapshot(LayerView* view, int temp_fd, SnapshotTree* tree) {
   tree->changes = changes_of(view).size();
   TRY(replace_file(temp_fd, "log", log_text(view->index.snapshot(), true)));
   TRY(replace_file(temp_fd, "tree", encode_tree(*tree)));
-  TRY(from_libc(fsync(objects.get())));
   return from_libc(fsync(temp_fd));
 }
 
