@@ -10,6 +10,7 @@
 #include "cow_host.h"
 #include "layer_shared.h"
 #include "remove_tree.h"
+#include "workers.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -25,9 +26,27 @@ UniqueFd make_dir(int at, const std::string& name) {
 Result<void> write_snapshot(LayerView* view, int temp_fd, SnapshotTree* tree) {
   UniqueFd objects = make_dir(temp_fd, "objects");
   if (!objects) return Errno::last();
-  TRY(scan_tree(view->layer->upper_fd(), view->layer->links_fd(), objects.get(), tree));
-  tree->changes = changes_of(view).size();
-  TRY(replace_file(temp_fd, "log", log_text(view->index.snapshot(), true)));
+  Result<void> scanned;
+  size_t changes = 0;
+  std::string log;
+  const auto scan = [&] {
+    scanned = scan_tree(view->layer->upper_fd(), view->layer->links_fd(), objects.get(), tree);
+  };
+  // Reads of `view` alone, as the other does.
+  const auto describe = [&] {
+    changes = changes_of(view).size();
+    log = log_text(view->index.snapshot(), true);
+  };
+  size_t names = 0;
+  view->index.each([&](Node*) { ++names; });
+  if (names >= kWorthThreads) {
+    side_by_side(scan, describe);
+  } else {
+    scan(), describe();
+  }
+  TRY(std::move(scanned));
+  tree->changes = changes;
+  TRY(replace_file(temp_fd, "log", log));
   TRY(replace_file(temp_fd, "tree", encode_tree(*tree)));
   return from_libc(fsync(temp_fd));
 }

@@ -11,10 +11,9 @@ namespace viewsh::viewfs {
 namespace {
 
 constexpr size_t kChunk = 32;
-constexpr size_t kWorthIt = 256;  ///< below, a thread costs more than it brings
 
 size_t workers_for(size_t count, Load load) {
-  if (count < kWorthIt) return 1;
+  if (count < kWorthThreads) return 1;
   if (load == Load::kDisk) return kMaxWorkers;
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) < 0) return 1;
@@ -45,43 +44,57 @@ struct Job {
   }
 };
 
-struct Worker {
-  Job* job = nullptr;
-  size_t number = 0;
-  pthread_t thread{};
-  bool running = false;
+/// A thread that gets no signals: those are for the threads that were there before.
+class Thread {
+ public:
+  /// False: there can be none.
+  bool start(std::function<void()> work) {
+    work_ = std::move(work);
+    sigset_t all;
+    sigset_t old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    running_ = pthread_create(&thread_, nullptr, run, this) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    return running_;
+  }
+  void join() {
+    if (running_) pthread_join(thread_, nullptr);
+    running_ = false;
+  }
 
-  static void* start(void* self) {
-    auto* worker = static_cast<Worker*>(self);
-    worker->job->run(worker->number);
+ private:
+  static void* run(void* self) {
+    static_cast<Thread*>(self)->work_();
     return nullptr;
   }
+
+  std::function<void()> work_;
+  pthread_t thread_{};
+  bool running_ = false;
 };
 
 }  // namespace
 
 size_t spread(size_t count, Load load, const std::function<bool(size_t worker, size_t i)>& work) {
   Job job{count, work, {0}, {count}};
-  Worker workers[kMaxWorkers];
+  Thread threads[kMaxWorkers];
   const size_t wanted = workers_for(count, load);
-  // Signals are for the threads that were there before.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
   for (size_t i = 1; i < wanted; ++i) {
-    workers[i].job = &job;
-    workers[i].number = i;
-    // Without it, the others do its share.
-    workers[i].running =
-        pthread_create(&workers[i].thread, nullptr, Worker::start, &workers[i]) == 0;
+    // Without one, the others do its share.
+    if (!threads[i].start([&job, i] { job.run(i); })) break;
   }
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
   job.run(0);
-  for (Worker& worker : workers) {
-    if (worker.running) pthread_join(worker.thread, nullptr);
-  }
+  for (Thread& thread : threads) thread.join();
   return job.failed.load();
+}
+
+void side_by_side(const std::function<void()>& one, const std::function<void()>& other) {
+  Thread thread;
+  const bool started = thread.start(other);
+  one();
+  if (!started) other();
+  thread.join();
 }
 
 }  // namespace viewsh::viewfs

@@ -11,6 +11,8 @@ enum class Load {
   kDisk,   ///< waiting for the disk, as unlink(2) does where freed blocks are discarded at once
 };
 
+/// With fewer things to do, a thread costs more than it brings.
+constexpr size_t kWorthThreads = 256;
 /// Above as many workers nothing is gained.
 constexpr size_t kMaxWorkers = 4;
 
@@ -23,5 +25,8 @@ constexpr size_t kMaxWorkers = 4;
 /// failed, or `count`. That is the one that would have failed first in one thread: all below it
 /// were done. Some above it may have been done, too.
 size_t spread(size_t count, Load load, const std::function<bool(size_t worker, size_t i)>& work);
+
+/// Calls both, `other` in a thread of its own where there can be one. Both have returned then.
+void side_by_side(const std::function<void()>& one, const std::function<void()>& other);
 
 }  // namespace viewsh::viewfs
