@@ -90,8 +90,7 @@ class Builder {
       return Errno(EUCLEAN);
     }
     made_.emplace(e.object, std::make_pair(at, e.path));
-    if (same(e, now, LongPath(objects_, from)) &&
-        linkat(objects_, from.c_str(), to.dir(), to.name(), 0) == 0) {
+    if (same(e, now, from) && linkat(objects_, from.c_str(), to.dir(), to.name(), 0) == 0) {
       return {};
     }
     // Its attributes were changed since, in place: those of the view's inode may not change before
@@ -101,10 +100,10 @@ class Builder {
     return {};
   }
 
-  static bool same(const TreeEntry& e, const Attr& now, const LongPath& host) {
+  bool same(const TreeEntry& e, const Attr& now, const std::string& object) const {
     return (now.stx_mode & 07777u) == e.mode && now.stx_uid == e.uid && now.stx_gid == e.gid &&
            nanoseconds(now.stx_mtime) == e.mtime &&
-           (e.type == NodeType::kSymlink || read_xattrs(host) == e.xattrs);
+           (e.type == NodeType::kSymlink || read_xattrs_at(objects_, object) == e.xattrs);
   }
 
   void finish(const TreeEntry& e, int at, const std::string& path) {
