@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
 
 #include "cow_host.h"
 #include "cow_index.h"
 #include "host_ops.h"
 #include "layer.h"
+#include "workers.h"
 
 namespace viewsh::viewfs {
 
@@ -118,8 +121,9 @@ std::string CommitRun::rename_from(size_t done) {
 
 Result<void> CommitRun::set_xattrs(const Dir& dir, const std::string& name,
                                    const InPlace::Xattrs& want) {
+  const InPlace::Xattrs now = read_xattrs_at(dir->get(), name);
+  if (now == want) return {};
   const LongPath path(dir->get(), name);
-  const InPlace::Xattrs now = read_xattrs(path);
   for (const auto& [key, value] : now) {
     if (want.count(key) == 0) TRY(from_libc(lremovexattr(path.c_str(), key.c_str())));
   }
@@ -266,23 +270,39 @@ std::string CommitRun::undo_preparation() {
   return first;
 }
 
+/// Each is another object, so several threads remove them. Empty, or the first error.
+std::string CommitRun::remove_trash() {
+  std::vector<Tree> trees(kMaxWorkers, Tree(lower_.root()));
+  std::vector<std::pair<size_t, Errno>> kept[kMaxWorkers];
+  std::atomic<uint64_t> done{0};
+  spread(r_.trash.size(), Load::kDisk, [&](size_t worker, size_t i) {
+    const uint64_t before = done.fetch_add(1);
+    if (worker == 0) tell("removing", before, r_.trash.size());
+    const Trash& t = r_.trash[i];
+    const auto dir = trees[worker].dir(t.dir, t.dir_ino);
+    if (!dir) return true;  // gone or moved by somebody, and with it what was in it
+    const auto now = lstat_in(*dir, t.name);
+    if (!now || now->stx_ino != t.ino) return true;  // removed already
+    const auto gone = host_ops::remove_tree((*dir)->get(), t.name);
+    if (!gone) kept[worker].emplace_back(i, gone.error());
+    return true;  // what else there is goes all the same
+  });
+  std::optional<std::pair<size_t, Errno>> first;
+  for (const auto& some : kept) {
+    if (!some.empty() && (!first || some[0].first < first->first)) first = some[0];
+  }
+  if (!first) return {};
+  const Trash& t = r_.trash[first->first];
+  return fail(join(t.dir, t.name), first->second) + " (what was replaced can't be removed)";
+}
+
 std::string CommitRun::finish() {
   lower_.forget();
   std::string first = lock_upper();
   const auto note = [&](std::string why) {
     if (first.empty()) first = std::move(why);
   };
-  uint64_t done = 0;
-  for (const Trash& t : r_.trash) {
-    tell("removing", done++, r_.trash.size());
-    const auto dir = lower_.dir(t.dir, t.dir_ino);
-    if (!dir) continue;  // gone or moved by somebody, and with it what was in it
-    const auto now = lstat_in(*dir, t.name);
-    if (!now || now->stx_ino != t.ino) continue;  // removed already
-    if (const auto gone = host_ops::remove_tree((*dir)->get(), t.name); !gone) {
-      note(fail(join(t.dir, t.name), gone.error()) + " (what was replaced can't be removed)");
-    }
-  }
+  note(remove_trash());
   std::vector<const Finish*> dirs;
   for (const Finish& f : r_.finish) dirs.push_back(&f);
   std::stable_sort(dirs.begin(), dirs.end(), [](const Finish* a, const Finish* b) {

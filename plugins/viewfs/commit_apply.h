@@ -45,6 +45,7 @@ class CommitRun {
   static Result<void> set_xattrs(const Dir& dir, const std::string& name,
                                  const InPlace::Xattrs& want);
   std::string lock_upper();
+  std::string remove_trash();
   void tell(const char* phase, uint64_t done, uint64_t total) const {
     if (progress_) progress_(phase, done, total);
   }

@@ -50,7 +50,7 @@ Object* Steps::lower(const std::string& path) {
 InPlace::Xattrs Steps::xattrs(const Object* object) {
   const auto dir = tree_.parent(object->lower);
   if (!dir) return {};
-  return read_xattrs(LongPath((*dir)->get(), leaf_of(object->lower)));
+  return read_xattrs_at((*dir)->get(), leaf_of(object->lower));
 }
 
 Steps::Position& Steps::position(const std::string& path) {

@@ -33,6 +33,9 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 Result<void> copy_data(int from, int to, const Attr& attr);
 /// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
 std::map<std::string, std::string> read_xattrs(const LongPath& path);
+/// The same of a name in an open directory, without a way through procfs where Linux has
+/// listxattrat(2).
+std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string& name);
 /// Those. EOPNOTSUPP, ENOSPC: where `to` can't keep them all, there is to be no copy.
 Result<void> copy_xattrs(const LongPath& from, const LongPath& to);
 

@@ -56,9 +56,9 @@ class Differ {
   }
 
   /// What the lower has at a position; of a tree that is not the host's what the layer noted of it.
-  Result<Attr> lower_attr(bool has_lower, const std::string& old, const Node& node) const {
+  Result<Attr> lower_attr(bool has_lower, const std::string& old, const Node& node) {
     if (!has_lower) return Errno(ENOENT);
-    if (view_->knows_lower()) return lstat_at(AT_FDCWD, old);
+    if (view_->knows_lower()) return lower_.lstat(old);
     const bool copied = node.meta && node.meta->origin;
     if (!copied && !node.hidden_state) return Errno(ENOENT);
     Attr attr{};
@@ -68,7 +68,7 @@ class Differ {
   }
 
   /// `content` and `metadata` of an upper node against a host path of the lower.
-  void compare(NodeChange* c, const std::string& old) {
+  void compare(NodeChange* c, const std::string& old, const Result<Attr>& a) {
     if (c->node->merged()) {
       // What else differs was done to the lower meanwhile.
       c->change.metadata = c->node->meta->changed;
@@ -78,8 +78,7 @@ class Differ {
       c->change.content = true;
       return;
     }
-    const auto a = lstat_at(AT_FDCWD, old);
-    const auto b = view_->upper_attr(c->path);
+    const auto b = upper_attr(*c);
     if (!a || !b) return;
     const Meta* meta = c->node->meta.get();
     const uint32_t mode = meta != nullptr && meta->mode ? *meta->mode : b->stx_mode & 07777u;
@@ -92,11 +91,21 @@ class Differ {
     const bool copied = meta != nullptr && meta->origin.has_value() &&
                         (meta->redirect.empty() || old == view_->lower_host(meta->redirect));
     if (times || a->stx_size != b->stx_size || !copied) {
-      c->change.content = !same_content(old, c->change.upper);
+      const bool sizes = S_ISREG(a->stx_mode) && S_ISREG(b->stx_mode);
+      c->change.content =
+          (sizes && a->stx_size != b->stx_size) || !same_content(old, c->change.upper);
     }
     c->change.metadata = c->change.metadata || (times && !c->change.content);
-    c->change.metadata =
-        c->change.metadata || read_xattrs(LongPath(old)) != view_->upper_xattrs(c->path);
+    c->change.metadata = c->change.metadata || lower_.xattrs(old) != upper_xattrs(*c);
+  }
+
+  Result<Attr> upper_attr(const NodeChange& c) {
+    if (view_->frozen || c.change.upper.empty()) return view_->upper_attr(c.path);
+    return upper_.lstat(c.change.upper);
+  }
+  std::map<std::string, std::string> upper_xattrs(const NodeChange& c) {
+    if (view_->frozen || c.change.upper.empty()) return view_->upper_xattrs(c.path);
+    return upper_.xattrs(c.change.upper);
   }
 
   void file(Node* node, const std::string& path, bool has_lower, const std::string& lower,
@@ -110,13 +119,15 @@ class Differ {
       c.change.kind = Change::Kind::kRenamed;
       c.change.old_path = view_->view_path(source);
       c.change.lower = view_->lower_host(source);
-      if (node->state == Node::State::kUpper) compare(&c, c.change.lower);
+      if (node->state == Node::State::kUpper) {
+        compare(&c, c.change.lower, lower_.lstat(c.change.lower));
+      }
       out_.push_back(std::move(c));
       return;
     }
     const bool above = !has_lower && !replaced.empty();
     const std::string old = view_->lower_host(above ? replaced : lower);
-    const auto attr = above ? lstat_at(AT_FDCWD, old) : lower_attr(has_lower, old, *node);
+    const auto attr = above ? lower_.lstat(old) : lower_attr(has_lower, old, *node);
     if (!attr) {
       c.change.kind = Change::Kind::kAdded;
     } else {
@@ -124,7 +135,7 @@ class Differ {
       const bool same_type = type_of_mode(attr->stx_mode) == node->type;
       c.change.kind = same_type ? Change::Kind::kChanged : Change::Kind::kTypeChanged;
       if (node->state == Node::State::kRef) c.change.metadata = true;
-      if (same_type && node->state == Node::State::kUpper) compare(&c, old);
+      if (same_type && node->state == Node::State::kUpper) compare(&c, old, attr);
       if (same_type && !c.change.content && !c.change.metadata) return;
     }
     out_.push_back(std::move(c));
@@ -183,7 +194,7 @@ class Differ {
         directory(node, path, true, source, "");
         return;
       }
-      compare(&c, old);
+      compare(&c, old, Errno(ENOENT));
       c.change.lower = old;
       if (c.change.metadata) out_.push_back(std::move(c));
       directory(node, path, true, lower, "");
@@ -231,6 +242,7 @@ class Differ {
   }
 
   LayerView* view_;
+  Near lower_, upper_;
   std::set<std::string> renamed_;  ///< lower paths whose rename was told
   std::vector<NodeChange> out_;
 };
@@ -252,8 +264,8 @@ bool tree_changed_since(const std::string& top, int64_t seen) {
   return false;
 }
 
-std::string compare_state(const LowerState& then, const std::string& host, bool tree) {
-  const auto now = lstat_at(AT_FDCWD, host);
+std::string compare_state(Near* near, const LowerState& then, const std::string& host, bool tree) {
+  const auto now = near->lstat(host);
   if (!now) return "is gone underneath";
   if ((now->stx_mode & S_IFMT) != (then.mode & S_IFMT)) return "has another type underneath";
   if (now->stx_ino != then.ino) return "was replaced underneath";
@@ -268,34 +280,37 @@ std::string compare_state(const LowerState& then, const std::string& host, bool 
   return {};
 }
 
-/// The directory of the lower that the change goes into must be the one that the view had.
-std::string parent_conflict(const LayerView& view, const Node& node) {
-  const Node* dir = node.parent;
-  while (dir != nullptr && !dir->merged()) dir = dir->parent;
-  if (dir == nullptr || !dir->meta->origin) return {};
-  const std::string host = view.lower_host(Index::lower_path_of(dir));
-  const std::string why = compare_state(*dir->meta->origin, host, false);
-  return why.empty() ? why : "its directory " + why;
-}
-
 }  // namespace
 
 std::vector<NodeChange> changes_of(LayerView* view) { return Differ(view).run(); }
 
-std::string conflict_of(const LayerView& view, const NodeChange& c) {
+/// The directory of the lower that the change goes into must be the one that the view had.
+std::string Conflicts::of_directory(const Node& node) {
+  const Node* dir = node.parent;
+  while (dir != nullptr && !dir->merged()) dir = dir->parent;
+  if (dir == nullptr || !dir->meta->origin) return {};
+  if (dir == dir_) return dir_conflict_;
+  const std::string host = view_.lower_host(Index::lower_path_of(dir));
+  const std::string why = compare_state(&dirs_, *dir->meta->origin, host, false);
+  dir_ = dir;
+  dir_conflict_ = why.empty() ? why : "its directory " + why;
+  return dir_conflict_;
+}
+
+std::string Conflicts::of(const NodeChange& c) {
   if (c.implied) return {};
   const Node& node = *c.node;
   const std::string at = c.change.path + ": ";
-  std::string why = parent_conflict(view, node);
+  std::string why = of_directory(node);
   if (!why.empty()) return at + why;
   if (node.meta && node.meta->origin && node.present()) {
     const std::string& source = node.meta->redirect;
     const std::string& lower = source.empty() ? c.lower : source;
     if (!source.empty() || c.has_lower) {
-      why = compare_state(*node.meta->origin, view.lower_host(lower), false);
+      why = compare_state(&near_, *node.meta->origin, view_.lower_host(lower), false);
       if (!why.empty()) return at + why;
       if (node.merged() && node.meta->changed) {
-        const auto now = lstat_at(AT_FDCWD, view.lower_host(lower));
+        const auto now = near_.lstat(view_.lower_host(lower));
         const bool other = now && (now->stx_mode & 07777u) != (node.meta->origin->mode & 07777u);
         if (other) return at + "has another mode underneath";
       }
@@ -303,12 +318,12 @@ std::string conflict_of(const LayerView& view, const NodeChange& c) {
     if (source.empty()) return {};
   }
   if (!c.has_lower) return {};
-  const std::string host = view.lower_host(c.lower);
+  const std::string host = view_.lower_host(c.lower);
   if (node.hidden && node.hidden_state) {
-    if (view.sources.count(c.lower) != 0) return {};
-    why = compare_state(*node.hidden_state, host, true);
+    if (view_.sources.count(c.lower) != 0) return {};
+    why = compare_state(&near_, *node.hidden_state, host, true);
     if (!node.present() && why == "is gone underneath") return {};
-  } else if (lstat_at(AT_FDCWD, host)) {
+  } else if (near_.lstat(host)) {
     why = "appeared underneath";
   }
   return why.empty() ? why : at + why;

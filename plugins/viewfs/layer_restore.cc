@@ -9,8 +9,8 @@
 
 #include <ctime>
 
-#include "host_ops.h"
 #include "layer_shared.h"
+#include "remove_tree.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -38,7 +38,7 @@ Result<void> roll_forward(int layer_fd) {
   const std::string log = std::string(kDecided) + "/log";
   if (there(layer_fd, log)) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
   TRY(from_libc(fsync(layer_fd)));
-  return host_ops::remove_tree(layer_fd, kDecided);
+  return remove_large_tree(layer_fd, kDecided);
 }
 
 UniqueFd make_dir(int at, const std::string& name) {
@@ -71,8 +71,8 @@ Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
     done = from_libc(renameat(layer->work_fd(), temp.c_str(), layer->dir_fd(), kDecided));
   }
   if (!done) {
-    (void)host_ops::remove_tree(layer->work_fd(),
-                                temp);  // work/ is emptied when the layer is opened, too
+    // work/ is emptied when the layer is opened, too
+    (void)remove_large_tree(layer->work_fd(), temp);
     return done;
   }
   TRY(from_libc(fsync(layer->dir_fd())));

@@ -8,9 +8,10 @@
 #include <algorithm>
 
 #include "cow_host.h"
-#include "host_ops.h"
+#include "cow_index.h"
 #include "layer.h"
 #include "layer_tree.h"
+#include "remove_tree.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -46,7 +47,7 @@ void drop_unfinished_snapshots(int layer_fd) {
   if (!dir) return;
   for (const std::string& name : names_in(layer_fd)) {
     // What can't be removed now is tried again at the next opening; it has no effect till then.
-    if (name[0] == '.') (void)host_ops::remove_tree(dir.get(), name);
+    if (name[0] == '.') (void)remove_large_tree(dir.get(), name);
   }
 }
 
@@ -59,13 +60,17 @@ void SnapshotLinks::read() {
   if (read_) return;
   read_ = true;
   names_ = snapshot_names(layer_fd_);
-  for (uint32_t i = 0; i < names_.size(); ++i) read_objects(i);
+  for (uint32_t i = 0; i < names_.size(); ++i) {
+    read_objects(i, "");
+    for (uint32_t k = 0; k < SnapshotTree::kShelves; ++k) read_objects(i, SnapshotTree::shelf(k));
+  }
   std::sort(objects_.begin(), objects_.end(),
             [](const Object& a, const Object& b) { return a.ino < b.ino; });
 }
 
-void SnapshotLinks::read_objects(uint32_t snapshot) {
-  const std::string path = std::string(kDir) + "/" + names_[snapshot] + "/objects";
+void SnapshotLinks::read_objects(uint32_t snapshot, const std::string& shelf) {
+  const std::string dir_of = std::string(kDir) + "/" + names_[snapshot] + "/objects";
+  const std::string path = join(dir_of, shelf);
   UniqueFd fd(openat(layer_fd_, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
   if (dir == nullptr) return;
@@ -73,7 +78,8 @@ void SnapshotLinks::read_objects(uint32_t snapshot) {
   // Not every file system has the inode numbers of stat(2) in its directories.
   int trusted = -1;
   while (const dirent* entry = readdir(dir)) {
-    if (entry->d_name[0] == '.') continue;
+    // An object may have the name of a shelf, of which none has objects beside it.
+    if (entry->d_name[0] == '.' || entry->d_type == DT_DIR) continue;
     uint64_t ino = entry->d_ino;
     if (trusted != 1) {
       struct stat st {};
@@ -81,7 +87,7 @@ void SnapshotLinks::read_objects(uint32_t snapshot) {
       if (trusted < 0) trusted = st.st_ino == ino ? 1 : 0;
       ino = st.st_ino;
     }
-    objects_.push_back({ino, snapshot, entry->d_name, false});
+    objects_.push_back({ino, snapshot, join(shelf, entry->d_name), false});
   }
   closedir(dir);
 }
@@ -128,7 +134,8 @@ Result<void> SnapshotLinks::replace(int upper_fd, const std::string& path, Objec
     // The view may write into the inode at once; at a power cut the object must not be that any
     // more.
     if (done) {
-      const UniqueFd objects(openat(layer_fd_, dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const std::string at(parent_of(dir + object->name));
+      const UniqueFd objects(openat(layer_fd_, at.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       done = objects ? from_libc(fsync(objects.get())) : Errno::last();
     }
     object->own = done.ok();

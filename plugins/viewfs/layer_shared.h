@@ -29,11 +29,11 @@ class SnapshotLinks {
   struct Object {
     uint64_t ino = 0;
     uint32_t snapshot = 0;  ///< in names_
-    std::string name;
-    bool own = false;  ///< has a copy of its own by now
+    std::string name;       ///< in objects/
+    bool own = false;       ///< has a copy of its own by now
   };
   void read();
-  void read_objects(uint32_t snapshot);
+  void read_objects(uint32_t snapshot, const std::string& shelf);
   Result<void> replace(int upper_fd, const std::string& path, Object* first, Object* last);
 
   int layer_fd_;

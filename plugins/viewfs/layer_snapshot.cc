@@ -8,8 +8,9 @@
 #include <ctime>
 
 #include "cow_host.h"
-#include "host_ops.h"
 #include "layer_shared.h"
+#include "remove_tree.h"
+#include "workers.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -25,11 +26,28 @@ UniqueFd make_dir(int at, const std::string& name) {
 Result<void> write_snapshot(LayerView* view, int temp_fd, SnapshotTree* tree) {
   UniqueFd objects = make_dir(temp_fd, "objects");
   if (!objects) return Errno::last();
-  TRY(scan_tree(view->layer->upper_fd(), view->layer->links_fd(), objects.get(), tree));
-  tree->changes = changes_of(view).size();
-  TRY(replace_file(temp_fd, "log", log_text(view->index.snapshot(), true)));
+  Result<void> scanned;
+  size_t changes = 0;
+  std::string log;
+  const auto scan = [&] {
+    scanned = scan_tree(view->layer->upper_fd(), view->layer->links_fd(), objects.get(), tree);
+  };
+  // Reads of `view` alone, as the other does.
+  const auto describe = [&] {
+    changes = changes_of(view).size();
+    log = log_text(view->index.snapshot(), true);
+  };
+  size_t names = 0;
+  view->index.each([&](Node*) { ++names; });
+  if (names >= kWorthThreads) {
+    side_by_side(scan, describe);
+  } else {
+    scan(), describe();
+  }
+  TRY(std::move(scanned));
+  tree->changes = changes;
+  TRY(replace_file(temp_fd, "log", log));
   TRY(replace_file(temp_fd, "tree", encode_tree(*tree)));
-  TRY(from_libc(fsync(objects.get())));
   return from_libc(fsync(temp_fd));
 }
 
@@ -92,7 +110,7 @@ std::string take_snapshot(LayerView* view, const std::string& layer, const std::
     done = from_libc(renameat(dir.get(), temp.c_str(), dir.get(), name.c_str()));
   }
   if (!done) {
-    const bool gone = host_ops::remove_tree(dir.get(), temp).ok();
+    const bool gone = remove_large_tree(dir.get(), temp).ok();
     return what + done.error().message() + (gone ? "" : " (and " + temp + " can't be removed)");
   }
   *info = info_of(name, tree);
@@ -144,7 +162,7 @@ LayerStore::Answer<bool> delete_snapshot(const LayerPlace& place, const std::str
     out.error = errno == ENOENT ? no_such(place, name) : what + strerror(errno);
     return out;
   }
-  if (const auto removed = host_ops::remove_tree(dir.get(), gone); !removed) {
+  if (const auto removed = remove_large_tree(dir.get(), gone); !removed) {
     out.error = what + "can't be removed completely: " + removed.error().message();
   }
   out.value = out.ok();

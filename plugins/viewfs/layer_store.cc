@@ -16,6 +16,7 @@
 #include "layer_shared.h"
 #include "layer_verify.h"
 #include "layer_view.h"
+#include "remove_tree.h"
 #include "transfer_store.h"
 
 namespace viewsh {
@@ -52,7 +53,7 @@ class Store final : public LayerStore {
       if (name[0] != '.') out.value.push_back(name);
       if (name[0] == '.' && abandoned(name)) gone.push_back(name);
     }
-    for (const std::string& name : gone) (void)host_ops::remove_tree(dirfd(dir), name);
+    for (const std::string& name : gone) (void)viewfs::remove_large_tree(dirfd(dir), name);
     closedir(dir);
     std::sort(out.value.begin(), out.value.end());
     return out;
@@ -284,9 +285,10 @@ class Store final : public LayerStore {
     auto changes = selected(view, layer, selection, &out->error, true);
     if (out->ok()) out->error = viewfs::entangled(*view, selection);
     if (!out->ok()) return {};
+    viewfs::Conflicts conflicts(*view);
     for (const NodeChange& c : changes) {
       out->value.applied.push_back(c.change);
-      std::string conflict = conflict_of(*view, c);
+      std::string conflict = conflicts.of(c);
       if (!conflict.empty() && !selection.forced(c.path)) {
         out->value.conflicts.push_back(std::move(conflict));
       }
@@ -380,7 +382,7 @@ class Store final : public LayerStore {
       return dir + "/" + name + ": " + strerror(errno);
     }
     UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const bool removed = fd && host_ops::remove_tree(fd.get(), gone);
+    const bool removed = fd && viewfs::remove_large_tree(fd.get(), gone);
     view.reset();
     return removed ? std::string() : dir + "/" + gone + ": can't be removed completely";
   }

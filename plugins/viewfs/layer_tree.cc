@@ -1,4 +1,4 @@
-// A layer's upper/ and links/ written down with their content in objects/, and made again from it.
+// What is in objects/ of a snapshot: copies of it, and upper/ and links/ made again from it.
 #include "layer_tree.h"
 
 #include <fcntl.h>
@@ -36,8 +36,8 @@ class Readable {
   bool changed_ = false;
 };
 
-Result<void> copy_object(int from_fd, const std::string& from, const Attr& attr, int to_fd,
-                         const std::string& to) {
+Result<void> copy_as(int from_fd, const std::string& from, const Attr& attr, int to_fd,
+                     const std::string& to) {
   const PathAt source(from_fd, from);
   if (S_ISREG(attr.stx_mode) || S_ISLNK(attr.stx_mode)) {
     TRY_ASSIGN(const Attr now, lstat_at(source.dir(), source.name()));
@@ -52,68 +52,6 @@ Result<void> copy_object(int from_fd, const std::string& from, const Attr& attr,
   (void)copy_attr(to_fd, to, attr, 0);
   return {};
 }
-
-class Scanner {
- public:
-  Scanner(int objects_fd, SnapshotTree* tree) : objects_fd_(objects_fd), tree_(tree) {}
-
-  /// Everything below the directory `path` of `root`, which may be of any depth.
-  Result<void> directory(int root, const std::string& path, bool anchors) {
-    std::vector<std::string> subdirs;
-    {
-      const UniqueFd fd = open_deep(root, path);
-      if (!fd) return Errno::last();
-      TRY_ASSIGN(const auto entries, list_sorted(fd.get()));
-      for (const DeepEntry& entry : entries) {
-        const std::string child = join(path, entry.name);
-        TRY_ASSIGN(const Attr attr, lstat_at(fd.get(), entry.name));
-        if (anchors && S_ISDIR(attr.stx_mode)) continue;  // nothing of a layer's
-        TRY(add(fd.get(), entry.name, child, attr, anchors));
-        if (S_ISDIR(attr.stx_mode)) subdirs.push_back(child);
-      }
-    }
-    for (const std::string& child : subdirs) TRY(directory(root, child, anchors));
-    return {};
-  }
-
-  Result<void> add(int dir_fd, const std::string& name, const std::string& path, const Attr& attr,
-                   bool anchor) {
-    TreeEntry e;
-    e.type = type_of_mode(attr.stx_mode);
-    e.anchor = anchor;
-    e.path = path;
-    e.mode = attr.stx_mode & 07777u;
-    e.uid = attr.stx_uid;
-    e.gid = attr.stx_gid;
-    e.size = attr.stx_size;
-    e.atime = nanoseconds(attr.stx_atime);
-    e.mtime = nanoseconds(attr.stx_mtime);
-    if (e.type != NodeType::kSymlink) e.xattrs = read_xattrs(LongPath(dir_fd, name));
-    tree_->bytes += attr.stx_blocks * 512;
-    if (e.type != NodeType::kDirectory) {
-      const auto [it, fresh] =
-          objects_.emplace(attr.stx_ino, static_cast<uint32_t>(objects_.size() + 1));
-      e.object = it->second;
-      if (fresh && objects_fd_ >= 0) TRY(share(dir_fd, name, attr, e.object));
-    }
-    if (!anchor) tree_->upper.emplace(e.path, tree_->entries.size());
-    tree_->entries.push_back(std::move(e));
-    return {};
-  }
-
- private:
-  /// A link where the file system and the limits of link(2) let us, else a copy.
-  Result<void> share(int dir_fd, const std::string& name, const Attr& attr, uint32_t object) {
-    const std::string to = std::to_string(object);
-    if (linkat(dir_fd, name.c_str(), objects_fd_, to.c_str(), 0) == 0) return {};
-    if (errno == ENOSPC || errno == EDQUOT || errno == EROFS || errno == EIO) return Errno::last();
-    return copy_object(dir_fd, name, attr, objects_fd_, to);
-  }
-
-  int objects_fd_;
-  SnapshotTree* tree_;
-  std::unordered_map<uint64_t, uint32_t> objects_;
-};
 
 class Builder {
  public:
@@ -146,27 +84,26 @@ class Builder {
       const PathAt other(made->second.first, made->second.second);
       return from_libc(linkat(other.dir(), other.name(), to.dir(), to.name(), 0));
     }
-    const std::string from = std::to_string(e.object);
+    const std::string from = tree_.object(e.object);
     TRY_ASSIGN(const Attr now, lstat_at(objects_, from));
     if (type_of_mode(now.stx_mode) != e.type || (S_ISREG(now.stx_mode) && now.stx_size != e.size)) {
       return Errno(EUCLEAN);
     }
     made_.emplace(e.object, std::make_pair(at, e.path));
-    if (same(e, now, LongPath(objects_, from)) &&
-        linkat(objects_, from.c_str(), to.dir(), to.name(), 0) == 0) {
+    if (same(e, now, from) && linkat(objects_, from.c_str(), to.dir(), to.name(), 0) == 0) {
       return {};
     }
     // Its attributes were changed since, in place: those of the view's inode may not change before
     // the restore is done, so this is a new one.
-    TRY(copy_object(objects_, from, attr_of(e), at, e.path));
+    TRY(copy_as(objects_, from, attr_of(e), at, e.path));
     finish(e, at, e.path);
     return {};
   }
 
-  static bool same(const TreeEntry& e, const Attr& now, const LongPath& host) {
+  bool same(const TreeEntry& e, const Attr& now, const std::string& object) const {
     return (now.stx_mode & 07777u) == e.mode && now.stx_uid == e.uid && now.stx_gid == e.gid &&
            nanoseconds(now.stx_mtime) == e.mtime &&
-           (e.type == NodeType::kSymlink || read_xattrs(host) == e.xattrs);
+           (e.type == NodeType::kSymlink || read_xattrs_at(objects_, object) == e.xattrs);
   }
 
   void finish(const TreeEntry& e, int at, const std::string& path) {
@@ -197,15 +134,7 @@ Result<void> copy_object(int from_fd, const std::string& from, int to_fd, const 
   TRY_ASSIGN(const Attr attr, lstat_at(from_fd, from));
   const PathAt target(to_fd, to);
   unlinkat(target.dir(), target.name(), 0);  // left by a copy that was cut short
-  return copy_object(from_fd, from, attr, to_fd, to);
-}
-
-Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, SnapshotTree* tree) {
-  Scanner scanner(objects_fd, tree);
-  TRY_ASSIGN(const Attr root, lstat_at(upper_fd, ""));
-  TRY(scanner.add(upper_fd, ".", "", root, false));
-  TRY(scanner.directory(upper_fd, "", false));
-  return scanner.directory(links_fd, "", true);
+  return copy_as(from_fd, from, attr, to_fd, to);
 }
 
 Result<void> build_tree(const SnapshotTree& tree, int objects_fd, int upper_fd, int links_fd,

@@ -23,7 +23,8 @@ struct TreeEntry {
   uint64_t size = 0;
   int64_t atime = 0;  ///< nanoseconds since the epoch, as mtime
   int64_t mtime = 0;
-  uint32_t object = 0;  ///< objects/N; names of one inode have the same. Not for directories
+  uint32_t object =
+      0;  ///< SnapshotTree::object(); names of one inode have the same. Not for directories
   std::map<std::string, std::string> xattrs;
 };
 
@@ -32,8 +33,19 @@ struct SnapshotTree {
   int64_t taken = 0;  ///< nanoseconds since the epoch
   uint64_t bytes = 0;
   uint64_t changes = 0;
+  bool shelved = false;  ///< the objects are in kShelves directories
   std::vector<TreeEntry> entries;
   std::unordered_map<std::string, size_t> upper;  ///< index of an entry of upper/ by its path
+
+  /// Where in objects/ a number is.
+  std::string object(uint32_t number) const {
+    const std::string name = std::to_string(number);
+    return shelved ? shelf(number % kShelves) + "/" + name : name;
+  }
+  /// Names are added to one directory one after the other, to several at the same time.
+  static constexpr uint32_t kShelves = 16;
+  static constexpr uint32_t kManyObjects = 1024;  ///< above, there are shelves
+  static std::string shelf(uint32_t number) { return std::string(1, "0123456789abcdef"[number]); }
 
   const TreeEntry* find(const std::string& path) const {
     const auto it = upper.find(path);
@@ -42,7 +54,8 @@ struct SnapshotTree {
 };
 
 /// Reads upper/ and links/. Every inode that isn't a directory gets a name in `objects_fd`: another
-/// link where that can be, else a copy. `objects_fd` -1: they are only looked at. EMLINK, ENOSPC...
+/// link where that can be, else a copy; the directories of the names are on disk then. `objects_fd`
+/// -1: they are only looked at. EMLINK, ENOSPC...
 Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, SnapshotTree* tree);
 /// The reverse into two empty directories. `notes`: a line for what could not be set.
 Result<void> build_tree(const SnapshotTree& tree, int objects_fd, int upper_fd, int links_fd,

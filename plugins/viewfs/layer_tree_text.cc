@@ -7,6 +7,7 @@ namespace viewsh::viewfs {
 namespace {
 
 constexpr std::string_view kVersionLine = "viewsh-snapshot 1";
+constexpr std::string_view kShelvedLine = "viewsh-snapshot 2";
 constexpr std::string_view kVersionWord = "viewsh-snapshot ";
 
 /// Takes words off a line.
@@ -101,7 +102,7 @@ Attr attr_of(const TreeEntry& e) {
 }
 
 std::string encode_tree(const SnapshotTree& tree) {
-  std::string out = encode_text(kVersionLine);
+  std::string out = encode_text(tree.shelved ? kShelvedLine : kVersionLine);
   out +=
       encode_text("taken " + std::to_string(tree.taken) + " " + std::to_string(tree.bytes) + " " +
                   std::to_string(tree.changes) + " " + std::to_string(tree.entries.size()));
@@ -120,9 +121,10 @@ std::string decode_tree(std::string_view text, SnapshotTree* tree) {
     Words words(*line);
     if (line_number == 0) {
       if (line->substr(0, kVersionWord.size()) != kVersionWord) return "its tree is not a tree";
-      if (*line != kVersionLine) {
+      tree->shelved = *line == kShelvedLine;
+      if (!tree->shelved && *line != kVersionLine) {
         return "its format is version " + std::string(line->substr(kVersionWord.size())) +
-               ", this viewsh knows version 1";
+               ", this viewsh knows versions 1 and 2";
       }
     } else if (line_number == 1) {
       if (words.word() != "taken" || !words.number(&tree->taken) || !words.number(&tree->bytes) ||

@@ -341,10 +341,11 @@ class Verifier {
       UniqueFd objects = open_dir(dir_.get(), Snapshot::objects(name));
       for (const TreeEntry& e : snapshot.tree.entries) {
         if (e.type == NodeType::kDirectory) continue;
-        const auto attr = lstat_at(objects.get(), std::to_string(e.object));
+        const std::string object = snapshot.tree.object(e.object);
+        const auto attr = lstat_at(objects.get(), object);
         if (!attr || type_of_mode(attr->stx_mode) != e.type ||
             (e.type == NodeType::kRegular && attr->stx_size != e.size)) {
-          problem(what + e.path + ": its content (objects/" + std::to_string(e.object) + ") is " +
+          problem(what + e.path + ": its content (objects/" + object + ") is " +
                   (attr ? "not what it was" : "gone"));
         }
       }

@@ -108,7 +108,7 @@ std::string LayerView::upper_host(const std::string& path) const {
   if (!frozen) return join(layer->upper_path(), path);
   const TreeEntry* entry = frozen->find(path);
   if (entry == nullptr || entry->type == NodeType::kDirectory) return {};
-  return objects + std::to_string(entry->object);
+  return objects + frozen->object(entry->object);
 }
 
 Result<Attr> LayerView::upper_attr(const std::string& path) const {

@@ -10,6 +10,7 @@
 #include "layer.h"
 #include "layer_selection.h"
 #include "layer_tree.h"
+#include "near.h"
 #include "viewsh/layer.h"
 
 namespace viewsh::viewfs {
@@ -62,8 +63,22 @@ struct NodeChange {
 
 /// What the layer changes, parents before children, names in order.
 std::vector<NodeChange> changes_of(LayerView* view);
-/// Why the lower's node isn't any more what the layer built on; empty: it is.
-std::string conflict_of(const LayerView& view, const NodeChange& change);
+
+/// Tells of changes, one after the other, what the lower has that the layer wasn't built on.
+class Conflicts {
+ public:
+  explicit Conflicts(const LayerView& view) : view_(view) {}
+  /// Why the lower's node isn't any more what the layer built on; empty: it is.
+  std::string of(const NodeChange& change);
+
+ private:
+  std::string of_directory(const Node& node);
+
+  const LayerView& view_;
+  Near near_, dirs_;
+  const Node* dir_ = nullptr;  ///< the last one of of_directory()
+  std::string dir_conflict_;
+};
 
 /// Both are regular files or links of the same content.
 bool same_content(const std::string& a, const std::string& b);
