@@ -132,6 +132,7 @@ Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, Flags flag
 
 // sync: what has to be on disk. fsync(2), syncfs(2), msync(2)
 Outcome sys_fsync(Call& call, Fd fd);
+Outcome sys_sync(Call& call);
 Outcome sys_syncfs(Call& call, Fd fd);
 Outcome sys_msync(Call& call, uint64_t address, uint64_t size, Flags flags);
 /// pwritev2(2): with RWF_DSYNC or RWF_SYNC, and within the limit of a file system.

@@ -31,6 +31,14 @@ Outcome sys_fsync(Call& call, Fd fd) {
   return sync_names(call, object->host);
 }
 
+/// sync(2) has no error to tell.
+Outcome sys_sync(Call& call) {
+  for (const auto& mount : call.view().mounts()) {
+    if (mount->fs && mount->fs->keeps()) (void)mount->fs->sync_all();
+  }
+  return Outcome::as_is();
+}
+
 Outcome sys_syncfs(Call& call, Fd fd) {
   if (!call.object(fd.value)) return Outcome::as_is();
   // The descriptor may be one of the lower's, which can be another file system than the layer's.

@@ -70,6 +70,11 @@ e2fsck -fy disk.img >fsck.out 2>&1
 clean 'after the repair'
 assert_eq 'what was synced' kept "$(debugfs -R 'cat /synced' disk.img 2>/dev/null)"
 
+# So is what sync(1) brought there.
+"$VIEWSH" run --mount "ext4:disk.img:$W/mnt" -- bash -c 'echo all >mnt/all && sync && kill -KILL $PPID; sleep 60' 2>/dev/null
+e2fsck -fy disk.img >fsck.out 2>&1
+assert_eq 'what sync(1) brought to disk' all "$(debugfs -R 'cat /all' disk.img 2>/dev/null)"
+
 # The image's room is the limit, and a write that fits is there.
 mkfs.ext4 -q -F -E root_owner="$(id -u):$(id -g)" small.img 16M >mkfs.out 2>&1 || die "mkfs: $(cat mkfs.out)"
 out=$("$VIEWSH" run --mount "ext4:small.img:$W/mnt" -- bash -c 'head -c 4M /dev/zero | tr "\0" x >mnt/fits; head -c 40M /dev/zero >mnt/large; rm mnt/large; head -c 2M /dev/zero >mnt/again' 2>&1)

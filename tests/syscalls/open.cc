@@ -385,5 +385,20 @@ TEST_F(Open, DescriptorsRunOut) {
                           0));
 }
 
+/// The first rewritten call of a program may have to wait for memory: it is decided once all the
+/// same, or O_EXCL would meet the file that it made itself.
+TEST_F(Open, ExclusivelyAsTheFirstCallOfAProgram) {
+  const char* script = "set -C; : >\"$0\" || exit 1; (: >\"$0\") 2>/dev/null && exit 2; exit 0";
+  for (const char* name : {"first", "second", "third"}) {
+    EXPECT_TRUE(exited_with(run_child([&] {
+                              ::execl("/bin/sh", "sh", "-c", script, name, nullptr);
+                              return 3;
+                            }),
+                            0))
+        << name;
+    EXPECT_TRUE(exists(name));
+  }
+}
+
 }  // namespace
 }  // namespace viewsh_test
