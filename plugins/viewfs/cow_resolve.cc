@@ -118,6 +118,8 @@ Result<std::string> CowFs::content_of_lower(const std::string& lower, int flags)
   const bool device = found.type == NodeType::kChar || found.type == NodeType::kBlock;
   if (!found.deferred && !(device && found.attr_virtual)) return std::move(found.host);
   TRY_ASSIGN(OpenPlan plan, lower_->plan_open(lower, {.flags = flags}, kSelf));
+  // Who opens it from there doesn't tell.
+  if (plan.notify) lower_->opened(lower, plan, true);
   return std::move(plan.host);
 }
 

@@ -90,9 +90,12 @@ Result<void> MergeCopy::fill(const std::string& temp, const std::string& path, c
     uint64_t bytes = attr.stx_blocks * 512;
     if (first.quota() && first.reserve(bytes) < bytes) return Errno(ENOSPC);
     OpenHow read{.flags = O_RDONLY};
-    TRY_ASSIGN(OpenPlan from, tree_.source(hit.source).plan_open(path, read, plain_caller()));
+    FileSystem& other = tree_.source(hit.source);
+    TRY_ASSIGN(OpenPlan from, other.plan_open(path, read, plain_caller()));
     UniqueFd source(::open(LongPath(from.host).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!source.valid()) return Errno::last();
+    failed = Errno::last();
+    if (from.notify) other.opened(path, from, source.valid());
+    if (!source.valid()) return failed;
     TRY(host_ops::copy_content(source.get(), target.get()));
   }
   TRY(host_ops::copy_xattrs(xattr_host(hit.found), to.host));
