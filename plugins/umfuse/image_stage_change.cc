@@ -11,6 +11,7 @@
 #include "image_stage.h"
 
 namespace viewsh {
+
 const ImageStage::Content* ImageStage::content_of(NodeId node) const {
   const auto known = contents_.find(node);
   return known == contents_.end() ? nullptr : &*known->second;
@@ -126,7 +127,9 @@ Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view
   const bool program = (attr.stx_mode & 0111) != 0;
   const std::string number = content.base;
   const std::string before = relative(content);
-  if (program && content.name.empty()) {
+  if (opening(node)) {
+    // Who is about to open it knows it by the path that it has.
+  } else if (program && content.name.empty()) {
     const std::string aside = number + ".moves";
     TRY(from_libc(::renameat(dir, number.c_str(), dir, aside.c_str())));
     const bool folder = ::mkdirat(dir, number.c_str(), 0700) == 0;
