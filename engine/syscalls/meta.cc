@@ -39,17 +39,20 @@ Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const
   Result<Walked> walked = call.walk(dir, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
+  if (walked->proc_magic && !call.changeable(walked->found.host)) return Outcome::error(EROFS);
   if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
   return set_on(call, *walked, set);
 }
 
 /// The same through a descriptor: natively unless it is open on something that must not change.
-Outcome set_fd(Call& call, int fd, const SetAttr& set) {
-  if (call.is_path_only(fd)) return Outcome::as_is();
+/// `at`: one of the calls that take AT_EMPTY_PATH, and so descriptors of O_PATH, too.
+Outcome set_fd(Call& call, int fd, const SetAttr& set, bool at) {
+  if (!at && call.is_path_only(fd)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
-  if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
+  bool in_place =
+      walked->found.in_place && !walked->found.attr_virtual && call.is_open_on(fd, *walked);
+  if (walked->native() || in_place) {
     return set_in_place(call, *walked, set);
   }
   return set_on(call, *walked, set);
@@ -61,11 +64,15 @@ void here_for_empty(DirFd dir, int flags, UserPath* path) {
   if (empty && dir.value == AT_FDCWD) path->text = ".";
 }
 
-Outcome chown_at(Call& call, DirFd dir, const UserPath& path, bool follow, uid_t uid, gid_t gid) {
+SetAttr owner_of(uid_t uid, gid_t gid) {
   SetAttr set;
   if (uid != static_cast<uid_t>(-1)) set.uid = uid;
   if (gid != static_cast<gid_t>(-1)) set.gid = gid;
-  return set_path(call, dir, path, follow, set);
+  return set;
+}
+
+Outcome chown_at(Call& call, DirFd dir, const UserPath& path, bool follow, uid_t uid, gid_t gid) {
+  return set_path(call, dir, path, follow, owner_of(uid, gid));
 }
 
 Result<SetAttr> times_from(Call& call, uint64_t address) {
@@ -104,7 +111,7 @@ Outcome utimes_at(Call& call, DirFd dir, const OptionalPath& path, bool follow,
                   const Result<SetAttr>& set) {
   if (!set.ok()) return Outcome::error(set.error());
   if (!set->atime && !set->mtime) return Outcome::result(0);
-  if (path.null) return set_fd(call, dir.value, *set);
+  if (path.null) return set_fd(call, dir.value, *set, false);
   return set_path(call, dir, path.path, follow, *set);
 }
 
@@ -125,7 +132,7 @@ Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, Mode mode, Flags fla
   SetAttr set;
   set.mode = mode & 07777;
   here_for_empty(dir, flags, &path);
-  if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) return set_fd(call, dir.value, set);
+  if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) return set_fd(call, dir.value, set, true);
   bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
   if (!follow) {
     WalkFlags how;
@@ -140,7 +147,7 @@ Outcome sys_fchmodat2(Call& call, DirFd dir, UserPath path, Mode mode, Flags fla
 Outcome sys_fchmod(Call& call, Fd fd, Mode mode) {
   SetAttr set;
   set.mode = mode & 07777;
-  return set_fd(call, fd.value, set);
+  return set_fd(call, fd.value, set, false);
 }
 
 Outcome sys_chown(Call& call, UserPath path, uid_t uid, gid_t gid) {
@@ -152,17 +159,14 @@ Outcome sys_lchown(Call& call, UserPath path, uid_t uid, gid_t gid) {
 }
 
 Outcome sys_fchown(Call& call, Fd fd, uid_t uid, gid_t gid) {
-  SetAttr set;
-  if (uid != static_cast<uid_t>(-1)) set.uid = uid;
-  if (gid != static_cast<gid_t>(-1)) set.gid = gid;
-  return set_fd(call, fd.value, set);
+  return set_fd(call, fd.value, owner_of(uid, gid), false);
 }
 
 Outcome sys_fchownat(Call& call, DirFd dir, UserPath path, uid_t uid, gid_t gid, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   here_for_empty(dir, flags, &path);
   if (path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
-    return sys_fchown(call, {dir.value}, uid, gid);
+    return set_fd(call, dir.value, owner_of(uid, gid), true);
   }
   return chown_at(call, dir, path, (flags & AT_SYMLINK_NOFOLLOW) == 0, uid, gid);
 }
@@ -191,7 +195,12 @@ Outcome sys_futimesat(Call& call, DirFd dir, OptionalPath path, Addr<timeval> ti
 Outcome sys_utimensat(Call& call, DirFd dir, OptionalPath path, Addr<timespec> times, Flags flags) {
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Outcome::error(EINVAL);
   if (!path.null) here_for_empty(dir, flags, &path.path);
-  if (!path.null && path.path.text.empty() && (flags & AT_EMPTY_PATH) != 0) path.null = true;
+  if (!path.null && path.path.text.empty() && (flags & AT_EMPTY_PATH) != 0) {
+    Result<SetAttr> set = times_from(call, times.value);
+    if (!set.ok()) return Outcome::error(set.error());
+    if (!set->atime && !set->mtime) return Outcome::as_is();
+    return set_fd(call, dir.value, *set, true);
+  }
   return utimes_at(call, dir, path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
                    times_from(call, times.value));
 }

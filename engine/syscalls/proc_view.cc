@@ -215,7 +215,7 @@ std::optional<std::string> TaskProcView::magic_target(std::string_view inside) c
     if (stat(link.c_str(), &object) == 0 && S_ISREG(object.st_mode)) return std::nullopt;
   }
   std::optional<std::string> seen = session_.view_path_of(*host);
-  if (!seen || !same_file(link, *host)) return std::nullopt;
+  if (!seen || !same_file(link, *host)) return session_.name_of_open(link);
   return seen;
 }
 
