@@ -165,6 +165,7 @@ Result<void> not_into_itself(const Walked& from, const Walked& to, unsigned flag
   bool up = from.path != to.path && is_at_or_below(from.path, to.path);
   if (!down && !up) return {};
   if (!is_there(from)) return absence(from);
+  if (absence(to) == ENAMETOOLONG) return Errno(ENAMETOOLONG);
   if ((flags & kExchange) != 0 && !is_there(to)) return absence(to);
   if ((flags & kNoReplace) != 0 && is_there(to)) return Errno(EEXIST);
   if (down || (flags & kExchange) != 0) return Errno(EINVAL);
