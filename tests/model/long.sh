@@ -11,7 +11,7 @@ options=(--seed "$seed" --rounds "$rounds" --ops 1000 --go-on)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-MODEL_LIMIT=${MODEL_LIMIT:-14400} "$here/model.sh" "${options[@]}" | tee "$log" || status=$?
+MODEL_LIMIT=${MODEL_LIMIT:-14400} bash "$here/model.sh" "${options[@]}" | tee "$log" || status=$?
 awk '$1 == "ok" || $1 == "FAIL" { all[$2]++; if ($1 == "ok") same[$2]++ }
   END { for (name in all) printf "%s: %d of %d rounds the same\n", name, same[name], all[name] }' \
   "$log" | sort
