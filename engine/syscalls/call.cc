@@ -9,6 +9,7 @@
 
 #include "base/deep_path.h"
 #include "base/path.h"
+#include "syscalls/attr.h"
 #include "syscalls/proc_view.h"
 #include "viewsh/long_path.h"
 
@@ -51,6 +52,27 @@ std::optional<std::string> Session::view_path_of(const std::string& host) const 
   return view->reverse(host);
 }
 
+std::optional<std::string> Session::name_of_open(const std::string& link) const {
+  Attr attr{};
+  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &attr) < 0) {
+    return std::nullopt;
+  }
+  return view->shown_at(attr);
+}
+
+bool Session::owns(const std::string& link, const struct stat& object) const {
+  Result<std::string> host = path_of_directory(link);
+  if (!host.ok()) return false;
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string name = *host;
+  if (name.ends_with(kDeleted)) name.erase(name.size() - kDeleted.size());
+  auto opened = opened_at.find(name);
+  if (opened == opened_at.end()) return view->owns(*host, object, has_aliases);
+  // The host's own path may show it, too: what counts is where it was opened.
+  Location here = view->locate(opened->second);
+  return here.mount->fs->own_path(*host, object).has_value();
+}
+
 uint64_t Call::argument(unsigned index) const {
   switch (index) {
     case 0:
@@ -90,11 +112,23 @@ Result<WalkStart> Call::start_of(DirFd dir) {
   if (object.host[0] != '/') return Errno(ENOTDIR);
   struct stat st {};
   bool nameless = !object.view_path || object.host.ends_with(" (deleted)");
-  if (nameless && stat(fd_path(dir.value).c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
-    return Errno(ENOTDIR);
+  if (nameless && stat(fd_path(dir.value).c_str(), &st) == 0) {
+    if (!S_ISDIR(st.st_mode)) return Errno(ENOTDIR);
+    const Errno nothing = nothing_in(fd_path(dir.value));
+    if (!object.view_path || (st.st_nlink == 0 && nothing == EACCES)) return nothing;
   }
   if (!object.view_path) return Errno(ENOENT);
   return WalkStart{*object.view_path, object.host, "/"};
+}
+
+/// A directory that was removed, or that the view doesn't show, has no names; that it may not be
+/// searched comes first. may_lookup() of fs/namei.c
+Errno Call::nothing_in(const std::string& link) const {
+  Attr attr{};
+  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &attr) < 0)
+    return Errno(ENOENT);
+  (void)view().fix_attr(&attr);
+  return check_access(attr, X_OK, caller_).ok() ? Errno(ENOENT) : Errno(EACCES);
 }
 
 Result<Walked> Call::walk(DirFd dir, const UserPath& path, WalkFlags flags) {
@@ -119,8 +153,16 @@ Result<Walked> Call::find(DirFd dir, const UserPath& path, WalkFlags flags) {
   }
   start.root = task_.fs->root;
   TaskProcView proc(session_, task_);
-  return viewsh::walk(*session_.view, start, path.text, flags, caller_,
-                      session_.host_proc ? &proc : nullptr);
+  Result<Walked> walked = viewsh::walk(*session_.view, start, path.text, flags, caller_,
+                                       session_.host_proc ? &proc : nullptr);
+  bool absent =
+      walked.ok() ? walked->found.kind == Found::Kind::kMissing : walked.error() == ENOENT;
+  struct stat st {};
+  if (absent && dir.value != AT_FDCWD && path.text[0] != '/' &&
+      stat(fd_path(dir.value).c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
+    return Errno(ENOTDIR);
+  }
+  return walked;
 }
 
 /// From a removed working directory a path leads upwards, or to the directory itself, and nowhere
@@ -140,9 +182,11 @@ Result<Walked> Call::walk_from_removed(const UserPath& path, WalkFlags flags) {
     walked.found.type = NodeType::kDirectory;
     walked.found.host = task_.fs->kernel_cwd;
     walked.identity = true;
+    walked.must_be_dir = walked.ends_in_dot = true;
     return walked;
   }
-  if (rest != ".." && !rest.starts_with("../")) return Errno(ENOENT);
+  const Errno nothing = nothing_in("/proc/" + std::to_string(task_.tid) + "/cwd");
+  if (nothing == EACCES || (rest != ".." && !rest.starts_with("../"))) return nothing;
   rest.remove_prefix(2);
   std::string text = parent_path(task_.fs->cwd) + "/" + std::string(rest);
   TaskProcView proc(session_, task_);
@@ -150,21 +194,26 @@ Result<Walked> Call::walk_from_removed(const UserPath& path, WalkFlags flags) {
                       session_.host_proc ? &proc : nullptr);
 }
 
-bool Call::changeable(const std::string& link) {
+bool Call::changeable(const std::string& link) const {
   struct stat how {};
   struct stat object {};
   if (lstat(link.c_str(), &how) < 0 || stat(link.c_str(), &object) < 0) return true;
-  // A FIFO has a path too, where a pipe has none; what is written to either isn't the node's
-  // content.
+  // A FIFO has a path too, where a pipe has none, and a socket of a file system; what is written to
+  // either isn't the node's content. Links and sockets are open by O_PATH.
   char text[2] = {};
-  bool by_path = S_ISFIFO(object.st_mode) && readlink(link.c_str(), text, 1) == 1 && text[0] == '/';
-  if (by_path && object.st_nlink > 0) return false;
+  bool special = S_ISFIFO(object.st_mode) || S_ISLNK(object.st_mode) || S_ISSOCK(object.st_mode);
+  bool by_path = special && readlink(link.c_str(), text, 1) == 1 && text[0] == '/';
+  if (by_path && object.st_nlink > 0) return session_.owns(link, object);
   bool named = object.st_nlink > 0 && (S_ISREG(object.st_mode) || S_ISDIR(object.st_mode));
-  return !named || (how.st_mode & S_IWUSR) != 0;
+  return !named || (how.st_mode & S_IWUSR) != 0 || session_.owns(link, object);
 }
 
 Outcome Call::unshown(int fd) const {
   return changeable(fd_path(fd)) ? Outcome::as_is() : Outcome::error(EROFS);
+}
+
+bool Call::is_open_on(int fd, const Walked& walked) const {
+  return same_file(fd_path(fd), walked.found.host);
 }
 
 bool Call::is_path_only(int fd) const {
@@ -180,16 +229,27 @@ Result<Walked> Call::walk_fd(int fd, bool look) {
 }
 
 Result<Walked> Call::find_fd(int fd, bool look) {
+  Result<Walked> walked = find_fd_by_path(fd, look);
+  if (shown(walked)) return walked;
+  std::optional<std::string> name = session_.name_of_open(fd_path(fd));
+  return name ? look_at(*name, look) : walked;
+}
+
+Result<Walked> Call::find_fd_by_path(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
   if (!object.view_path) return Errno(ENOENT);
   // Without its name it isn't what has that now, nor a file that is called "NAME (deleted)".
   if (object.host.ends_with(" (deleted)") && !same_file(fd_path(fd), object.host))
     return Errno(ENOENT);
-  // The path is the view's own, without links and of any length, and what is open needs no right to
-  // search the way to it.
+  return look_at(*object.view_path, look);
+}
+
+/// The path is the view's own, without links and of any length, and what is open needs no right to
+/// search the way to it.
+Result<Walked> Call::look_at(const std::string& view_path, bool look) {
   Caller self = caller_;
   self.uid = 0;
-  Location here = session_.view->locate(*object.view_path);
+  Location here = session_.view->locate(view_path);
   ResolveFlags flags;
   flags.follow_last = false;
   flags.want_exists = look;
@@ -199,7 +259,7 @@ Result<Walked> Call::find_fd(int fd, bool look) {
     return Errno(ENOENT);  // a link took a place on the way
   walked.mount = std::move(here.mount);
   walked.path = std::move(here.path);
-  walked.view_path = std::move(*object.view_path);
+  walked.view_path = view_path;
   return walked;
 }
 

@@ -147,12 +147,16 @@ class Call {
   /// `look`: whether there (still) is something is found out.
   Result<Walked> walk_fd(int fd, bool look = false);
   /// An object that the view shows nowhere, behind a magic link of procfs: may its inode be changed
-  /// natively? Only what is open for writing already, or has no name on the host either.
-  static bool changeable(const std::string& link);
+  /// natively? Only what is open for writing already, has no name on the host either, or is none of
+  /// a tree that is only read.
+  bool changeable(const std::string& link) const;
   /// Does the view show the object of a descriptor? `walked` is walk_fd()'s.
   static bool shown(const Result<Walked>& walked) {
     return walked.ok() && walked->found.kind == Found::Kind::kNode;
   }
+  /// The descriptor is open on the host's object at the place, not on a lower one that was copied
+  /// there since.
+  bool is_open_on(int fd, const Walked& walked) const;
   /// A change through a descriptor of what the view doesn't show (any more): a file of the lower
   /// tree that was removed or replaced here must not change there.
   Outcome unshown(int fd) const;
@@ -189,6 +193,9 @@ class Call {
  private:
   Result<Walked> find(DirFd dir, const UserPath& path, WalkFlags flags);
   Result<Walked> find_fd(int fd, bool look);
+  Result<Walked> find_fd_by_path(int fd, bool look);
+  Errno nothing_in(const std::string& link) const;
+  Result<Walked> look_at(const std::string& view_path, bool look);
   Result<Walked> walk_from_removed(const UserPath& path, WalkFlags flags);
   Session& session_;
   Task& task_;

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "base/path.h"
+#include "syscalls/attr.h"
 #include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
 #include "vfs/listing.h"
@@ -193,6 +194,36 @@ Outcome sys_chroot(Call& call, UserPath path) {
   return Outcome::result(0);
 }
 
+/// A directory that was removed in the view and is open: the kernel takes it as a working
+/// directory, in which nothing can be found. Nullopt: it wasn't removed, the view just doesn't show
+/// it.
+std::optional<Outcome> enter_removed(Call& call, int fd, const OpenObject& object) {
+  Attr attr{};
+  struct stat st {};
+  std::string link = call.fd_path(fd);
+  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &attr) < 0 ||
+      stat(link.c_str(), &st) < 0) {
+    return std::nullopt;
+  }
+  (void)call.view().fix_attr(&attr);
+  if (attr.stx_nlink != 0) return std::nullopt;
+  if (auto may = check_access(attr, X_OK, call.caller()); !may.ok())
+    return Outcome::error(may.error());
+  // Only ".." leads on from there.
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string was = call.view().place_of(object.host, st).value_or(object.host);
+  if (was.ends_with(kDeleted)) was.erase(was.size() - kDeleted.size());
+  Outcome out = Outcome::as_is();
+  out.then([fs = call.task().fs, was, host = object.host](long result) {
+    if (result != 0) return result;
+    fs->cwd = was;
+    fs->kernel_cwd = host;
+    fs->cwd_gone = true;
+    return result;
+  });
+  return out;
+}
+
 Outcome sys_fchdir(Call& call, Fd fd) {
   Result<OpenObject> object = call.object(fd.value);
   if (!object.ok()) return Outcome::as_is();
@@ -200,8 +231,11 @@ Outcome sys_fchdir(Call& call, Fd fd) {
   bool directory = object->host[0] == '/' && stat(call.fd_path(fd.value).c_str(), &st) == 0 &&
                    S_ISDIR(st.st_mode);
   if (!directory) return Outcome::error(ENOTDIR);
-  if (!object->view_path) return Outcome::error(ENOENT);
   Result<Walked> walked = call.walk_fd(fd.value);
+  if (!Call::shown(walked)) {
+    if (auto removed = enter_removed(call, fd.value, *object)) return std::move(*removed);
+  }
+  if (!object->view_path) return Outcome::error(ENOENT);
   if (walked.ok()) {
     if (Result<void> may = call.may_search(*walked); !may.ok()) return Outcome::error(may.error());
   }

@@ -63,7 +63,8 @@ Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
   if (!changes_inode(request)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);
-  if (walked->native() || walked->found.in_place) return Outcome::as_is();
+  bool in_place = walked->found.in_place && call.is_open_on(fd.value, *walked);
+  if (walked->native() || in_place) return Outcome::as_is();
   return Outcome::error(walked->fs().read_only() ? EROFS : EOPNOTSUPP);
 }
 

@@ -39,7 +39,7 @@ Outcome set_path(Call& call, DirFd dir, const UserPath& path, bool follow, const
   Result<Walked> walked = call.walk(dir, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
+  if (walked->proc_magic && !call.changeable(walked->found.host)) return Outcome::error(EROFS);
   if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
   return set_on(call, *walked, set);
 }
@@ -54,9 +54,9 @@ Outcome set_fd(Call& call, int fd, const SetAttr& set, Named named = Named::kIts
   if (path_only && named == Named::kItself) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd, true);
   if (!Call::shown(walked)) return call.unshown(fd);
-  if (walked->native() || (walked->found.in_place && !walked->found.attr_virtual)) {
-    return set_in_place(call, *walked, set);
-  }
+  bool in_place =
+      walked->found.in_place && !walked->found.attr_virtual && call.is_open_on(fd, *walked);
+  if (walked->native() || in_place) return set_in_place(call, *walked, set);
   if (set.mode && path_only && walked->found.type == NodeType::kSymlink)
     return Outcome::error(EOPNOTSUPP);
   return set_on(call, *walked, set);

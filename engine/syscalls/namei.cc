@@ -24,6 +24,12 @@ bool is_there(const Walked& walked) {
   return walked.found.exists || walked.ends_in_dot || walked.fs_mutable().getattr(walked.path).ok();
 }
 
+/// What is said of an absent name with a slash behind it: that it is too long comes first.
+Errno absence(const Walked& walked) {
+  Result<Attr> attr = walked.fs_mutable().getattr(walked.path);
+  return attr.ok() || attr.error() != ENAMETOOLONG ? Errno(ENOENT) : attr.error();
+}
+
 bool is_directory(const Walked& walked) {
   Result<Attr> attr = walked.fs_mutable().getattr(walked.path);
   return attr.ok() && S_ISDIR(attr->stx_mode);
@@ -58,7 +64,9 @@ Outcome make_name(Call& call, DirFd dir, const UserPath& path, bool directory, M
   }
   if (missing && walked->ends_in_dot) return Outcome::error(ENOENT);
   if (walked->native()) return call.change_on(*walked, path);
-  if (slash && !directory) return Outcome::error(!missing && is_there(*walked) ? EEXIST : ENOENT);
+  if (slash && !directory) {
+    return Outcome::error(!missing && is_there(*walked) ? Errno(EEXIST) : absence(*walked));
+  }
   if (walked->fs().read_only()) return Outcome::error(missing ? EROFS : EEXIST);
   return Outcome::of(make(walked->fs_mutable(), walked->path));
 }
@@ -107,7 +115,7 @@ Outcome unlink_at(Call& call, DirFd dir, const UserPath& path) {
   if (walked->native()) return call.change_on(*walked, path);
   if (walked->fs().read_only()) return Outcome::error(EROFS);
   if (walked->must_be_dir) {
-    if (!is_there(*walked)) return Outcome::error(ENOENT);
+    if (!is_there(*walked)) return Outcome::error(absence(*walked));
     return Outcome::error(is_directory(*walked) ? EISDIR : ENOTDIR);
   }
   return Outcome::of(walked->fs_mutable().unlink(walked->path, call.caller()));
@@ -156,8 +164,9 @@ Result<void> not_into_itself(const Walked& from, const Walked& to, unsigned flag
   bool down = from.path != to.path && is_at_or_below(to.path, from.path);
   bool up = from.path != to.path && is_at_or_below(from.path, to.path);
   if (!down && !up) return {};
-  if (!is_there(from)) return Errno(ENOENT);
-  if ((flags & kExchange) != 0 && !is_there(to)) return Errno(ENOENT);
+  if (!is_there(from)) return absence(from);
+  if (absence(to) == ENAMETOOLONG) return Errno(ENAMETOOLONG);
+  if ((flags & kExchange) != 0 && !is_there(to)) return absence(to);
   if ((flags & kNoReplace) != 0 && is_there(to)) return Errno(EEXIST);
   if (down || (flags & kExchange) != 0) return Errno(EINVAL);
   return Errno(ENOTEMPTY);
@@ -208,6 +217,7 @@ Result<void> slashes_allowed(const Walked& from, const Walked& to, bool from_sla
   bool exchange = (flags & 2U) != 0;
   bool there = to.found.kind != Found::Kind::kMissing && is_there(to);
   TRY_ASSIGN(Attr attr, from.fs_mutable().getattr(from.path));
+  if (!there && absence(to) == ENAMETOOLONG) return Errno(ENAMETOOLONG);
   if (exchange && !there) return Errno(ENOENT);
   if ((flags & kNoReplace) != 0 && there) return Errno(EEXIST);
   if (exchange && to_slash && !is_directory(to)) return Errno(ENOTDIR);
@@ -222,6 +232,14 @@ std::shared_ptr<const Mount> mount_of_parent(Call& call, const Walked& walked) {
   return mount_point ? call.view().locate(parent_path(walked.view_path)).mount : walked.mount;
 }
 
+/// do_renameat2() of fs/namei.c looks for the last names when both have a directory. Was it the
+/// last name, then, of which the walk said this? It is too long, or its directory is one that was
+/// removed, in which there is nothing.
+bool has_parent(Errno error, const UserPath& name) {
+  if (error == ENAMETOOLONG) return base_name(name.text).size() > NAME_MAX;
+  return error == ENOENT && !name.text.empty() && base_name(name.text) == name.text;
+}
+
 Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_dir,
                   const UserPath& to_path, unsigned flags) {
   constexpr unsigned kNoReplace = 1;
@@ -233,15 +251,13 @@ Outcome rename_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd t
   UserPath from_name = without_slashes(from_path, &from_slash);
   UserPath to_name = without_slashes(to_path, &to_slash);
   Result<Walked> from = walk_name(call, from_dir, from_name);
-  if (!from.ok()) return Outcome::error(from.error());
+  if (!from.ok() && !has_parent(from.error(), from_name)) return Outcome::error(from.error());
   Result<Walked> to = walk_name(call, to_dir, to_name);
-  if (!to.ok()) {
-    // The old name is looked for before the new one, once the directories of both are there.
-    bool only_last = to.error() == ENAMETOOLONG && base_name(to_name.text).size() > NAME_MAX;
-    return Outcome::error(only_last && !is_there(*from) ? Errno(ENOENT) : to.error());
-  }
+  if (!to.ok() && !has_parent(to.error(), to_name)) return Outcome::error(to.error());
   if (ends_in_dots(from_path.text)) return Outcome::error(EBUSY);
   if (ends_in_dots(to_path.text)) return Outcome::error((flags & kNoReplace) != 0 ? EEXIST : EBUSY);
+  if (!from.ok()) return Outcome::error(from.error());
+  if (!to.ok()) return Outcome::error(is_there(*from) ? to.error() : absence(*from));
   if (mount_of_parent(call, *from) != mount_of_parent(call, *to)) return Outcome::error(EXDEV);
   if (from->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
   if (call.view().has_mount_at_or_below(from->view_path) ||
@@ -280,7 +296,7 @@ Outcome link_open_file(Call& call, DirFd from, const Walked& to, const UserPath&
   bool shown = object.ok() && object->found.kind == Found::Kind::kNode && from.value != AT_FDCWD;
   std::string link = from.value == AT_FDCWD ? "/proc/" + std::to_string(call.task().tid) + "/cwd"
                                             : call.fd_path(from.value);
-  bool foreign = shown ? object->mount != to.mount : !Call::changeable(link);
+  bool foreign = shown ? object->mount != to.mount : !call.changeable(link);
   if (to.native() && !foreign) {
     Outcome out = call.change_on(to, to_path);
     return out;
@@ -306,9 +322,12 @@ Outcome link_named(Call& call, const Walked& from, const Walked& to, const UserP
     int refused = from.mount != to.mount ? EXDEV : 0;
     if (to.fs().read_only()) refused = EROFS;
     if (to.found.kind != Found::Kind::kMissing && is_there(to)) refused = EEXIST;
-    if (refused != 0) return Outcome::error(is_there(from) ? refused : ENOENT);
+    if (refused != 0) return Outcome::error(is_there(from) ? Errno(refused) : absence(from));
   }
-  if (from.path.empty()) return Outcome::error(EPERM);
+  if (from.path.empty()) {
+    bool taken = to.found.kind != Found::Kind::kMissing && is_there(to);
+    return Outcome::error(taken ? EEXIST : EPERM);
+  }
   if (!from.native()) {
     return Outcome::of(from.fs_mutable().link(from.path, to.path, call.caller()));
   }
@@ -347,9 +366,9 @@ Outcome link_at(Call& call, DirFd from_dir, const UserPath& from_path, DirFd to_
   Result<Walked> to = walk_name(call, to_dir, without_slashes(to_path, &slash));
   if (!to.ok()) {
     bool there = descriptor || from->proc_magic || is_there(*from);
-    return Outcome::error(there ? to.error() : Errno(ENOENT));
+    return Outcome::error(there ? to.error() : absence(*from));
   }
-  if (slash && !is_there(*to)) return Outcome::error(ENOENT);
+  if (slash && !is_there(*to)) return Outcome::error(absence(*to));
   to->must_be_dir = to->must_be_dir || slash;
   if (descriptor) return link_open_file(call, from_dir, *to, to_path);
   if (from->proc_magic) return link_descriptor(call, from->found.host, *to, to_path, 1);

@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstring>
 
+#include "syscalls/attr.h"
 #include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
@@ -135,7 +136,11 @@ Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
   }
   Outcome out = place(open, plan->host, plan->flags, plan->mode);
   if (plan->notify) {
-    out.then([mount = walked.mount, path = walked.path, plan = *plan](long result) {
+    std::string links = "/proc/" + std::to_string(call.task().tid) + "/fd/";
+    out.then([mount = walked.mount, path = walked.path, plan = *plan, links](long result) mutable {
+      // What has no name is found by its descriptor.
+      bool nameless = (plan.flags & O_TMPFILE) == O_TMPFILE && result >= 0;
+      if (nameless) plan.host = links + std::to_string(result);
       mount->fs->opened(path, plan, result >= 0);
       return result;
     });
@@ -175,6 +180,19 @@ bool refuses_to_create_directories() {
   return kRefuses;
 }
 
+/// Why an object that the view shows nowhere isn't opened to be changed: may_open() of fs/namei.c
+/// comes before what only a view says.
+Errno unchangeable(Call& call, const std::string& link, int flags) {
+  Attr attr{};
+  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &attr) < 0)
+    return Errno::last();
+  (void)call.view().fix_attr(&attr);
+  if (S_ISDIR(attr.stx_mode)) return Errno(EISDIR);
+  bool reads = (flags & O_ACCMODE) != O_WRONLY;
+  Result<void> may = check_access(attr, W_OK | (reads ? R_OK : 0), call.caller());
+  return may.ok() ? Errno(EROFS) : may.error();
+}
+
 Outcome open_in_view(Call& call, const OpenCall& open) {
   bool creates = (open.flags & O_CREAT) != 0 && (open.flags & O_PATH) == 0;
   if (creates && (open.flags & O_DIRECTORY) != 0 && refuses_to_create_directories()) {
@@ -186,7 +204,8 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
     // open_last_lookups() of fs/namei.c says so before it looks for the last name.
     UserPath name = open.path;
     while (name.text.size() > 1 && name.text.ends_with('/')) name.text.pop_back();
-    flags.follow = false;
+    while (!name.text.empty() && !name.text.ends_with('/')) name.text.pop_back();
+    name.text += '.';
     Result<Walked> parent = call.walk(open.dir, name, flags);
     return Outcome::error(parent.ok() ? Errno(EISDIR) : parent.error());
   }
@@ -198,8 +217,8 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
   if (creates && open.path.text == "/") return Outcome::error(EISDIR);
   if (missing && walked->must_be_dir) return Outcome::error(EISDIR);
   if (crossed_host_mount(call, open, *walked)) return Outcome::error(EXDEV);
-  if (walked->proc_magic && !only_reads(open.flags) && !Call::changeable(walked->found.host)) {
-    return Outcome::error(EROFS);
+  if (walked->proc_magic && !only_reads(open.flags) && !call.changeable(walked->found.host)) {
+    return Outcome::error(unchangeable(call, walked->found.host, open.flags));
   }
   bool native = walked->native();
   bool as_host = only_reads(open.flags) && !missing && !walked->found.host.empty() &&

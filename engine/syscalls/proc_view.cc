@@ -1,5 +1,6 @@
 #include "syscalls/proc_view.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -215,7 +216,7 @@ std::optional<std::string> TaskProcView::magic_target(std::string_view inside) c
     if (stat(link.c_str(), &object) == 0 && S_ISREG(object.st_mode)) return std::nullopt;
   }
   std::optional<std::string> seen = session_.view_path_of(*host);
-  if (!seen || !same_file(link, *host)) return std::nullopt;
+  if (!seen || !same_file(link, *host)) return session_.name_of_open(link);
   return seen;
 }
 
@@ -239,7 +240,17 @@ std::optional<std::string> TaskProcView::magic_text(std::string_view inside) con
   constexpr std::string_view kOurs = "/memfd:viewsh:";
   if (host->starts_with(kOurs)) return host->substr(kOurs.size());
   std::optional<std::string> seen = session_.view_path_of(*host);
-  if (!seen) return std::nullopt;
+  if (!seen) {
+    // Removed in the view, not on the host.
+    Attr attr{};
+    const std::string link = "/proc/" + std::string(inside);
+    if (deleted || statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &attr) < 0 ||
+        !session_.view->fix_attr(&attr) || attr.stx_nlink != 0) {
+      return std::nullopt;
+    }
+    auto opened = session_.opened_at.find(*host);
+    return (opened != session_.opened_at.end() ? opened->second : *host) + std::string(kDeleted);
+  }
   return *seen + (deleted ? std::string(kDeleted) : "");
 }
 

@@ -44,6 +44,11 @@ struct Session {
   void note_opened(const std::string& host, const std::string& view_path);
   /// The view path of a host object: the one it was opened by, where that still holds.
   std::optional<std::string> view_path_of(const std::string& host) const;
+  /// The view path of a name of what a descriptor is open on, where that has lost the one that it
+  /// was opened by. `link`: its link in /proc.
+  std::optional<std::string> name_of_open(const std::string& link) const;
+  /// May what is open behind a link in /proc be changed natively, where the view shows it nowhere?
+  bool owns(const std::string& link, const struct stat& object) const;
 
   Caller caller(const Task& task) const { return {uid, gid, groups, task.fs->umask}; }
   Task* task(pid_t tid) const {

@@ -1,4 +1,5 @@
 #include <linux/limits.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include <cerrno>
@@ -79,17 +80,29 @@ Outcome xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, Cha
   Result<Walked> walked = call.walk(dir, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  if (walked->proc_magic && !Call::changeable(walked->found.host)) return Outcome::error(EROFS);
+  if (walked->proc_magic && !call.changeable(walked->found.host)) return Outcome::error(EROFS);
   if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
   return change(*walked);
 }
 
+/// xattr(7): user attributes are those of regular files and directories; the kernel says EPERM of
+/// others, whose they are doesn't matter.
+bool has_no_user_xattrs(Call& call, int fd) {
+  struct stat st {};
+  bool known = stat(call.fd_path(fd).c_str(), &st) == 0;
+  return known && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+/// `user`: a user attribute is changed.
 template <typename Change>
-Outcome xattr_fd(Call& call, int fd, Change change) {
+Outcome xattr_fd(Call& call, int fd, bool user, Change change) {
   if (call.is_path_only(fd)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd, true);
-  if (!Call::shown(walked)) return call.unshown(fd);
-  bool in_place = walked->found.in_place && walked->found.meta_host.empty();
+  if (!Call::shown(walked)) {
+    return user && has_no_user_xattrs(call, fd) ? Outcome::as_is() : call.unshown(fd);
+  }
+  bool in_place =
+      walked->found.in_place && walked->found.meta_host.empty() && call.is_open_on(fd, *walked);
   if (walked->native() || (in_place && !walked->fs().copies_refused())) {
     return Outcome::as_is();
   }
@@ -141,7 +154,7 @@ Outcome sys_lsetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> val
 Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size,
                       Flags flags) {
   if (auto ok = early_xattr(call, name, value, size, flags); !ok) return Outcome::error(ok.error());
-  return xattr_fd(call, fd.value, [&](const Walked& walked) {
+  return xattr_fd(call, fd.value, is_user_name(call, name), [&](const Walked& walked) {
     return set_xattr_on(call, walked, name, value, size, flags);
   });
 }
@@ -160,7 +173,7 @@ Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name) {
 
 Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return xattr_fd(call, fd.value,
+  return xattr_fd(call, fd.value, is_user_name(call, name),
                   [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
 }
 
@@ -245,7 +258,7 @@ Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Ad
     return set_xattr_on(call, walked, name, {args->value}, args->size,
                         static_cast<int>(args->flags));
   };
-  if (target->descriptor) return xattr_fd(call, dir.value, change);
+  if (target->descriptor) return xattr_fd(call, dir.value, is_user_name(call, name), change);
   return xattr_path(call, dir, target->path, target->follow, change);
 }
 
@@ -263,7 +276,7 @@ Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags,
   Result<Target> target = target_of(dir, std::move(path), flags);
   if (!target.ok()) return Outcome::error(target.error());
   auto change = [&](const Walked& walked) { return remove_xattr_on(call, walked, name); };
-  if (target->descriptor) return xattr_fd(call, dir.value, change);
+  if (target->descriptor) return xattr_fd(call, dir.value, is_user_name(call, name), change);
   return xattr_path(call, dir, target->path, target->follow, change);
 }
 
@@ -280,7 +293,7 @@ Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uin
   auto change = [](const Walked& walked) {
     return Outcome::error(walked.fs().read_only() ? EROFS : EOPNOTSUPP);
   };
-  if (target->descriptor) return xattr_fd(call, dir.value, change);
+  if (target->descriptor) return xattr_fd(call, dir.value, false, change);
   return xattr_path(call, dir, target->path, target->follow, change);
 }
 

@@ -114,6 +114,40 @@ std::optional<std::string> View::reverse(const std::string& host) const {
   return std::nullopt;
 }
 
+bool View::owns(const std::string& host, const struct stat& object, bool aliases) const {
+  // Where everything may be changed as it is, it doesn't matter which place it was.
+  aliases = aliases && std::any_of(order_.begin(), order_.end(), [](const auto& mount) {
+              bool plain = mount->fs->transparent() && !mount->fs->read_only();
+              return !plain && mount->type != "hide";  // which has no nodes
+            });
+  return std::any_of(order_.begin(), order_.end(), [&](const auto& mount) {
+    if (aliases && mount->fs->transparent()) return false;
+    std::optional<std::string> path = mount->fs->own_path(host, object);
+    return path && locate(join_path(mount->at, *path)).mount == mount;
+  });
+}
+
+std::optional<std::string> View::place_of(const std::string& host,
+                                          const struct stat& object) const {
+  for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+    std::optional<std::string> inner = (*it)->fs->own_path(host, object);
+    if (!inner) continue;
+    std::string path = join_path((*it)->at, *inner);
+    if (locate(path).mount == *it) return path;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> View::shown_at(const Attr& object) const {
+  for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+    std::optional<std::string> inner = (*it)->fs->shown_at(object);
+    if (!inner) continue;
+    std::string path = join_path((*it)->at, *inner);
+    if (locate(path).mount == *it) return path;
+  }
+  return std::nullopt;
+}
+
 bool View::fix_attr(Attr* attr) const {
   return std::any_of(order_.rbegin(), order_.rend(),
                      [attr](const auto& mount) { return mount->fs->fix_attr(attr); });

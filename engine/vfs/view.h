@@ -63,6 +63,13 @@ class View {
   bool is_mount_point(std::string_view path) const;
   /// The view path that shows a host object now.
   std::optional<std::string> reverse(const std::string& host) const;
+  /// FileSystem::own_path() says so of the place where the object was. `aliases`: host paths don't
+  /// tell where that is, so that those of transparent file systems don't count.
+  bool owns(const std::string& host, const struct stat& object, bool aliases) const;
+  /// The view path that FileSystem::own_path() tells of.
+  std::optional<std::string> place_of(const std::string& host, const struct stat& object) const;
+  /// FileSystem::shown_at() of the mount that shows it.
+  std::optional<std::string> shown_at(const Attr& object) const;
   bool fix_attr(Attr* attr) const;
   bool fixes_attr() const;
   /// Tree::mark_attr() of every mount.

@@ -43,6 +43,7 @@ class Walker {
   Result<void> step_into(const Location& base, std::string_view run, bool last, bool to_mount);
   Result<bool> step_proc(std::string_view run, bool last);
   Result<void> follow(std::string target, size_t unread);
+  Result<void> jump(const std::string& target, size_t unread);
   Result<void> arrive(Found found, const Location& base, std::string_view run);
   Result<void> may_leave();
   Result<void> up();
@@ -177,6 +178,43 @@ Result<void> Walker::follow(std::string target, size_t unread) {
   return {};
 }
 
+/// A magic link leads to its object at once: whatever the root of the process is, and whether or
+/// not the way there may be searched. nd_jump_link() of fs/namei.c
+Result<void> Walker::jump(const std::string& target, size_t unread) {
+  if ((flags_.resolve & RESOLVE_NO_XDEV) != 0 && !is_at_or_below(target, "/proc"))
+    return Errno(EXDEV);
+  if (++links_ > kMaxLinks) return Errno(ELOOP);
+  Location here = view_.locate(target);
+  Caller self = caller_;
+  self.uid = 0;
+  ResolveFlags how;
+  how.follow_last = false;
+  how.want_exists = true;
+  TRY_ASSIGN(Found found, here.mount->fs->resolve("", here.path, how, self));
+  // A link took a place on the way, or it went.
+  if (found.kind != Found::Kind::kNode) return Errno(ENOENT);
+  pending_.erase(0, unread);
+  at_ = 0;
+  // The kernel, following its own link, may arrive at an object that only stands in for this one.
+  identity_ = false;
+  position_ = target;
+  bool more = pending_.find_first_not_of("/.") != std::string::npos ||
+              pending_.find("..") != std::string::npos;
+  result_.must_be_dir = !pending_.empty();
+  result_.ends_in_dot = pending_.find('.') != std::string::npos;
+  bool file = found.type != NodeType::kUnknown && found.type != NodeType::kDirectory;
+  if (result_.must_be_dir && file) return Errno(ENOTDIR);
+  if (more) {
+    arrived_ = result_.must_be_dir = result_.ends_in_dot = false;
+    return {};
+  }
+  result_.mount = std::move(here.mount);
+  result_.path = std::move(here.path);
+  result_.found = std::move(found);
+  arrived_ = true;
+  return {};
+}
+
 /// The whole run led to a node (or to an absent last name).
 Result<void> Walker::arrive(Found found, const Location& base, std::string_view run) {
   kernel_append(run);
@@ -277,17 +315,13 @@ Result<bool> Walker::step_proc(std::string_view run, bool last) {
         result_.proc_magic = true;
         return false;
       }
-      target = *seen;
-      // The kernel, following its own link, may arrive at an object that only stands in for this
-      // one.
-      identity_ = false;
+      TRY(jump(*seen, static_cast<size_t>(run.data() - pending_.data()) + run_used));
+      return true;
     } else {
       continue;
     }
     size_t unread = static_cast<size_t>(run.data() - pending_.data()) + run_used;
     TRY(follow(target, unread));
-    // A magic link leads to its object, whatever the root of the process is.
-    if (target[0] == '/' && flags_.resolve == 0) position_ = "/";
     return true;
   }
   return false;

@@ -31,6 +31,12 @@ class LockedFs final : public FileSystem {
   std::optional<std::string> reverse(const std::string& host) override {
     return locked([&] { return fs_->reverse(host); });
   }
+  std::optional<std::string> own_path(const std::string& host, const struct stat& object) override {
+    return locked([&] { return fs_->own_path(host, object); });
+  }
+  std::optional<std::string> shown_at(const Attr& object) override {
+    return locked([&] { return fs_->shown_at(object); });
+  }
   bool fix_attr(Attr* attr) override {
     return locked([&] { return fs_->fix_attr(attr); });
   }

@@ -120,9 +120,13 @@ void CowFs::show(Node* node, Attr* attr) {
   if (meta->copied_ctime != 0 && meta->copied_ctime == nanoseconds(attr->stx_ctime)) {
     set_time(&attr->stx_ctime, origin.ctime);
   }
+  add_links({origin.dev, origin.ino}, attr);
+}
+
+void CowFs::add_links(const InodeKey& key, Attr* attr) const {
   const auto& linked = index_.linked();
   if (linked.empty()) return;
-  const auto it = linked.find({origin.dev, origin.ino});
+  const auto it = linked.find(key);
   if (it == linked.end()) return;
   attr->stx_nlink += it->second.state.nlink - static_cast<uint32_t>(it->second.covered);
   if (it->second.anchor) --attr->stx_nlink;
@@ -179,8 +183,15 @@ bool CowFs::fix_attr(Attr* attr) {
   }
   if (dev == upper_dev_ && !dead_.empty()) {
     if (const auto key = dead_of(*attr)) {
+      const Meta& meta = dead_.at(attr->stx_ino).meta;
       set_identity(attr, key->dev, key->ino);
-      (void)show_gone(*key, attr);
+      override_attr(meta, attr);
+      // The copy itself is open: what else was changed since its last name went shows.
+      if (gone_.count(*key) != 0) {
+        attr->stx_nlink = 0;
+      } else {
+        add_links(*key, attr);
+      }
       return true;
     }
   }
@@ -297,8 +308,10 @@ void CowFs::unregister_node(Node* node) {
       by_upper_ino_.count(meta->upper_ino) == 0) {
     timespec now{};
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    dead_[meta->upper_ino] = {{meta->origin->dev, meta->origin->ino},
-                              now.tv_sec * 1'000'000'000 + now.tv_nsec};
+    Dead dead{
+        {meta->origin->dev, meta->origin->ino}, now.tv_sec * 1'000'000'000 + now.tv_nsec, *meta};
+    dead.meta.redirect = Index::lower_path_of(node);
+    dead_[meta->upper_ino] = std::move(dead);
   }
   if (meta->origin) {
     const InodeKey key{meta->origin->dev, meta->origin->ino};

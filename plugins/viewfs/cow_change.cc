@@ -220,25 +220,44 @@ Result<void> CowFs::link_host(const std::string& host_fd, const std::string& to,
                               const Caller& caller) {
   const auto below = [&](FileSystem& lower) { return lower.link_host(host_fd, to, caller); };
   if (auto done = in_lower({&to}, caller, below)) return *done;
-  struct stat st {};
-  if (stat(host_fd.c_str(), &st) < 0) return Errno::last();
-  if (st.st_nlink > 0 || st.st_dev != makedev(static_cast<unsigned>(upper_dev_ >> 32),
-                                              static_cast<unsigned>(upper_dev_))) {
+  TRY_ASSIGN(const std::string host, read_link(AT_FDCWD, host_fd));
+  Attr attr{};
+  const unsigned mask = STATX_BASIC_STATS | STATX_BTIME;
+  if (statx(AT_FDCWD, host_fd.c_str(), AT_NO_AUTOMOUNT, mask, &attr) < 0) return Errno::last();
+  if (attr.stx_nlink > 0 || dev_of(attr) != upper_dev_) {
     // An open file that has a name is linked by it: a lower's must not get one in upper/.
-    TRY_ASSIGN(const std::string host, read_link(AT_FDCWD, host_fd));
-    // Made without a name and given one since: /proc goes on showing that it had none.
-    const bool made_here = host.starts_with(upper_host("")) && host.ends_with(" (deleted)") &&
-                           by_upper_ino_.count(st.st_ino) == 0;
-    const auto path = reverse(host);
-    if (!path && !made_here) return Errno(EXDEV);
-    if (!made_here) return link(*path, to, caller);
+    const bool deleted = host.ends_with(" (deleted)");
+    const auto known = shown_at(attr);
+    const auto path = known || deleted ? known : reverse(host);
+    // Of upper/ alone, without the name that it was opened by (it may have been made without one).
+    const bool made_here = !path && deleted && host.starts_with(upper_host(""));
+    if (!path && !made_here) {
+      (void)fix_attr(&attr);
+      return Errno(attr.stx_nlink == 0 ? ENOENT : EXDEV);
+    }
+    if (path) return link(*path, to, caller);
   }
   TRY(may_create(to, caller));
+  if (S_ISDIR(attr.stx_mode)) return Errno(EPERM);
   TRY_ASSIGN(Node * dir, ensure_upper_dir(parent_of(to)));
-  TRY(layer_->settle());
   const PathAt at(layer_->upper_fd(), to);
-  TRY(from_libc(linkat(AT_FDCWD, host_fd.c_str(), at.dir(), at.name(), AT_SYMLINK_FOLLOW)));
-  made(dir, name_of(to), type_of_mode(st.st_mode));
+  const auto step = [&] {
+    return linkat(AT_FDCWD, host_fd.c_str(), at.dir(), at.name(), AT_SYMLINK_FOLLOW);
+  };
+  if (dead_of(attr)) {
+    // The copy of a file of which other names are the lower's still: one more of its names.
+    Meta meta = dead_.at(attr.stx_ino).meta;
+    Transaction t;
+    t.test = {HostTest::Kind::kIno, to, attr.stx_ino};
+    t.ahead = true;
+    t.records.push_back(Record::node(to, std::move(meta)));
+    TRY(change(t, step));
+    dead_.erase(attr.stx_ino);
+    return {};
+  }
+  TRY(layer_->settle());
+  TRY(from_libc(step()));
+  made(dir, name_of(to), type_of_mode(attr.stx_mode));
   return {};
 }
 
@@ -356,7 +375,22 @@ Result<void> CowFs::remove_dir(const Place& place) {
   t.test = {HostTest::Kind::kGone, path, 0};
   t.records.push_back(Record::clear(path));
   const PathAt at(layer_->upper_fd(), path);
-  return change(t, [&] { return unlinkat(at.dir(), at.name(), AT_REMOVEDIR); });
+  const LockedDir locked = locked_dir(place);
+  TRY(change(t, [&] { return unlinkat(at.dir(), at.name(), AT_REMOVEDIR); }));
+  locked.show_mode();
+  return {};
+}
+
+CowFs::LockedDir CowFs::locked_dir(const Place& place) const {
+  const bool own = place.what == Place::What::kUpper && place.is_dir() && !place.node->merged();
+  if (!own || !place.node->meta || !place.node->meta->mode) return {};
+  const PathAt at(layer_->upper_fd(), place.path);
+  return {UniqueFd(openat(at.dir(), at.name(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+          *place.node->meta->mode};
+}
+
+void CowFs::LockedDir::show_mode() const {
+  if (dir) (void)fchmod(dir.get(), mode);  // that it is gone is what counts
 }
 
 Result<std::string> CowFs::watch(const std::string& path, const Caller& caller) {

@@ -125,7 +125,8 @@ void CowFs::drop_anchor(const Transaction& transaction) {
 }
 
 Result<bool> CowFs::materialise(const std::string& path, const Attr& attr) {
-  if (index_.linked().empty() || attr.stx_nlink < 2 || !S_ISREG(attr.stx_mode)) return false;
+  const bool copied = S_ISREG(attr.stx_mode) || S_ISLNK(attr.stx_mode);
+  if (index_.linked().empty() || attr.stx_nlink < 2 || !copied) return false;
   if (frozen()) return false;
   const auto it = index_.linked().find({dev_of(attr), attr.stx_ino});
   if (it == index_.linked().end() || !it->second.anchor) return false;
@@ -138,7 +139,7 @@ Result<bool> CowFs::materialise(const std::string& path, const Attr& attr) {
   t.test = {HostTest::Kind::kIno, path, anchor.stx_ino};
   t.ahead = true;
   Meta meta;
-  meta.type = NodeType::kRegular;
+  meta.type = type_of_mode(attr.stx_mode);
   meta.origin = it->second.state;
   const Node* known = index_.find(path);
   if (known != nullptr && known->meta) meta.redirect = known->meta->redirect;

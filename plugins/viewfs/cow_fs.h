@@ -40,6 +40,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<Attr> getattr(const std::string& path) override;
   Result<std::vector<DirEntry>> list(const std::string& path) override;
   std::optional<std::string> reverse(const std::string& host) override;
+  std::optional<std::string> own_path(const std::string& host, const struct stat& object) override;
+  std::optional<std::string> shown_at(const Attr& object) override;
   bool fix_attr(Attr* attr) override;
   bool mark_attr(AttrMarks* marks) override;
   bool mark_names(NameMarks* names) override;
@@ -130,6 +132,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<Place> look_existing(std::string_view path);
   Result<Found> resolve_lower(const std::string& lower, size_t used, std::string_view rest,
                               ResolveFlags flags, const Caller& caller, const std::string& path);
+  Result<Found> resolve_below(const std::string& lower, size_t used, std::string_view rest,
+                              ResolveFlags flags, const Caller& caller, const std::string& path);
   Result<Found> found_node(Node* node, const std::string& path, const std::string& lower);
   void drop_stale_anchors();
   Result<void> load(Node* dir, std::string_view path);
@@ -178,6 +182,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   bool show_gone(const InodeKey& key, Attr* attr) const;
   void apply(const Transaction& transaction);
   void fix_links(Attr* lower_attr) const;
+  /// To the names of the copy of a lower inode come those that are the lower's still.
+  void add_links(const InodeKey& key, Attr* upper_attr) const;
   Result<void> change_attr_ref(const Place& place, const SetAttr& set);
   Result<void> change_attr_upper(Place place, const SetAttr& set);
   Result<void> set_file_mode(const Place& place, mode_t mode, bool lent);
@@ -218,6 +224,14 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::string> make_dir_like_in(std::string_view dir, mode_t mode, mode_t mask, Attr* attr);
   Result<void> make_locked_dir(const std::string& path, mode_t mode, mode_t mask);
   Result<void> link_ref(const Place& from, const std::string& to);
+  /// A directory that is the layer's alone and about to go. Who has it open goes on with the
+  /// host's object alone: that gets the mode that was shown.
+  struct LockedDir {
+    UniqueFd dir;
+    mode_t mode = 0;
+    void show_mode() const;
+  };
+  LockedDir locked_dir(const Place& place) const;
   Result<bool> view_empty(const Place& place);
   Result<void> remove_file(const Place& place);
   Result<void> remove_dir(const Place& place);
@@ -277,6 +291,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   struct Dead {
     InodeKey key;      ///< what it was shown as
     int64_t died = 0;  ///< nanoseconds since the epoch, by the clock of files
+    Meta meta;         ///< of its last name, with the lower path that it stood for
   };
   std::unordered_map<uint64_t, Dead> dead_;  ///< unlinked upper inodes that may still be open
   std::unordered_map<InodeKey, Node*, InodeHash> by_lower_dir_;

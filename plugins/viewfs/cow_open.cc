@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -85,7 +86,7 @@ Result<OpenPlan> CowFs::plan_open(const std::string& path, const OpenHow& how,
     if (frozen()) return Errno(EROFS);
     TRY(may_change(path, caller));
     TRY(ensure_upper_dir(path));
-    return OpenPlan{upper_host(path), how.flags, how.mode, false};
+    return OpenPlan{upper_host(path), how.flags, how.mode, !dead_.empty()};
   }
   const bool is_path = (how.flags & O_PATH) != 0;
   if (!is_path) {
@@ -101,6 +102,12 @@ Result<OpenPlan> CowFs::plan_open(const std::string& path, const OpenHow& how,
 
 void CowFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
   if (!plan.notify || opened_in_lower(path, plan, success)) return;
+  if (is_tmpfile(plan.flags)) {
+    // Its inode number may be that of a copy that is gone, which it must not be taken for.
+    struct stat st {};
+    if (success && stat(plan.host.c_str(), &st) == 0) dead_.erase(st.st_ino);
+    return;
+  }
   const auto it = std::find_if(pending_.begin(), pending_.end(),
                                [&](const Pending& p) { return p.path == path; });
   if (it == pending_.end()) return;

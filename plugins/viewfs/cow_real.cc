@@ -109,12 +109,15 @@ Result<std::optional<OpenPlan>> CowFs::open_in_lower(const Place& place, const O
 }
 
 bool CowFs::opened_in_lower(const std::string& path, const OpenPlan& plan, bool success) {
-  const auto it = std::find_if(
-      pending_below_.begin(), pending_below_.end(),
-      [&](const PendingBelow& p) { return p.path == path && p.plan.host == plan.host; });
+  const bool nameless = (plan.flags & O_TMPFILE) == O_TMPFILE;
+  const auto it = std::find_if(pending_below_.begin(), pending_below_.end(), [&](const auto& p) {
+    const bool same = nameless ? p.plan.flags == plan.flags : p.plan.host == plan.host;
+    return p.path == path && same;
+  });
   if (it == pending_below_.end()) return false;
-  const PendingBelow pending = std::move(*it);
+  PendingBelow pending = std::move(*it);
   pending_below_.erase(it);
+  if (nameless) pending.plan.host = plan.host;
   if (pending.notify) lower_->opened(path, pending.plan, success);
   follow_lower(parent_of(path));
   return true;

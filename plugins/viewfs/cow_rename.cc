@@ -92,6 +92,7 @@ Result<void> CowFs::rename(const std::string& from, const std::string& to, unsig
   }
   if (move.exchange) return exchange(&move);
   const auto replaced = last_name_of(move.to);
+  const LockedDir locked = locked_dir(move.to);
   if (move.from.what == Place::What::kUpper) {
     TRY(rename_upper(move));
   } else if (move.from.is_dir()) {
@@ -99,6 +100,7 @@ Result<void> CowFs::rename(const std::string& from, const std::string& to, unsig
   } else {
     TRY(rename_ref(move));
   }
+  locked.show_mode();
   note_gone(replaced);
   return {};
 }

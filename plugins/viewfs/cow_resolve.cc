@@ -192,6 +192,26 @@ Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::
   return found;
 }
 
+/// The same from a directory that has another mode here: the lower's own doesn't count.
+Result<Found> CowFs::resolve_below(const std::string& lower, size_t used, std::string_view rest,
+                                   ResolveFlags flags, const Caller& caller,
+                                   const std::string& path) {
+  Caller self = caller;
+  self.uid = 0;
+  std::string_view after = rest;
+  const std::string_view name = next_component(&after);
+  if (after.empty()) return resolve_lower(lower, used, rest, flags, self, path);
+  const ResolveFlags how{.follow_last = true, .want_exists = true};
+  TRY_ASSIGN(Found first, lower_->resolve(lower, name, how, self));
+  if (first.kind == Found::Kind::kMissing) return Errno(ENOENT);
+  if (first.kind == Found::Kind::kLink) {
+    first.consumed += used;
+    return first;
+  }
+  return resolve_lower(join(lower, name), used + rest.size() - after.size(), after, flags, caller,
+                       path);
+}
+
 Result<Found> CowFs::resolve_lower(const std::string& lower, size_t used, std::string_view rest,
                                    ResolveFlags flags, const Caller& caller,
                                    const std::string& path) {
@@ -245,7 +265,9 @@ Result<Found> CowFs::resolve(const std::string& base, std::string_view rest, Res
     const bool present = next != nullptr && next->present();
     const size_t used = rest.size() - left.size();
     if (!present && node->merged() && !(next != nullptr && next->hidden)) {
-      return resolve_lower(lower, used, left, flags, caller, join(path, left));
+      const bool other_mode = node->meta->mode.has_value();
+      return other_mode ? resolve_below(lower, used, left, flags, caller, join(path, left))
+                        : resolve_lower(lower, used, left, flags, caller, join(path, left));
     }
     path = join(path, name);
     if (!present) {
@@ -280,7 +302,8 @@ Result<Found> CowFs::resolve(const std::string& base, std::string_view rest, Res
 }
 
 const Linked* CowFs::copied_link(const Attr& attr) const {
-  if (!frozen() || attr.stx_nlink < 2 || !S_ISREG(attr.stx_mode)) return nullptr;
+  const bool copied = S_ISREG(attr.stx_mode) || S_ISLNK(attr.stx_mode);
+  if (!frozen() || attr.stx_nlink < 2 || !copied) return nullptr;
   const auto it = index_.linked().find({dev_of(attr), attr.stx_ino});
   return it == index_.linked().end() || !it->second.anchor ? nullptr : &it->second;
 }
@@ -322,6 +345,27 @@ std::optional<std::string> CowFs::view_of_lower(const std::string& lower) {
       place->what != Place::What::kUpper || place->node->merged() || origin_is(place->node, lower);
   if (!shows) return {};
   return candidate;
+}
+
+std::optional<std::string> CowFs::own_path(const std::string& host, const struct stat& object) {
+  const std::string upper = layer_->upper_path() + "/";
+  // The content of what a snapshot has, too, is not the view's to write to as it is.
+  if (host.rfind(upper, 0) == 0 && !frozen() && snapshots_.count(object.st_ino) == 0) {
+    return host.substr(upper.size());
+  }
+  return minimal_ ? lower_->reverse(host) : std::nullopt;
+}
+
+std::optional<std::string> CowFs::shown_at(const Attr& object) {
+  const auto upper = by_upper_ino_.find(object.stx_ino);
+  if (dev_of(object) == upper_dev_ && upper != by_upper_ino_.end()) {
+    return Index::path_of(upper->second);
+  }
+  Attr shown = object;
+  (void)lower_->fix_attr(&shown);  // what the lower shows of its own object is what is known here
+  const auto lower = by_lower_file_.find({dev_of(shown), shown.stx_ino});
+  if (lower == by_lower_file_.end()) return {};
+  return Index::path_of(lower->second);
 }
 
 std::optional<std::string> CowFs::reverse(const std::string& host) {

@@ -139,6 +139,8 @@ Result<void> CowFs::change_attr_upper(Place place, const SetAttr& set) {
     const timespec omit{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
     const timespec times[2] = {set.atime.value_or(omit), set.mtime.value_or(omit)};
     TRY(from_libc(utimensat(at.dir(), at.name(), times, AT_SYMLINK_NOFOLLOW)));
+    // Later times of the lower's aren't shown in place of one that was set.
+    if (minimal_ && place.is_dir()) TRY(record_dir(place, false));
   }
   return {};
 }

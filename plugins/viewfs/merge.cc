@@ -35,6 +35,9 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
   std::optional<std::string> reverse(const std::string& host) override {
     return tree_.reverse(host);
   }
+  std::optional<std::string> own_path(const std::string& host, const struct stat& object) override {
+    return read_only() ? std::nullopt : first().own_path(host, object);
+  }
   bool fix_attr(Attr* attr) override { return tree_.fix_attr(attr); }
 
   std::string_view type() const override { return "merge"; }
@@ -43,6 +46,7 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override {
+    if ((plan.flags & O_TMPFILE) == O_TMPFILE) return first().opened(path, plan, success);
     auto pending = pending_.extract(plan.host);
     if (!pending.empty()) tree_.source(pending.mapped()).opened(path, plan, success);
   }
@@ -154,7 +158,8 @@ Result<Found> MergeFs::resolve(const std::string& base, std::string_view rest, R
 Result<OpenPlan> MergeFs::plan_in(size_t source, const std::string& path, const OpenHow& how,
                                   const Caller& caller) {
   TRY_ASSIGN(OpenPlan plan, tree_.source(source).plan_open(path, how, caller));
-  if (plan.notify) pending_[plan.host] = source;
+  const bool nameless = (how.flags & O_TMPFILE) == O_TMPFILE;
+  if (plan.notify && !nameless) pending_[plan.host] = source;
   return plan;
 }
 

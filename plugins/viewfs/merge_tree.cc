@@ -140,7 +140,7 @@ std::optional<std::string> MergeTree::reverse(const std::string& host) {
     if (!path) continue;
     Result<MergeHit> hit = node(*path);
     // What was removed, and is open still, keeps the name that it had.
-    if (!hit && hit.error() == ENOENT) return path;
+    if (!hit && (hit.error() == ENOENT || hit.error() == ENOTDIR)) return path;
     if (!hit) continue;
     bool shown =
         hit->source == i || std::find(hit->dirs.begin(), hit->dirs.end(), i) != hit->dirs.end();

@@ -27,10 +27,13 @@ class Subtree final : public FileSystem {
     return fs_->list(full(path));
   }
   std::optional<std::string> reverse(const std::string& host) override {
-    auto path = fs_->reverse(host);
-    if (!path || prefix_.empty() || *path == prefix_) return path ? strip(*path) : path;
-    if (path->rfind(prefix_ + "/", 0) != 0) return {};
-    return strip(*path);
+    return below(fs_->reverse(host));
+  }
+  std::optional<std::string> own_path(const std::string& host, const struct stat& object) override {
+    return below(fs_->own_path(host, object));
+  }
+  std::optional<std::string> shown_at(const Attr& object) override {
+    return below(fs_->shown_at(object));
   }
   bool fix_attr(Attr* attr) override { return fs_->fix_attr(attr); }
   bool mark_attr(AttrMarks* marks) override { return fs_->mark_attr(marks); }
@@ -91,6 +94,11 @@ class Subtree final : public FileSystem {
   }
 
  private:
+  std::optional<std::string> below(std::optional<std::string> path) const {
+    if (!path || prefix_.empty() || *path == prefix_) return path ? strip(*path) : path;
+    if (path->rfind(prefix_ + "/", 0) != 0) return {};
+    return strip(*path);
+  }
   std::string full(const std::string& path) const { return join(prefix_, path); }
   std::string strip(const std::string& path) const {
     if (prefix_.empty()) return path;

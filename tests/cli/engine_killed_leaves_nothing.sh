@@ -14,16 +14,22 @@ BODY
 "$VIEWSH" run --cow / --layer t -- bash "$T/body.sh" &
 engine=$!
 read -r leader <ready
+# The view's processes by their command lines, compared as a whole: a search for a part of one
+# would find the program that searches.
 mine() {
-  local file pid
+  local file pid args
   for file in /proc/[0-9]*/environ; do
     pid=${file#/proc/}
     pid=${pid%/environ}
-    [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && grep -qzxF "VIEWSH_TEST_DIR=$T" "$file" 2>/dev/null &&
-      ! grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null
-  done | grep -E 'sleep 1000|body\.sh'
+    grep -qzxF "VIEWSH_TEST_DIR=$T" "$file" 2>/dev/null || continue
+    grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null && continue
+    args=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")
+    case $args in
+      'sleep 1000 ' | 'sh -c sleep 1000 & sleep 1000 ' | "bash $T/body.sh ") echo "$args" ;;
+    esac
+  done
 }
-wait_for 20 eval '[ "$(mine | grep -c "sleep 1000")" -gt 0 ]'
+wait_for 20 eval '[ "$(mine | grep -c "^sleep")" -ge 5 ]'
 kill -KILL $engine
 wait $engine 2>/dev/null
 wait_for 20 eval '[ -z "$(mine)" ]'

@@ -131,7 +131,9 @@ std::string dump(const std::string& root, const DumpHow& how) {
           const auto [seen, is_first] = first.try_emplace({st.st_dev, st.st_ino}, path);
           struct stat shown = st;
           if (how.unlock) shown.st_mode &= static_cast<mode_t>(S_IFMT);
-          line += " " + describe(shown, !how.outline) + (how.outline ? "" : xattrs_of(dir, name));
+          const std::string proc = "/proc/self/fd/" + std::to_string(dir) + "/" + name;
+          line +=
+              " " + describe(shown, !how.outline, proc) + (how.outline ? "" : xattrs_of(dir, name));
           if (!is_first) line += " = " + escape(seen->second);
           if (how.outline) {
             out += line + "\n";

@@ -3,12 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 
 #include "dump.h"
 #include "run.h"
+#include "worker.h"
 
 namespace viewsh_model {
 namespace {
@@ -34,6 +36,9 @@ class ViewRun {
     }
     return problem;
   }
+
+  /// What the script printed in the view, and the tree behind it.
+  const std::string& log() const { return log_; }
 
   std::string finish(const std::string& native_tree, const std::string& native_unlocked) {
     const std::string result = result_dir(config_, layout_);
@@ -69,6 +74,7 @@ class ViewRun {
       std::string problem = program(argv, &log);
       if (!problem.empty()) return problem;
     }
+    log_ = log;
     return difference(native_log + native_tree, log);
   }
 
@@ -109,6 +115,7 @@ class ViewRun {
   const Config& config_;
   Layout& layout_;
   std::vector<Script> script_;
+  std::string log_;
 };
 
 Script whole_script(const Round& round, const Script& drawn) {
@@ -121,6 +128,54 @@ Script whole_script(const Round& round, const Script& drawn) {
 void make_work(const Round& round, Layout& layout) {
   if (mkdir(layout.work().c_str(), 0755) != 0) die("mkdir " + layout.work());
   if (!round.config->empty) make_tree(layout, layout.work(), round.seed);
+}
+
+/// The operation of a script that printed line `line`: restarts print none.
+Op* op_of_line(Script* script, size_t line) {
+  for (Op& op : *script) {
+    if (op.verb != "restart" && line-- == 0) return &op;
+  }
+  return nullptr;
+}
+
+/// The first line that isn't the same natively and in the view: if it can be by a documented limit,
+/// its operation gets to know what the view said, for the next native run.
+void note_limit(const std::string& native_log, const std::string& view_log, Script* script) {
+  const auto native = lines_of(native_log);
+  const auto view = lines_of(view_log);
+  size_t i = 0;
+  while (i < native.size() && i < view.size() && native[i] == view[i]) ++i;
+  if (i >= native.size() || i >= view.size()) return;
+  Op* op = op_of_line(script, i);
+  if (op == nullptr || op->verb == "limit") return;
+  const std::string start = format(*op) + " = ";
+  if (!view[i].starts_with(start)) return;
+  const std::string result = view[i].substr(start.size());
+  if (!may_be_limit(op->verb, result)) return;
+  op->args.insert(op->args.begin(), {result, op->verb});
+  op->verb = "limit";
+}
+
+size_t count_limits(const Script& script) {
+  return static_cast<size_t>(
+      std::count_if(script.begin(), script.end(), [](const Op& op) { return op.verb == "limit"; }));
+}
+
+/// One comparison. `native` is `script`, perhaps with operations that are known to be limited.
+std::string compare_once(const Round& round, const Script& script, Script* native) {
+  Layout layout(*round.config);
+  make_work(round, layout);
+  const std::string log = run_natively(layout, layout.work(), *native);
+  const std::string tree = dump(layout.work(), {});
+  const std::string unlocked = dump(layout.work(), kUnlocked);
+  clear(*round.config, layout);
+  ViewRun view(round, layout, script);
+  const std::string problem = view.run(log, tree);
+  if (!problem.empty()) {
+    note_limit(log, view.log(), native);
+    return problem;
+  }
+  return view.finish(tree, unlocked);
 }
 
 }  // namespace
@@ -155,16 +210,14 @@ Script draw_script(const Round& round) {
 }
 
 std::string compare(const Round& round, const Script& drawn) {
-  Layout layout(*round.config);
   const Script script = whole_script(round, drawn);
-  make_work(round, layout);
-  const std::string log = run_natively(layout, layout.work(), script);
-  const std::string tree = dump(layout.work(), {});
-  const std::string unlocked = dump(layout.work(), kUnlocked);
-  clear(*round.config, layout);
-  ViewRun view(round, layout, script);
-  const std::string problem = view.run(log, tree);
-  return problem.empty() ? view.finish(tree, unlocked) : problem;
+  Script native = script;
+  for (;;) {
+    const size_t limited = count_limits(native);
+    std::string problem = compare_once(round, script, &native);
+    // Nothing more was noted: this is a difference.
+    if (problem.empty() || count_limits(native) == limited) return problem;
+  }
 }
 
 }  // namespace viewsh_model

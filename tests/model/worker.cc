@@ -1,11 +1,16 @@
 #include "worker.h"
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 namespace viewsh_model {
 
@@ -29,6 +34,7 @@ void Worker::reset() {
 }
 
 std::string Worker::run(const Op& op) {
+  if (op.verb == "limit") return run_limited(*this, op);
   for (const Verb* table : {kPathVerbs, kFdVerbs, kDirVerbs}) {
     for (const Verb* verb = table; !verb->name.empty(); ++verb) {
       if (verb->name == op.verb) return format(op) + " = " + verb->run(*this, op);
@@ -47,10 +53,15 @@ int Worker::fd(const std::string& text) const {
   return slots_[static_cast<size_t>(number(text)) % kSlots];
 }
 
-void Worker::set_slot(const std::string& text, int fd) {
-  int& slot = slots_[static_cast<size_t>(number(text)) % kSlots];
-  if (slot >= 0) close(slot);
-  slot = fd;
+void Worker::set_slot(const std::string& text, int fd, bool own) {
+  const size_t i = static_cast<size_t>(number(text)) % kSlots;
+  if (slots_[i] >= 0) close(slots_[i]);
+  slots_[i] = fd;
+  own_[i] = own;
+}
+
+bool Worker::is_own(const std::string& text) const {
+  return own_[static_cast<size_t>(number(text)) % kSlots];
 }
 
 mode_t Worker::mode_for(const std::string& text, const struct stat& object) const {
@@ -78,7 +89,35 @@ std::string time_text(const struct stat& st) {
              : "new";
 }
 
-std::string describe(const struct stat& st, bool content) {
+/// Has a file extents that were written to? Nothing: the file system can't tell.
+static std::optional<bool> written(int fd) {
+  constexpr unsigned kMany = 512;
+  alignas(fiemap) char room[sizeof(fiemap) + kMany * sizeof(fiemap_extent)] = {};
+  auto* map = reinterpret_cast<fiemap*>(room);
+  map->fm_length = FIEMAP_MAX_OFFSET;
+  map->fm_flags = FIEMAP_FLAG_SYNC;  // what is only in memory has none yet
+  map->fm_extent_count = kMany;
+  if (ioctl(fd, FS_IOC_FIEMAP, map) != 0) return {};
+  return std::any_of(
+      map->fm_extents, map->fm_extents + map->fm_mapped_extents,
+      [](const fiemap_extent& one) { return (one.fe_flags & FIEMAP_EXTENT_UNWRITTEN) == 0; });
+}
+
+/// Whether a file has data. Space that was only preallocated, which a copy doesn't have, is none:
+/// only a file of nothing but zeros can be that. fallocate(2)
+static std::string blocks_text(const struct stat& st, const std::string& path) {
+  if (st.st_blocks == 0) return " no-blocks";
+  const int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return " blocks";
+  std::string data(static_cast<size_t>(st.st_size), '\0');
+  const ssize_t n = pread(fd, data.data(), data.size(), 0);
+  const bool zeros = n >= 0 && data.find_first_not_of('\0') == std::string::npos;
+  const bool some = !zeros || written(fd).value_or(true);
+  close(fd);
+  return some ? " blocks" : " no-blocks";
+}
+
+std::string describe(const struct stat& st, bool content, const std::string& path) {
   static const char* const kTypes[] = {"0",   "fifo", "chr",  "3",  "dir",  "5",  "blk", "7",
                                        "reg", "9",    "link", "11", "sock", "13", "14",  "15"};
   char mode[8];
@@ -91,8 +130,7 @@ std::string describe(const struct stat& st, bool content) {
   if (content) {
     if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)) out += " size=" + std::to_string(st.st_size);
     const bool blocks = getenv("MODEL_NO_BLOCKS") == nullptr;
-    if (blocks && S_ISREG(st.st_mode) && st.st_size > 0)
-      out += st.st_blocks > 0 ? " blocks" : " no-blocks";
+    if (blocks && S_ISREG(st.st_mode) && st.st_size > 0) out += blocks_text(st, path);
     out += " mtime=" + time_text(st);
   }
   return out;

@@ -47,7 +47,9 @@ class Worker {
   Place place(const std::string& text) const;
   /// A descriptor of the worker's; -1 (so that calls say EBADF) where it is closed.
   int fd(const std::string& text) const;
-  void set_slot(const std::string& text, int fd);
+  /// `own`: what is open is known to be no file of the lower, as it was made or opened for writing.
+  void set_slot(const std::string& text, int fd, bool own = false);
+  bool is_own(const std::string& text) const;
   /// The mode for an object, which the root keeps open, and with MODEL_OPEN_DIRS all directories:
   /// what is below a closed one can only be reached natively then, by those who were there before.
   mode_t mode_for(const std::string& text, const struct stat& object) const;
@@ -55,6 +57,7 @@ class Worker {
  private:
   std::string root_;
   std::array<int, kSlots> slots_;
+  std::array<bool, kSlots> own_{};
 };
 
 // The tables of the three files; each ends with an empty name.
@@ -62,10 +65,18 @@ extern const Worker::Verb kPathVerbs[];
 extern const Worker::Verb kFdVerbs[];
 extern const Worker::Verb kDirVerbs[];
 
+/// limit RESULT VERB ARG...: what a view can't do and says so, by the limits that README.md
+/// documents. Natively it isn't done either, and the line is the view's, but only where the limit
+/// is the reason: else it is an operation like any other.
+std::string run_limited(Worker& w, const Op& op);
+/// Errors that a documented limit may be the reason of, for this operation.
+bool may_be_limit(const std::string& verb, const std::string& result);
+
 /// "ok", "ok N" or the name of errno, for what a system call returned.
 std::string outcome(long result);
-/// What stat(2) tells, as far as it is the same in every run.
-std::string describe(const struct stat& st, bool content);
+/// What stat(2) tells, as far as it is the same in every run. `path`: of the object, for more than
+/// st_blocks knows of its content.
+std::string describe(const struct stat& st, bool content, const std::string& path);
 /// The modification time where it was set by somebody, "new" where it is that of a change.
 std::string time_text(const struct stat& st);
 long long number(const std::string& text);

@@ -25,21 +25,35 @@ bool may_be_stale(int fd) {
          fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
-/// A FIFO of the lower is used in place, and so are its attributes: they can't be changed. Nor can
-/// those of another file of the lower that was removed and is open.
+/// A regular file: what is written to a FIFO of the lower doesn't go to the layer.
+bool for_writing(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  struct stat st {};
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && (flags & O_PATH) == 0 &&
+         fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool is_path_only(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_PATH) != 0;
+}
+
+/// A FIFO of the lower is used in place, and so are its attributes: they can't be changed.
 bool keeps_attributes(int fd) {
   struct stat st {};
-  return (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) || may_be_stale(fd);
+  return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 /// open SLOT PATH FLAGS MODE
 std::string op_open(Worker& w, const Op& op) {
   const auto at = w.place(op.args[1]);
-  const int fd =
-      openat(at.dir, at.path.c_str(), static_cast<int>(number(op.args[2])) | O_NONBLOCK | O_CLOEXEC,
-             static_cast<mode_t>(number(op.args[3])));
+  const int flags = static_cast<int>(number(op.args[2]));
+  struct stat st {};
+  const bool made = (flags & O_CREAT) != 0 && fstatat(at.dir, at.path.c_str(), &st, 0) != 0;
+  const int fd = openat(at.dir, at.path.c_str(), flags | O_NONBLOCK | O_CLOEXEC,
+                        static_cast<mode_t>(number(op.args[3])));
   if (fd < 0) return outcome(-1);
-  w.set_slot(op.args[0], fd);
+  w.set_slot(op.args[0], fd, made || for_writing(fd));
   return "ok";
 }
 
@@ -71,7 +85,7 @@ std::string op_fstat(Worker& w, const Op& op) {
   struct stat st {};
   const int fd = w.fd(op.args[0]);
   if (fstat(fd, &st) < 0) return outcome(-1);
-  return describe(st, !may_be_stale(fd));
+  return describe(st, !may_be_stale(fd), "/proc/self/fd/" + std::to_string(fd));
 }
 
 std::string op_ftrunc(Worker& w, const Op& op) {
@@ -80,6 +94,8 @@ std::string op_ftrunc(Worker& w, const Op& op) {
 
 std::string op_fchmod(Worker& w, const Op& op) {
   if (keeps_attributes(w.fd(op.args[0]))) return "skipped";
+  const int fd = w.fd(op.args[0]);
+  if (is_path_only(fd)) return outcome(fchownat(fd, "", getuid(), getgid(), AT_EMPTY_PATH));
   struct stat st {};
   if (fstat(w.fd(op.args[0]), &st) != 0) st.st_mode = 0;
   return outcome(fchmod(w.fd(op.args[0]), w.mode_for(op.args[1], st)));
@@ -88,7 +104,10 @@ std::string op_fchmod(Worker& w, const Op& op) {
 std::string op_futimens(Worker& w, const Op& op) {
   if (keeps_attributes(w.fd(op.args[0]))) return "skipped";
   const timespec times[2] = {{number(op.args[1]), 6}, {number(op.args[1]), 987654321}};
-  return outcome(futimens(w.fd(op.args[0]), times));
+  const int fd = w.fd(op.args[0]);
+  // The only way to say it of what is open by O_PATH.
+  if (is_path_only(fd)) return outcome(utimensat(fd, "", times, AT_EMPTY_PATH));
+  return outcome(futimens(fd, times));
 }
 
 std::string op_fsetxattr(Worker& w, const Op& op) {
@@ -172,7 +191,7 @@ std::string op_reopen(Worker& w, const Op& op) {
   const std::string link = "/proc/self/fd/" + std::to_string(w.fd(op.args[1]));
   const int fd = open(link.c_str(), static_cast<int>(number(op.args[2])) | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return outcome(-1);
-  w.set_slot(op.args[0], fd);
+  w.set_slot(op.args[0], fd, w.is_own(op.args[1]) || for_writing(fd));
   return "ok";
 }
 

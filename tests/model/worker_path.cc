@@ -40,6 +40,14 @@ class Kept {
   bool known_ = false;
 };
 
+std::string proc_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+/// For calls that have no directory descriptor.
+std::string plain_path(const Worker::Place& at) {
+  if (at.dir == AT_FDCWD || at.path.starts_with("/")) return at.path;
+  return proc_path(at.dir) + "/" + at.path;
+}
+
 int open_flags(const std::string& text) { return static_cast<int>(number(text)); }
 
 /// write PATH FLAGS MODE OFFSET LENGTH SEED: opens, writes there, closes.
@@ -54,7 +62,7 @@ std::string op_write(Worker& w, const Op& op) {
                                    static_cast<unsigned>(number(op.args[5])));
   std::string out = outcome(pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset)));
   struct stat st {};
-  if (fstat(fd, &st) == 0) out += " " + describe(st, true);
+  if (fstat(fd, &st) == 0) out += " " + describe(st, true, proc_path(fd));
   close(fd);
   return out + kept.text();
 }
@@ -104,7 +112,7 @@ std::string op_openat2(Worker& w, const Op& op) {
   const int fd = openat2_again(at.dir, at.path.c_str(), how);
   if (fd < 0) return outcome(-1);
   struct stat st {};
-  std::string out = fstat(fd, &st) == 0 ? describe(st, true) : outcome(-1);
+  std::string out = fstat(fd, &st) == 0 ? describe(st, true, proc_path(fd)) : outcome(-1);
   if (S_ISREG(st.st_mode) && (how.flags & (O_ACCMODE | O_PATH)) == O_RDONLY) {
     out += " " + read_all(fd);
   }
@@ -126,7 +134,7 @@ std::string op_trunc(Worker& w, const Op& op) {
   // truncate(2) has no directory descriptor.
   if (at.dir != AT_FDCWD) return "skipped";
   struct stat st {};
-  if (stat(at.path.c_str(), &st) == 0 && st.st_size == number(op.args[1])) {
+  if (stat(at.path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == number(op.args[1])) {
     return "skipped";  // whether this sets the time depends on the file system: not tmpfs
   }
   const Kept kept(at);
@@ -180,7 +188,7 @@ std::string op_link(Worker& w, const Op& op) {
   std::string out = outcome(rc);
   struct stat st {};
   if (rc == 0 && fstatat(to.dir, to.path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-    out += " " + describe(st, true);
+    out += " " + describe(st, true, plain_path(to));
   }
   return out;
 }
@@ -229,7 +237,7 @@ std::string op_stat(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
   struct stat st {};
   const int rc = fstatat(at.dir, at.path.c_str(), &st, static_cast<int>(number(op.args[1])));
-  return rc < 0 ? outcome(-1) : describe(st, true);
+  return rc < 0 ? outcome(-1) : describe(st, true, plain_path(at));
 }
 
 /// access PATH MODE FLAGS
@@ -249,36 +257,30 @@ std::string op_samefile(Worker& w, const Op& op) {
   return same_object(st[0], st[1]) ? "same" : "other";
 }
 
-/// The path for the xattr calls, which have no directory descriptor.
-std::string xattr_path(const Worker::Place& at) {
-  if (at.dir == AT_FDCWD || at.path.starts_with("/")) return at.path;
-  return "/proc/self/fd/" + std::to_string(at.dir) + "/" + at.path;
-}
-
 /// setxattr PATH NAME VALUE FLAGS
 std::string op_setxattr(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
   const Kept kept(at);
-  return outcome(lsetxattr(xattr_path(at).c_str(), op.args[1].c_str(), op.args[2].data(),
+  return outcome(lsetxattr(plain_path(at).c_str(), op.args[1].c_str(), op.args[2].data(),
                            op.args[2].size(), static_cast<int>(number(op.args[3])))) +
          kept.text();
 }
 
 std::string op_rmxattr(Worker& w, const Op& op) {
   const auto at = w.place(op.args[0]);
-  return outcome(lremovexattr(xattr_path(at).c_str(), op.args[1].c_str()));
+  return outcome(lremovexattr(plain_path(at).c_str(), op.args[1].c_str()));
 }
 
 std::string op_getxattr(Worker& w, const Op& op) {
   char value[4096];
   const auto at = w.place(op.args[0]);
-  const ssize_t n = lgetxattr(xattr_path(at).c_str(), op.args[1].c_str(), value, sizeof(value));
+  const ssize_t n = lgetxattr(plain_path(at).c_str(), op.args[1].c_str(), value, sizeof(value));
   return n < 0 ? outcome(-1) : escape({value, static_cast<size_t>(n)});
 }
 
 std::string op_listxattr(Worker& w, const Op& op) {
   char list[4096];
-  const ssize_t n = llistxattr(xattr_path(w.place(op.args[0])).c_str(), list, sizeof(list));
+  const ssize_t n = llistxattr(plain_path(w.place(op.args[0])).c_str(), list, sizeof(list));
   if (n < 0) return outcome(-1);
   std::vector<std::string> names;
   for (ssize_t i = 0; i < n; i += static_cast<ssize_t>(names.back().size()) + 1) {

@@ -189,14 +189,27 @@ class FileSystem : public Tree {
   /// Rewriting the path is all that is needed: every node is a host object that the task may use.
   virtual bool transparent() const { return false; }
   virtual bool read_only() const { return false; }
+  /// Is a host object that no path of the view leads to any more, open since it had a name here,
+  /// the file system's own, so that changing it natively, content included, changes nothing that
+  /// has to stay? Then the path that it had. `host`: what /proc calls it, `object`: its stat(2).
+  virtual std::optional<std::string> own_path(const std::string& host, const struct stat& object) {
+    (void)object;
+    return transparent() && !read_only() ? reverse(host) : std::nullopt;
+  }
+  /// A path that shows a host object of which reverse() knows none: that of another link to it,
+  /// say. Not each file system can tell. `object`: statx(2) of the host's.
+  virtual std::optional<std::string> shown_at(const Attr& object) {
+    (void)object;
+    return std::nullopt;
+  }
   /// What the kernel refuses to do to the host's object itself (EACCES, EPERM, EROFS) the file
   /// system may do otherwise: a call that ran natively on an object in place is then tried again by
   /// it.
   virtual bool copies_refused() const { return false; }
 
-  /// Prepares an open (copy-up, parents in the upper) and says how the task does it itself. Errors
-  /// as open(2): EEXIST, EISDIR, EACCES, EROFS, ENOSPC, ETXTBSY... O_CREAT of an absent name: the
-  /// native call creates, opened() hears of it.
+  /// Prepares an open (copy-up, parents in the upper) and says how the task does it. Errors as
+  /// open(2): EEXIST, EROFS, ENOSPC, ETXTBSY... O_CREAT of an absent name: the native call creates,
+  /// opened() hears of it; of an O_TMPFILE, too, its `host` is then the file's in /proc/PID/fd.
   virtual Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                                      const Caller& caller) = 0;
   virtual void opened(const std::string& path, const OpenPlan& plan, bool success) = 0;
