@@ -147,4 +147,10 @@ std::string check_env_name(std::string_view name) {
   return bad ? "the name of a variable can't have '='" : "";
 }
 
+std::string allow(const std::string& what, ViewSpec* spec) {
+  if (what != "mount") return "must be mount, which is all that can be allowed";
+  spec->allow_mount = true;
+  return {};
+}
+
 }  // namespace viewsh

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "view_spec.h"
+
 namespace viewsh {
 
 /// A whole number without sign.
@@ -29,5 +31,8 @@ std::string check_mount_options(std::string_view type,
 std::string check_layer_name(std::string_view name);
 /// What is wrong with the name of an environment variable, or empty.
 std::string check_env_name(std::string_view name);
+
+/// What processes of a view may do that others may not: "mount". An empty text, or why not.
+std::string allow(const std::string& what, ViewSpec* spec);
 
 }  // namespace viewsh

@@ -85,7 +85,8 @@ UserError ProfileReader::read(const ProfileNode& root) {
       each("devices", "[{path: /dev/ram0, type: ram, size: 64M}]", &ProfileReader::read_device),
       each("binfmt", "[{name: tape, extension: tap, interpreter: /usr/bin/play-tape}]",
            &ProfileReader::read_binfmt),
-      each("plugins", "[{name: umdev}]", &ProfileReader::read_plugin)};
+      each("plugins", "[{name: umdev}]", &ProfileReader::read_plugin),
+      each("allow", "[mount]", &ProfileReader::read_allow)};
   read_map(root, "viewsh", fields);
   return error_;
 }
@@ -118,6 +119,13 @@ bool ProfileReader::read_extends(const ProfileNode& list) {
     error_ = loader_->load_file(file);
     return !error_;
   });
+}
+
+bool ProfileReader::read_allow(const ProfileNode& value) {
+  std::string what;
+  if (!plain(value, "allow", &what)) return false;
+  const std::string wrong = allow(what, &draft_->spec);
+  return wrong.empty() || fail(value, "allow", wrong);
 }
 
 bool ProfileReader::read_root(const ProfileNode& value) {

@@ -39,6 +39,7 @@ class ProfileReader {
   bool read_binfmt(const ProfileNode& map);
   bool check_binfmt(const ProfileNode& map, const ExecFormatSpec& format);
   bool read_plugin(const ProfileNode& map);
+  bool read_allow(const ProfileNode& value);
 
   /// A map with these keys and no others.
   bool read_map(const ProfileNode& map, std::string_view key, const std::vector<Field>& fields);

@@ -119,6 +119,10 @@ UserError apply_clear_env(const std::string&, const Place&, Target* target) {
   return {};
 }
 
+UserError apply_allow(const std::string& value, const Place&, Target* target) {
+  return {allow(value, &target->draft->spec)};
+}
+
 UserError refuse(const std::string&, const Place&, Target*) {
   return {"not available in this version"};
 }
@@ -132,7 +136,7 @@ struct Row {
   Apply apply;  ///< null: the profile, which comes first
 };
 
-constexpr std::array<Row, 26> kRows = {{
+constexpr std::array<Row, 27> kRows = {{
     {"-p,--profile", "NAME|FILE", "the view of a profile; more than once: one over the other",
      nullptr},
     {"--bind", "SRC:AT[:ro]", "SRC is seen at AT", apply_mount<parse_bind>},
@@ -157,6 +161,8 @@ constexpr std::array<Row, 26> kRows = {{
     {"--root", "DIR", "DIR is the view's /; sources of other options are host paths", apply_root},
     {"--disk", "SRC:/dev/NAME[:size=1G,ro]", "an image file as a disk, if a plugin knows disks",
      apply_disk},
+    {"--allow", "mount", "programs in the view may mount and unmount, by mount(8) and umount(8)",
+     apply_allow},
     {"--env", "NAME=VALUE", "set a variable of the environment", apply_env},
     {"--unset", "NAME", "take a variable out of the environment", apply_unset},
     {"--clear-env", "", "start with an empty environment", apply_clear_env},

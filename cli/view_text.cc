@@ -191,6 +191,7 @@ Json view_json(const ViewSpec& spec) {
   add_list(&json, "binfmt", spec.binfmt,
            [](const BinfmtSpec& rule) { return binfmt_json(rule.format); });
   add_list(&json, "plugins", spec.plugins, plugin_json);
+  if (spec.allow_mount) json["allow"] = Json::array({"mount"});
   return json;
 }
 
@@ -207,6 +208,7 @@ std::string view_table(const ViewSpec& spec) {
     add_line(&out, "  set", printable(name + "=" + value));
   }
   for (const std::string& name : spec.env.unset) add_line(&out, "  unset", printable(name));
+  if (spec.allow_mount) add_line(&out, "allowed", "mount");
   Table mounts({"AT", "TYPE", "SOURCE", "OPTIONS", "FROM"});
   for (const MountSpec& mount : spec.mounts) {
     mounts.add({printable(mount.at), mount.type, source_text(mount), join(option_words(mount), ","),

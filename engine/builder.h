@@ -34,6 +34,8 @@ class Builder {
   UserError put_back(std::vector<Mount> real, const MountSpec& spec);
   UserError check_target(const MountSpec& spec, const Target& target);
   UserError add_device(const DeviceSpec& spec);
+  UserError add_mount_notes();
+  UserError add_loop_control();
   UserError add_binfmt(const BinfmtSpec& spec);
   UserError add_plugin(const PluginSpec& spec);
   UserError canonical(const std::string& path, const Place& place, bool must_exist, Target* target);

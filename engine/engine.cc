@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "job_control.h"
 #include "launch.h"
+#include "mounts.h"
 #include "plugin_host.h"
 #include "report.h"
 #include "syscalls/table.h"
@@ -72,12 +73,15 @@ std::string find_loader() {
   return "";
 }
 
-Session make_session(const BuiltView& built, PluginHost& host) {
+/// `mounts`: null where nothing may be mounted.
+Session make_session(const BuiltView& built, PluginHost& host, Mounts* mounts) {
   Session session;
+  session.mounter = mounts;
+  session.has_aliases = mounts != nullptr;
   session.view = built.view;
   session.cache = built.cache;
   session.exec_formats = built.exec_formats;
-  session.host_proc = built.host_proc;
+  session.host_proc = session.began_with_host_proc = built.host_proc;
   session.fstat_traced = (built.traps & static_cast<unsigned>(Trap::kObjects)) != 0;
   for (const auto& mount : built.view->mounts()) {
     if (mount->type == "device") {
@@ -145,9 +149,11 @@ std::FILE* trace_target(const RunOptions& options, UserError* error) {
 }
 
 /// Only one tracer can trace a process: a view inside a view is refused, unless it is an empty one.
-UserError refuse_nested(const ViewSpec& spec, bool recorded) {
+UserError refuse_impossible(const ViewSpec& spec, bool recorded) {
+  if (spec.allow_mount && recorded)
+    return {"where mounts may be made, what a run uses can't be recorded"};
   bool empty = !recorded && spec.root == "/" && spec.mounts.empty() && spec.devices.empty() &&
-               spec.binfmt.empty();
+               spec.binfmt.empty() && !spec.allow_mount;
   if (empty || !inside_view()) return {};
   return {
       "already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
@@ -178,7 +184,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   PluginHost::sweep();
   PluginHost host;
   BuiltView built;
-  error = refuse_nested(spec, options.record != nullptr);
+  error = refuse_impossible(spec, options.record != nullptr);
   if (!error) error = build_view(spec, &host, &built);
   if (error) {
     complain(error.text);
@@ -210,12 +216,14 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   }
   raise_descriptor_limit();
   std::optional<Observer> observer;
-  Session session = make_session(built, host);
+  Mounts mounts(&host, built.next_id);
+  Session session = make_session(built, host, spec.allow_mount ? &mounts : nullptr);
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));
   int status = tracer.run(leader, mask);
-  bool fine = shut_down(built);
+  bool fine = mounts.shut_down();
+  fine = shut_down(built) && fine;
   report.print_stats();
   if (trace_file != stderr) fclose(trace_file);
   int code = exit_status_of(status);

@@ -28,6 +28,13 @@ bool FstatLane::know_marks() {
   return usable_;
 }
 
+void FstatLane::know(FileSystem& fs) {
+  if (!asked_ || !usable_ || fs.mark_attr(this)) return;
+  usable_ = false;
+  for (uint64_t ino = 0; ino < LookupTable::kBits; ++ino) lookups_->mark_inode(ino);
+  for (uint64_t ino = 0; ino < FstatCode::kMarks; ++ino) mark(ino);
+}
+
 bool FstatLane::marks_are_known() { return asked_ ? usable_ : know_marks(); }
 
 bool FstatLane::open_lane(Task& task) {

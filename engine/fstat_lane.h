@@ -32,6 +32,9 @@ class FstatLane final : public AttrMarks {
   static bool recover(Task& task, Registers* regs);
   /// All marks are said again. False: the view can't tell them.
   bool know_marks();
+  /// A file system is in the view from now on, whose inodes are marked, too: all there are where it
+  /// can't tell them.
+  void know(FileSystem& fs);
   /// The place for the code of sites is in use from now on, with the marks that belong there.
   /// False: the task has none, or another one than its code leads to.
   bool open_lane(Task& task);

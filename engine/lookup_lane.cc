@@ -58,7 +58,7 @@ uint64_t data_at(const AddressSpace& mm, size_t offset) {
 uint64_t hash_of_cwd(const Task& task) {
   const FsContext& fs = *task.fs;
   const bool shared = task.mm.use_count() != task.fs.use_count();
-  if (shared || fs.cwd_gone || fs.root != "/" || fs.cwd != fs.kernel_cwd) return 0;
+  if (shared || fs.cwd_gone || fs.cwd_view || fs.root != "/" || fs.cwd != fs.kernel_cwd) return 0;
   return hash_of(std::string_view(fs.cwd).substr(1));
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "job_control.h"
 #include "syscalls/mapping.h"
+#include "syscalls/mount_table.h"
 #include "syscalls/table.h"
 
 namespace viewsh {
@@ -41,6 +42,11 @@ Tracer::Tracer(Session session, Report* report, bool kill_on_exit)
   session_.show_affinity = [this](Task& task) {
     follower_.let_go(task);
     task.pace.was_bound = false;
+  };
+  session_.mounted = [this](const Mount& mount) {
+    shared_lookups_.mark_name(std::string_view(mount.at).substr(1));
+    shared_lookups_.forget_directories();
+    fstat_.know(*mount.fs);
   };
 }
 
@@ -462,6 +468,13 @@ void Tracer::on_exec(pid_t tid, Stopped stopped) {
   std::move(stopped).resume(Resume::kContinue, 0);
 }
 
+/// What was taken away while something in it was in use ends with the last user.
+void Tracer::reap_mounts() {
+  if (session_.late.empty()) return;
+  Result<void> done = MountTable(session_).reap();
+  if (!done.ok()) complain("a mount that was taken away: " + done.error().message());
+}
+
 void Tracer::on_exited(const Event& event) {
   auto it = session_.tasks.find(event.tid);
   if (event.tid == leader_) {
@@ -475,6 +488,7 @@ void Tracer::on_exited(const Event& event) {
   report_->end(event.tid, std::nullopt);
   follower_.on_gone(*it->second);
   session_.tasks.erase(it);
+  reap_mounts();
   if (event.tid != leader_) return;
   if (kill_on_exit_) {
     for (const auto& [tid, task] : session_.tasks) kill(task->tgid, SIGKILL);

@@ -84,6 +84,7 @@ class Tracer {
   void tell_waiting();
   void release(Task& task);
   void abandon(Task& task);
+  void reap_mounts();
 
   Session session_;
   std::unordered_map<pid_t, KeptCall> kept_;  ///< of tasks that map memory first

@@ -9,6 +9,7 @@
 
 #include "base/path.h"
 #include "builder.h"
+#include "syscalls/loop.h"
 #include "syscalls/table.h"
 #include "vfs/device_fs.h"
 #include "vfs/host_mounts.h"
@@ -244,6 +245,40 @@ UserError Builder::add_device(const DeviceSpec& spec) {
   return install(target, std::move(mount), spec.place);
 }
 
+/// mount(8) notes there how it mounted: the host's notes are about other mounts.
+UserError Builder::add_mount_notes() {
+  Plugin* plugin = host_->provider("fs:tmpfs");
+  if (plugin == nullptr) return {"mounts: no plugin for tmpfs"};
+  MountRequest request;
+  request.type = "tmpfs";
+  request.at = "/run/mount";
+  request.options = {{"mode", "755"}};
+  request.below = below();
+  request.look_only = look_only_;
+  MountError failed;
+  Target target;
+  Mount mount;
+  mount.fs = plugin->mount(request, &failed);
+  if (!mount.fs) return {failed.text};
+  mount.type = "tmpfs";
+  mount.internal = true;
+  if (UserError error = canonical(request.at, {}, false, &target)) return error;
+  return install(target, std::move(mount), {});
+}
+
+/// mount(8) asks there for a device to mount a file by.
+UserError Builder::add_loop_control() {
+  Target target;
+  Mount mount;
+  mount.fs = std::make_shared<DeviceFs>(std::make_unique<LoopDevice>(LoopDevice::kControl));
+  mount.type = "device";
+  mount.source = "loop";
+  mount.internal = true;
+  if (UserError error = canonical(loop_path(LoopDevice::kControl), {}, false, &target))
+    return error;
+  return install(target, std::move(mount), {});
+}
+
 UserError Builder::add_binfmt(const BinfmtSpec& spec) {
   std::string word = spec.format.extension.empty() ? "exec:magic" : "exec:extension";
   Plugin* plugin = host_->provider(word);
@@ -297,9 +332,17 @@ UserError Builder::hide_own_state() {
       places.push_back(host_->state_dir() + "/layers/" + layer);
     }
   }
+  if (spec_.allow_mount && !look_only_) {
+    // What is mounted later finds a place that isn't shown.
+    for (const bool memory : {true, false}) {
+      Result<std::string> made = host_->scratch_dir("mounts", memory);
+      if (!made.ok()) return {"mounts: no private directory: " + made.error().message()};
+    }
+    keeps = true;
+  }
   if (!keeps) places.clear();
   // It is in a directory that everybody looks at, such as /dev/shm.
-  if (view_->mounts().size() > 1) {
+  if (view_->mounts().size() > 1 || (spec_.allow_mount && !look_only_)) {
     Result<std::string> memory = host_->memory_dir();
     if (memory.ok()) places.push_back(*memory);
   }
@@ -340,12 +383,23 @@ UserError Builder::build() {
   for (const BinfmtSpec& format : spec_.binfmt) {
     if (UserError error = add_binfmt(format)) return error;
   }
+  if (spec_.allow_mount) {
+    if (UserError error = add_mount_notes()) return error;
+    if (UserError error = add_loop_control()) return error;
+  }
   if (UserError error = hide_own_state()) return error;
   out_->view = view_;
+  out_->next_id = next_id_;
   Result<Walked> proc = walk(*view_, {}, "/proc", {}, self(), nullptr);
   out_->host_proc = proc.ok() && proc->found.host == "/proc";
   bool plain = view_->mounts().size() == 1 && view_->mounts()[0]->type == "host";
   if (!plain || !out_->exec_formats.empty()) out_->traps |= static_cast<unsigned>(Trap::kPaths);
+  if (spec_.allow_mount) {
+    // What is mounted later may need any of them.
+    for (const Trap trap :
+         {Trap::kPaths, Trap::kObjects, Trap::kQuota, Trap::kKept, Trap::kDevices})
+      out_->traps |= static_cast<unsigned>(trap);
+  }
   out_->shows_host = shows_host(*view_);
   for (const auto& mount : view_->mounts()) {
     if (mount->type == "hide") continue;  // has no nodes

@@ -22,6 +22,7 @@ struct BuiltView {
   bool shows_host = false;
   unsigned traps = 0;  ///< bits of Trap; 0: nothing differs from the host
   bool host_proc = true;
+  int next_id = 1;  ///< for mounts that are made later
 };
 
 /// Makes the mounts of a specification in their order, each over the view so far. A mount point

@@ -76,6 +76,7 @@ struct ViewSpec {
   std::vector<DeviceSpec> devices;
   std::vector<BinfmtSpec> binfmt;
   std::vector<PluginSpec> plugins;
+  bool allow_mount = false;  ///< its processes may change the mount table. mount(2), umount2(2)
 };
 
 struct AccessRecord;

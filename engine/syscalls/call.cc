@@ -15,64 +15,6 @@
 
 namespace viewsh {
 
-void Session::directory_moved(const std::string& from, const std::string& to) {
-  for (auto& [tid, task] : tasks) {
-    if (task->fs && is_at_or_below(task->fs->cwd, from)) {
-      task->fs->cwd = join_path(to, below_of(task->fs->cwd, from));
-    }
-  }
-}
-
-void Session::directory_removed(const std::string& path) {
-  for (auto& [tid, task] : tasks) {
-    if (task->fs && task->fs->cwd == path) task->fs->cwd_gone = true;
-  }
-}
-
-void Session::note_opened(const std::string& host, const std::string& view_path) {
-  if (!has_aliases || host.empty()) return;
-  constexpr size_t kMaxKept = 8192;
-  if (opened_at.size() >= kMaxKept) opened_at.clear();
-  opened_at[host] = view_path;
-}
-
-std::optional<std::string> Session::view_path_of(const std::string& host) const {
-  auto opened = opened_at.find(host);
-  if (opened != opened_at.end()) {
-    Location here = view->locate(opened->second);
-    std::optional<std::string> shown = here.mount->fs->reverse(host);
-    if (shown == here.path) return opened->second;
-    // Moved there.
-    if (shown && !here.mount->fs->transparent()) return join_path(here.mount->at, *shown);
-    // Removed or replaced where it was opened. That the host's own path shows it, too, as the
-    // source of a merge, say, doesn't make that the place: a change would reach what a copy stood
-    // in for.
-    if (!here.mount->fs->transparent()) return std::nullopt;
-  }
-  return view->reverse(host);
-}
-
-std::optional<std::string> Session::name_of_open(const std::string& link) const {
-  Attr attr{};
-  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &attr) < 0) {
-    return std::nullopt;
-  }
-  return view->shown_at(attr);
-}
-
-bool Session::owns(const std::string& link, const struct stat& object) const {
-  Result<std::string> host = path_of_directory(link);
-  if (!host.ok()) return false;
-  constexpr std::string_view kDeleted = " (deleted)";
-  std::string name = *host;
-  if (name.ends_with(kDeleted)) name.erase(name.size() - kDeleted.size());
-  auto opened = opened_at.find(name);
-  if (opened == opened_at.end()) return view->owns(*host, object, has_aliases);
-  // The host's own path may show it, too: what counts is where it was opened.
-  Location here = view->locate(opened->second);
-  return here.mount->fs->own_path(*host, object).has_value();
-}
-
 uint64_t Call::argument(unsigned index) const {
   switch (index) {
     case 0:
@@ -106,10 +48,14 @@ Result<OpenObject> Call::object(int fd) const {
 Result<WalkStart> Call::start_of(DirFd dir) {
   if (dir.value == AT_FDCWD) {
     if (task_.fs->cwd_gone) return Errno(ENOENT);
-    return WalkStart{task_.fs->cwd, task_.fs->kernel_cwd, "/"};
+    return WalkStart{task_.fs->cwd, task_.fs->kernel_cwd, "/", task_.fs->cwd_view};
   }
   TRY_ASSIGN(OpenObject object, this->object(dir.value));
   if (object.host[0] != '/') return Errno(ENOTDIR);
+  if (!object.view_path) {
+    Session::Covered covered = session_.covered_place(object.host);
+    if (covered.view) return WalkStart{covered.path, object.host, "/", std::move(covered.view)};
+  }
   struct stat st {};
   bool nameless = !object.view_path || object.host.ends_with(" (deleted)");
   if (nameless && stat(fd_path(dir.value).c_str(), &st) == 0) {
@@ -153,8 +99,9 @@ Result<Walked> Call::find(DirFd dir, const UserPath& path, WalkFlags flags) {
   }
   start.root = task_.fs->root;
   TaskProcView proc(session_, task_);
-  Result<Walked> walked = viewsh::walk(*session_.view, start, path.text, flags, caller_,
-                                       session_.host_proc ? &proc : nullptr);
+  const View& view = start.view ? *start.view : *session_.view;
+  Result<Walked> walked =
+      viewsh::walk(view, start, path.text, flags, caller_, session_.host_proc ? &proc : nullptr);
   bool absent =
       walked.ok() ? walked->found.kind == Found::Kind::kMissing : walked.error() == ENOENT;
   struct stat st {};
@@ -232,24 +179,27 @@ Result<Walked> Call::find_fd(int fd, bool look) {
   Result<Walked> walked = find_fd_by_path(fd, look);
   if (shown(walked)) return walked;
   std::optional<std::string> name = session_.name_of_open(fd_path(fd));
-  return name ? look_at(*name, look) : walked;
+  return name ? look_at(view(), *name, look) : walked;
 }
 
 Result<Walked> Call::find_fd_by_path(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
-  if (!object.view_path) return Errno(ENOENT);
+  if (!object.view_path) {
+    const Session::Covered covered = session_.covered_place(object.host);
+    return covered.view ? look_at(*covered.view, covered.path, look) : Errno(ENOENT);
+  }
   // Without its name it isn't what has that now, nor a file that is called "NAME (deleted)".
   if (object.host.ends_with(" (deleted)") && !same_file(fd_path(fd), object.host))
     return Errno(ENOENT);
-  return look_at(*object.view_path, look);
+  return look_at(view(), *object.view_path, look);
 }
 
 /// The path is the view's own, without links and of any length, and what is open needs no right to
 /// search the way to it.
-Result<Walked> Call::look_at(const std::string& view_path, bool look) {
+Result<Walked> Call::look_at(const View& view, const std::string& view_path, bool look) {
   Caller self = caller_;
   self.uid = 0;
-  Location here = session_.view->locate(view_path);
+  Location here = view.locate(view_path);
   ResolveFlags flags;
   flags.follow_last = false;
   flags.want_exists = look;

@@ -195,7 +195,7 @@ class Call {
   Result<Walked> find_fd(int fd, bool look);
   Result<Walked> find_fd_by_path(int fd, bool look);
   Errno nothing_in(const std::string& link) const;
-  Result<Walked> look_at(const std::string& view_path, bool look);
+  Result<Walked> look_at(const View& view, const std::string& view_path, bool look);
   Result<Walked> walk_from_removed(const UserPath& path, WalkFlags flags);
   Session& session_;
   Task& task_;

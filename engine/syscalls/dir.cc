@@ -30,16 +30,19 @@ bool has_capability(pid_t tid, int capability) {
   return false;
 }
 
-Outcome change_directory(Call& call, Outcome run, std::string view_path, std::string host) {
-  run.then(
-      [fs = call.task().fs, view_path = std::move(view_path), host = std::move(host)](long result) {
-        if (result == 0) {
-          fs->cwd = view_path;
-          fs->kernel_cwd = host;
-          fs->cwd_gone = false;
-        }
-        return result;
-      });
+/// `view`: the one that shows it, where the present one doesn't; else null.
+Outcome change_directory(Call& call, Outcome run, std::string view_path, std::string host,
+                         std::shared_ptr<const View> view = nullptr) {
+  run.then([fs = call.task().fs, view_path = std::move(view_path), host = std::move(host),
+            view = std::move(view)](long result) {
+    if (result == 0) {
+      fs->cwd = view_path;
+      fs->kernel_cwd = host;
+      fs->cwd_gone = false;
+      fs->cwd_view = view;
+    }
+    return result;
+  });
   return run;
 }
 
@@ -112,14 +115,14 @@ Outcome list_rest(Call& call, const Listing& listing, int own, uint64_t buffer, 
   });
 }
 
-Outcome list_directory(Call& call, const Walked& walked, int fd, uint64_t buffer, unsigned size,
-                       bool old_format) {
+Outcome list_directory(Call& call, const View& view, const Walked& walked, int fd, uint64_t buffer,
+                       unsigned size, bool old_format) {
   Result<UniqueFd> same = borrow_fd(call.task(), fd);
   if (!same.ok()) return Outcome::error(same.error());
   off_t position = lseek(same->get(), 0, SEEK_CUR);
   if (position < 0) return Outcome::error(Errno::last());
   bool ours = Listing::is_position(static_cast<uint64_t>(position));
-  Result<const Listing*> listing = listing_of(call.view(), walked, position == 0 || !ours);
+  Result<const Listing*> listing = listing_of(view, walked, position == 0 || !ours);
   if (!listing.ok()) return Outcome::error(listing.error());
   if (!ours) return list_rest(call, **listing, same->get(), buffer, size, old_format);
   std::string packed;
@@ -143,7 +146,9 @@ Outcome list_directory(Call& call, const Walked& walked, int fd, uint64_t buffer
 Outcome getdents_common(Call& call, int fd, uint64_t buffer, unsigned size, bool old_format) {
   Result<OpenObject> object = call.object(fd);
   if (!object.ok()) return Outcome::as_is();
-  if (!object->view_path) {
+  const Session::Covered covered =
+      object->view_path ? Session::Covered{} : call.session().covered_place(object->host);
+  if (!object->view_path && !covered.view) {
     // Removed in the view. fs/readdir.c, iterate_dir(): such a directory has no names.
     struct stat st {};
     bool removed =
@@ -152,15 +157,16 @@ Outcome getdents_common(Call& call, int fd, uint64_t buffer, unsigned size, bool
   }
   Result<Walked> walked = call.walk_fd(fd);
   if (!walked.ok()) return Outcome::as_is();
-  const View::Node* node = call.view().node_at(walked->view_path);
+  const View& view = covered.view ? *covered.view : call.view();
+  const View::Node* node = view.node_at(walked->view_path);
   bool corrected = node != nullptr && !node->names.empty();
-  bool engine_hidden = walked->view_path == "/proc" && call.session().host_proc;
+  bool engine_hidden = walked->view_path == "/proc" && call.session().host_proc && !covered.view;
   if (!walked->found.list_virtual && !corrected && !engine_hidden) return Outcome::as_is();
   if (engine_hidden && !corrected) {
     // Processes come and go while /proc is read: the kernel's own positions are kept.
     return list_proc(call, fd, buffer, size, old_format);
   }
-  return list_directory(call, *walked, fd, buffer, size, old_format);
+  return list_directory(call, view, *walked, fd, buffer, size, old_format);
 }
 
 }  // namespace
@@ -174,7 +180,11 @@ Outcome sys_chdir(Call& call, UserPath path) {
   // A directory behind a magic link that the view doesn't show.
   if (walked->proc_magic) return Outcome::error(ENOENT);
   if (Result<void> may = call.may_search(*walked); !may.ok()) return Outcome::error(may.error());
-  return change_directory(call, call.run_on(*walked, path), walked->view_path, walked->found.host);
+  // From where the present view shows nothing one comes to the like, or out of there.
+  std::shared_ptr<const View> other = path.text[0] == '/' ? nullptr : call.task().fs->cwd_view;
+  if (call.view().locate(walked->view_path).mount->id == walked->mount->id) other = nullptr;
+  return change_directory(call, call.run_on(*walked, path), walked->view_path, walked->found.host,
+                          std::move(other));
 }
 
 /// The root is the engine's to keep: the kernel's own stays, since host paths have to work. Asks
@@ -219,6 +229,7 @@ std::optional<Outcome> enter_removed(Call& call, int fd, const OpenObject& objec
     fs->cwd = was;
     fs->kernel_cwd = host;
     fs->cwd_gone = true;
+    fs->cwd_view = nullptr;
     return result;
   });
   return out;
@@ -235,11 +246,18 @@ Outcome sys_fchdir(Call& call, Fd fd) {
   if (!Call::shown(walked)) {
     if (auto removed = enter_removed(call, fd.value, *object)) return std::move(*removed);
   }
-  if (!object->view_path) return Outcome::error(ENOENT);
+  std::shared_ptr<const View> other;
+  if (!object->view_path) {
+    Session::Covered covered = call.session().covered_place(object->host);
+    if (!covered.view) return Outcome::error(ENOENT);
+    object->view_path = std::move(covered.path);
+    other = std::move(covered.view);
+  }
   if (walked.ok()) {
     if (Result<void> may = call.may_search(*walked); !may.ok()) return Outcome::error(may.error());
   }
-  return change_directory(call, Outcome::as_is(), *object->view_path, object->host);
+  return change_directory(call, Outcome::as_is(), *object->view_path, object->host,
+                          std::move(other));
 }
 
 Outcome sys_getcwd(Call& call, Addr<char> buffer, size_t size) {

@@ -1,4 +1,5 @@
 #include <elf.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -119,6 +120,7 @@ Result<std::string> elf_interpreter(int fd, std::string_view head) {
 Result<void> check_program(Call& call, Walked* walked) {
   if (walked->found.kind == Found::Kind::kMissing) return Errno(ENOENT);
   if (walked->found.type != NodeType::kRegular) return Errno(EACCES);
+  if (walked->mount && (walked->mount->flags & MS_NOEXEC) != 0) return Errno(EACCES);
   if (walked->found.deferred) {
     TRY_ASSIGN(const Attr attr, walked->fs_mutable().getattr(walked->path));
     TRY(check_access(attr, X_OK, call.caller()));

@@ -117,6 +117,11 @@ Outcome sys_inotify_add_watch(Call& call, Fd fd, UserPath path, Flags mask);
 Outcome sys_fanotify_mark(Call& call, Fd fd, Flags flags, uint64_t mask, DirFd dir,
                           OptionalPath path);
 
+// mount: the mount table changes. mount(2), umount2(2)
+Outcome sys_mount(Call& call, OptionalPath source, UserPath target, OptionalPath type,
+                  uint64_t flags, uint64_t data);
+Outcome sys_umount2(Call& call, UserPath target, Flags flags);
+
 // socket: names of AF_UNIX sockets. bind(2), connect(2), sendmsg(2), getsockname(2)
 Outcome sys_bind(Call& call, Fd fd, Addr<char> address, unsigned length);
 Outcome sys_connect(Call& call, Fd fd, Addr<char> address, unsigned length);

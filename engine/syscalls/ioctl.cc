@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "syscalls/handlers.h"
+#include "syscalls/loop.h"
 
 namespace viewsh {
 
@@ -58,8 +59,11 @@ Outcome ask_device(Call& call, Device& device, unsigned request, uint64_t argume
 
 Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
   if (is_of_descriptor(request) || call.is_path_only(fd.value)) return Outcome::as_is();
-  if (Device* device = device_of(call, fd.value))
+  if (Device* device = device_of(call, fd.value)) {
+    if (auto* loop = dynamic_cast<LoopDevice*>(device))
+      return loop_ioctl(call, *loop, request, argument);
     return ask_device(call, *device, request, argument);
+  }
   if (!changes_inode(request)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);

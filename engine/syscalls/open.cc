@@ -1,4 +1,5 @@
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <climits>
@@ -170,6 +171,13 @@ bool crossed_host_mount(Call& call, const OpenCall& open, const Walked& walked) 
   return begin != 0 && end != 0 && begin != end;
 }
 
+/// may_open_dev() of fs/namei.c
+bool is_refused_device(const OpenCall& open, const Walked& walked) {
+  if ((walked.mount->flags & MS_NODEV) == 0 || (open.flags & O_PATH) != 0) return false;
+  Result<Attr> attr = walked.fs_mutable().getattr(walked.path);
+  return attr.ok() && (S_ISCHR(attr->stx_mode) || S_ISBLK(attr->stx_mode));
+}
+
 /// build_open_flags() of fs/open.c refuses O_CREAT with O_DIRECTORY since Linux 6.4; before that a
 /// directory that is there was EISDIR.
 bool refuses_to_create_directories() {
@@ -217,6 +225,7 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
   if (creates && open.path.text == "/") return Outcome::error(EISDIR);
   if (missing && walked->must_be_dir) return Outcome::error(EISDIR);
   if (crossed_host_mount(call, open, *walked)) return Outcome::error(EXDEV);
+  if (!missing && is_refused_device(open, *walked)) return Outcome::error(EACCES);
   if (walked->proc_magic && !only_reads(open.flags) && !call.changeable(walked->found.host)) {
     return Outcome::error(unchangeable(call, walked->found.host, open.flags));
   }

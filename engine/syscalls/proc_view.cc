@@ -1,6 +1,7 @@
 #include "syscalls/proc_view.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -57,18 +58,28 @@ std::string escaped(std::string_view text) {
   return out.empty() ? "none" : out;
 }
 
-HostMount line_of(const Mount& mount, int id, int parent) {
+/// Ids of the view's own mounts begin here: the host's have theirs.
+constexpr int kFirstId = 1 << 20;
+
+HostMount line_of(const Mount& mount) {
   HostMount line;
-  line.id = id;
-  line.parent = parent;
+  line.id = kFirstId + mount.id;
   line.root = "/";
   line.at = mount.at;
   line.options = mount.fs->read_only() ? "ro" : "rw";
+  if ((mount.flags & MS_NOSUID) != 0) line.options += ",nosuid";
+  if ((mount.flags & MS_NODEV) != 0) line.options += ",nodev";
+  if ((mount.flags & MS_NOEXEC) != 0) line.options += ",noexec";
   line.options += ",relatime";
   line.type = mount.type;
   line.source = escaped(mount.source);
-  line.super =
-      mount.options.empty() ? (mount.fs->read_only() ? "ro" : "rw") : escaped(mount.options);
+  if (mount.late) {
+    line.super = mount.super_read_only || mount.own_fs()->read_only() ? "ro" : "rw";
+    if (!mount.options.empty()) line.super += "," + escaped(mount.options);
+  } else {
+    line.super =
+        mount.options.empty() ? (mount.fs->read_only() ? "ro" : "rw") : escaped(mount.options);
+  }
   line.device = "0:1";
   Result<Attr> attr = mount.fs->getattr("");
   if (attr.ok()) {
@@ -77,15 +88,29 @@ HostMount line_of(const Mount& mount, int id, int parent) {
   return line;
 }
 
+/// A mount lies in that of the lines before it which is the deepest on its way.
+int parent_of(const std::vector<HostMount>& lines, const HostMount& line) {
+  int parent = kFirstId;
+  size_t deepest = 0;
+  for (const HostMount& one : lines) {
+    if (one.at.size() < deepest || one.at == line.at || !is_at_or_below(line.at, one.at)) continue;
+    deepest = one.at.size();
+    parent = one.id;
+  }
+  return parent;
+}
+
 /// The view's mount table: the host's mounts that can be seen, then the view's own.
 std::vector<HostMount> view_mounts(const View& view) {
   std::vector<HostMount> out;
-  constexpr int kFirstId = 1 << 20;
-  int root_id = kFirstId;
   const auto& own = view.mounts();
   const Mount& root = *own.front();
+  const int root_id = kFirstId + root.id;
   bool host_root = root.type == "host";
-  if (!host_root) out.push_back(line_of(root, root_id, root_id - 1));
+  if (!host_root) {
+    out.push_back(line_of(root));
+    out.back().parent = kFirstId;
+  }
   int host_root_id = 0;
   for (HostMount& line : read_host_mounts()) {
     if (line.at == "/") host_root_id = line.id;
@@ -94,14 +119,14 @@ std::vector<HostMount> view_mounts(const View& view) {
     if (*seen == "/" && !host_root) continue;
     if (!host_root && line.parent == host_root_id) line.parent = root_id;
     line.at = *seen;
-    if (host_root && *seen == "/") root_id = line.id;
     out.push_back(std::move(line));
   }
-  int id = kFirstId + 1;
   for (const auto& mount : own) {
     if (mount == own.front() || mount->internal) continue;
     if (mount->type == "hide") continue;
-    out.push_back(line_of(*mount, id++, root_id));
+    HostMount line = line_of(*mount);
+    line.parent = parent_of(out, line);
+    out.push_back(std::move(line));
   }
   return out;
 }
@@ -121,6 +146,14 @@ std::string mountinfo_text(const View& view) {
            line.root + " " + escaped(line.at) + " " + line.options + line.optional + " - " +
            line.type + " " + line.source + " " + line.super + "\n";
   }
+  return out;
+}
+
+/// What mount(2) knows in the view. mount(8) goes through them where it doesn't find out the type.
+std::string filesystems_text(Mounter& mounter) {
+  std::string out;
+  for (const Mounter::Type& type : mounter.types())
+    out += (type.nodev ? "nodev\t" : "\t") + type.name + "\n";
   return out;
 }
 
@@ -257,6 +290,8 @@ std::optional<std::string> TaskProcView::magic_text(std::string_view inside) con
 Result<std::optional<std::string>> TaskProcView::content(std::string_view inside) const {
   using Text = std::optional<std::string>;
   std::string_view name;
+  if (inside == "filesystems" && session_.mounter != nullptr)
+    return Text(filesystems_text(*session_.mounter));
   const Task* task = owner(inside, &name);
   if (task == nullptr) return Text();
   std::string host = "/proc/" + std::string(inside);

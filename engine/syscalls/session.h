@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "syscalls/mounter.h"
 #include "syscalls/task.h"
 #include "vfs/device_fs.h"
 #include "vfs/host_fs.h"
@@ -27,6 +28,7 @@ struct Session {
   std::vector<gid_t> groups;
   bool fstat_traced = false;  ///< the filter stops fstat(2)
   bool host_proc = true;      ///< /proc of the view is the host's procfs
+  bool began_with_host_proc = true;
   /// Where the file for look-ups without stops goes; empty: each of them is to stop.
   std::string lookup_file;
   std::string loader;      ///< host path of the program that starts foreign programs
@@ -34,6 +36,12 @@ struct Session {
   std::unordered_map<std::string, std::string> socket_names;  ///< host socket path -> view name
   int next_socket = 0;
   std::vector<std::shared_ptr<DeviceFs>> devices;  ///< of the view
+  Mounter* mounter = nullptr;                      ///< of a view in which may be mounted; not owned
+  /// The file systems that were mounted while the view ran, and that are still in use: in the
+  /// table, covered, or taken away from it (MNT_DETACH).
+  std::vector<std::shared_ptr<const Mount>> late;
+  /// Who knows by heart what the view shows hears of each new mount.
+  std::function<void(const Mount&)> mounted;
   /// Gives a task the affinity back that it believes to have.
   std::function<void(Task&)> show_affinity;
 
@@ -55,6 +63,17 @@ struct Session {
     auto it = tasks.find(tid);
     return it == tasks.end() ? nullptr : it->second.get();
   }
+  /// Another mount table. Who works where a mount covers it now, or in a mount that went, goes on
+  /// in the view as it was. `from`, `to`: where a mount was moved; else empty.
+  void change_table(const std::shared_ptr<const View>& next, const std::string& from = {},
+                    const std::string& to = {});
+  /// A host object that a mount shows which is covered or was taken away: a view of that mount
+  /// alone, and the path in it. Null view: none does.
+  struct Covered {
+    std::shared_ptr<const View> view;
+    std::string path;
+  };
+  Covered covered_place(const std::string& host) const;
   /// A directory moved in the view: working directories in it move along. rename(2).
   void directory_moved(const std::string& from, const std::string& to);
   /// A directory went: who works in it works nowhere. rmdir(2).

@@ -1,4 +1,5 @@
 #include <linux/stat.h>
+#include <sys/mount.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -80,6 +81,11 @@ Outcome access_at(Call& call, DirFd dir, const UserPath& path, int mode, int fla
   if (descriptor && (!walked.ok() || walked->native())) return Outcome::as_is();
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if ((mode & X_OK) != 0 && (walked->mount->flags & MS_NOEXEC) != 0) {
+    // path_noexec() of fs/exec.c: of files alone.
+    Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
+    if (attr.ok() && S_ISREG(attr->stx_mode)) return Outcome::error(EACCES);
+  }
   bool refuse_write = (mode & W_OK) != 0 && walked->fs().read_only();
   if (!walked->found.attr_virtual && !refuse_write) {
     return descriptor ? Outcome::as_is() : call.run_on(*walked, path);

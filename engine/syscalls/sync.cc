@@ -7,13 +7,25 @@ namespace viewsh {
 
 namespace {
 
+/// Those of the table, and those that were mounted since, wherever they are now.
+std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call) {
+  std::vector<std::shared_ptr<const Mount>> out;
+  for (const auto& mount : call.view().mounts()) {
+    if (!mount->late && mount->fs) out.push_back(mount);
+  }
+  const auto& late = call.session().late;
+  out.insert(out.end(), late.begin(), late.end());
+  return out;
+}
+
 /// What the view's file systems have to do before the kernel's own call. The loop waits for the
 /// disk.
 template <typename Sync>
 Outcome before_call(Call& call, const Sync& sync) {
-  for (const auto& mount : call.view().mounts()) {
-    if (!mount->fs || !mount->fs->keeps()) continue;
-    if (const Result<void> done = sync(*mount->fs); !done) return Outcome::error(done.error());
+  for (const auto& mount : all_mounts(call)) {
+    FileSystem& fs = *mount->own_fs();
+    if (!fs.keeps()) continue;
+    if (const Result<void> done = sync(fs); !done) return Outcome::error(done.error());
   }
   return Outcome::as_is();
 }
@@ -33,8 +45,8 @@ Outcome sys_fsync(Call& call, Fd fd) {
 
 /// sync(2) has no error to tell.
 Outcome sys_sync(Call& call) {
-  for (const auto& mount : call.view().mounts()) {
-    if (mount->fs && mount->fs->keeps()) (void)mount->fs->sync_all();
+  for (const auto& mount : all_mounts(call)) {
+    if (mount->own_fs()->keeps()) (void)mount->own_fs()->sync_all();
   }
   return Outcome::as_is();
 }

@@ -17,11 +17,16 @@
 
 namespace viewsh {
 
+class View;
+
 /// What CLONE_FS shares: the working directory and the umask. clone(2).
 struct FsContext {
   std::string cwd = "/";   ///< canonical view path
   std::string kernel_cwd;  ///< host path of the directory that the kernel holds as cwd
   bool cwd_gone = false;   ///< removed in the view
+  /// The view that shows the working directory, where the present one doesn't: a mount covers it,
+  /// or the one that it lies in was taken away (MNT_DETACH). Null: the present one.
+  std::shared_ptr<const View> cwd_view;
   std::string root = "/";  ///< view path. chroot(2)
   mode_t umask = 022;
 };

@@ -52,6 +52,13 @@ void DeviceFs::remember(const std::string& host) {
   if (std::find(objects_.begin(), objects_.end(), object) != objects_.end()) return;
   if (objects_.size() >= kMaxObjects) objects_.pop_front();
   objects_.push_back(object);
+  if (marks_ != nullptr) marks_->mark(object.inode);
+}
+
+bool DeviceFs::mark_attr(AttrMarks* marks) {
+  marks_ = marks;
+  for (const Object& object : objects_) marks->mark(object.inode);
+  return true;
 }
 
 bool DeviceFs::stands_for_device(const Attr& object) const {

@@ -23,6 +23,7 @@ class DeviceFs : public FileSystem {
   /// An open object that stands for the device: what fstat(2) shows is the node.
   bool fix_attr(Attr* attr) override;
   bool fixes_attr() const override { return !objects_.empty(); }
+  bool mark_attr(AttrMarks* marks) override;
   /// Is this (of STATX_BASIC_STATS and STATX_BTIME) an object that an open of the device gave?
   bool stands_for_device(const Attr& object) const;
   Result<OpenPlan> plan_open(const std::string&, const OpenHow& how, const Caller&) override;
@@ -74,6 +75,7 @@ class DeviceFs : public FileSystem {
   static constexpr size_t kMaxObjects = 4096;
   std::unique_ptr<Device> device_;
   uint64_t inode_;
+  AttrMarks* marks_ = nullptr;  ///< who hears of new objects
   std::deque<Object> objects_;  ///< oldest first; a device of the host itself needs none
 };
 

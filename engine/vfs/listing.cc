@@ -23,7 +23,7 @@ uint64_t position_of(std::string_view name) {
 }
 
 struct Kept {
-  std::shared_ptr<const Mount> mount;
+  std::weak_ptr<const Mount> mount;  // which ends when it is taken away
   std::string path;
   std::string view_path;
   std::shared_ptr<Listing> listing;
@@ -84,7 +84,7 @@ Listing::Iterator Listing::find(std::string_view name) const {
 
 Result<const Listing*> listing_of(const View& view, const Walked& walked, bool fresh) {
   auto it = std::find_if(kept().begin(), kept().end(), [&](const Kept& item) {
-    return item.mount == walked.mount && item.path == walked.path &&
+    return item.mount.lock() == walked.mount && item.path == walked.path &&
            item.view_path == walked.view_path;
   });
   if (it != kept().end()) {

@@ -8,6 +8,7 @@ namespace viewsh {
 
 View::View(std::shared_ptr<const Mount> root) {
   root_.mount = root;
+  entries_.push_back({root, std::nullopt});
   order_.push_back(std::move(root));
 }
 
@@ -25,7 +26,21 @@ std::shared_ptr<View> View::with(std::shared_ptr<const Mount> mount,
                                  std::optional<MountName> name) const {
   auto made = std::make_shared<View>(order_[0]);
   copy(root_, &made->root_);
-  Node* node = &made->root_;
+  made->entries_ = entries_;
+  made->order_ = order_;
+  made->add({std::move(mount), std::move(name)});
+  return made;
+}
+
+std::shared_ptr<View> View::of(const std::vector<Entry>& entries) {
+  auto made = std::make_shared<View>(entries.front().mount);
+  for (size_t i = 1; i < entries.size(); ++i) made->add(entries[i]);
+  return made;
+}
+
+void View::add(const Entry& entry) {
+  const auto& [mount, name] = entry;
+  Node* node = &root_;
   Node* parent = nullptr;
   for (std::string_view part : components(mount->at)) {
     auto it = node->children.find(part);
@@ -42,12 +57,9 @@ std::shared_ptr<View> View::with(std::shared_ptr<const Mount> mount,
     std::erase_if(parent->names, [&](const MountName& old) { return old.name == name->name; });
     parent->names.push_back(*name);
   }
-  made->order_.clear();
-  for (const auto& old : order_) {
-    if (!is_at_or_below(old->at, mount->at)) made->order_.push_back(old);
-  }
-  made->order_.push_back(std::move(mount));
-  return made;
+  std::erase_if(order_, [&](const auto& old) { return is_at_or_below(old->at, mount->at); });
+  order_.push_back(mount);
+  entries_.push_back(entry);
 }
 
 const View::Node* View::node_at(std::string_view path) const {

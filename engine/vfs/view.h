@@ -22,6 +22,15 @@ struct Mount {
   int id = 0;
   int parent_id = 0;
   bool internal = false;  ///< a scaffold: directories that lead to a mount point that isn't there
+  /// Made while the view ran: it may be moved, and taken away again. Those that the view began with
+  /// are locked together, as in a less privileged mount namespace: mount_namespaces(7).
+  bool late = false;
+  unsigned long flags = 0;              ///< MS_* of mount(2): of this mount alone
+  bool super_read_only = false;         ///< of the file system, wherever else it is mounted
+  std::shared_ptr<FileSystem> content;  ///< what `fs` shows for reading only; null: `fs` itself
+  int part_of = 0;    ///< a bind: id of the late mount whose file system it shows a part of
+  int source_in = 0;  ///< an image: id of the late mount in which its file lies
+  const std::shared_ptr<FileSystem>& own_fs() const { return content ? content : fs; }
 };
 
 /// A name that a directory of the view has (or has not) because of a mount right below it.
@@ -48,7 +57,15 @@ class View {
     std::vector<MountName> names;  ///< what a listing of this directory has to be corrected by
   };
 
+  /// A mount and what it makes of the directory that it is in.
+  struct Entry {
+    std::shared_ptr<const Mount> mount;
+    std::optional<MountName> name;
+  };
+
   explicit View(std::shared_ptr<const Mount> root);
+  /// The view that with() makes of these, one after the other; the first is the root.
+  static std::shared_ptr<View> of(const std::vector<Entry>& entries);
   /// The view with one more mount, which covers what is at and below its place.
   std::shared_ptr<View> with(std::shared_ptr<const Mount> mount,
                              std::optional<MountName> name) const;
@@ -80,10 +97,14 @@ class View {
   bool shows_host(const std::string& path) const;
   /// Oldest first, covered ones left out.
   const std::vector<std::shared_ptr<const Mount>>& mounts() const { return order_; }
+  /// The same with those that others cover, which are there again when those go.
+  const std::vector<Entry>& entries() const { return entries_; }
 
  private:
   static void copy(const Node& from, Node* to);
+  void add(const Entry& entry);
   Node root_;
+  std::vector<Entry> entries_;
   std::vector<std::shared_ptr<const Mount>> order_;
 };
 

@@ -49,6 +49,8 @@ struct WalkStart {
   std::string view_dir = "/";   ///< canonical; where a relative path starts
   std::string kernel_dir = {};  ///< host path of the task's real directory there; "": unknown
   std::string root = "/";       ///< canonical; where absolute paths start and ".." ends. chroot(2)
+  /// The view that has `view_dir`, where the present one shows it no more; null: the present one.
+  std::shared_ptr<const View> view = nullptr;
 };
 
 /// A symbolic link that a walk followed.

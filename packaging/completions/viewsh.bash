@@ -18,7 +18,7 @@ _viewsh() {
   local commands="run try check show resolve profiles plugins doctor layers diff commit discard
     export import snapshot restore"
   local view="--profile --bind --hide --tmpfs --cow --mincow --layer --merge --mount --root --disk --env
-    --unset --clear-env --cwd"
+    --allow --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
   [[ ${words[1]-} != run ]] || run+=" --learn"
   if ((cword == 1)); then
@@ -71,6 +71,10 @@ _viewsh() {
       ;;
     --hide | --bind | --merge | --disk | --mount)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      return
+      ;;
+    --allow)
+      mapfile -t COMPREPLY < <(compgen -W mount -- "$cur")
       return
       ;;
     --env | --unset)

@@ -56,8 +56,10 @@ constexpr PluginEntry make_entry() {
   entry.description =
       "Images and archives as file systems: ext2, ext3, ext4, ISO, tar, zip, cpio, 7z, rar, ar, "
       "xar";
+  // In the order in which mount(8) tries them: what is an ext4 is one before it is an ext2, and
+  // anything that begins with zeros might be an empty tar.
   entry.provides =
-      "fs:auto fs:ext2 fs:ext3 fs:ext4 fs:iso9660 fs:tar fs:zip fs:cpio fs:7z fs:rar fs:ar fs:xar";
+      "fs:auto fs:ext4 fs:ext3 fs:ext2 fs:iso9660 fs:zip fs:7z fs:rar fs:xar fs:ar fs:cpio fs:tar";
   entry.create = [](Host* host) -> Plugin* { return new UmfusePlugin(host); };
   return entry;
 }

@@ -39,6 +39,19 @@ TEST_F(ViewOptionsTest, LaterSettingsWin) {
   EXPECT_EQ(spec.root_place.text, "--root /usr");
 }
 
+TEST_F(ViewOptionsTest, WhatMayBeDone) {
+  run_words({"run", "true"});
+  EXPECT_FALSE(fake_engine().spec.allow_mount);
+  run_words({"run", "--allow", "mount", "true"});
+  EXPECT_TRUE(fake_engine().spec.allow_mount);
+  write("p.yaml", "viewsh: 1\nallow: [mount]\n");
+  run_words({"run", "-p", "p", "true"});
+  EXPECT_TRUE(fake_engine().spec.allow_mount);
+  Outcome outcome = run_words({"run", "--allow", "anything", "true"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_NE(outcome.err.find("--allow anything: must be mount"), std::string::npos) << outcome.err;
+}
+
 TEST_F(ViewOptionsTest, LayerGoesToTheCowBeforeIt) {
   run_words({"run", "--cow", "/a", "--cow", "/b", "--layer", "w", "true"});
   EXPECT_EQ(fake_engine().spec.mounts[0].layer, "");

@@ -246,9 +246,15 @@ TEST_F(HandlerTest, UnshareOfTheFileSystemContext) {
 }
 
 TEST_F(HandlerTest, RefusedCalls) {
-  for (long nr : {SYS_mount, SYS_umount2, SYS_pivot_root, SYS_swapon, SYS_acct}) {
+  for (long nr : {SYS_pivot_root, SYS_swapon, SYS_acct}) {
     EXPECT_EQ(error_of(fake_.run(nr, {0, 0, 0, 0, 0})), -EPERM) << nr;
   }
+  // In a view that doesn't allow it. Arguments and path come first, as on Linux.
+  EXPECT_EQ(error_of(fake_.run(SYS_mount, {0, text("/d"), 0, 0, 0})), -EPERM);
+  EXPECT_EQ(error_of(fake_.run(SYS_mount, {0, text("/none"), 0, 0, 0})), -ENOENT);
+  EXPECT_EQ(error_of(fake_.run(SYS_mount, {0, 8, 0, 0, 0})), -EFAULT);
+  EXPECT_EQ(error_of(fake_.run(SYS_umount2, {text("/d"), 0})), -EPERM);
+  EXPECT_EQ(error_of(fake_.run(SYS_umount2, {text("/d"), 0x40})), -EINVAL);
   EXPECT_EQ(error_of(fake_.run(SYS_setns, {3, 0})), -EPERM);
   EXPECT_EQ(error_of(fake_.run(SYS_setns, {3, CLONE_NEWNS})), -EPERM);
   EXPECT_EQ(fake_.run(SYS_setns, {3, CLONE_NEWUTS}).kind, Outcome::Kind::kRunAsIs);

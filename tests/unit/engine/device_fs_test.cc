@@ -56,6 +56,22 @@ TEST(DeviceFs, TheObjectThatStandsForIt) {
   EXPECT_FALSE(fs.stands_for_device(later));
 }
 
+TEST(DeviceFs, NewObjectsAreMarkedFromThenOn) {
+  struct Marks final : AttrMarks {
+    void mark(uint64_t ino) override { seen.push_back(ino); }
+    std::vector<uint64_t> seen;
+  } marks;
+  UniqueFd disk(memfd_create("disk", MFD_CLOEXEC));
+  const std::string host = "/proc/self/fd/" + std::to_string(disk.get());
+  DeviceFs fs(std::make_unique<MemoryDisk>(host));
+  EXPECT_TRUE(fs.mark_attr(&marks));
+  EXPECT_TRUE(marks.seen.empty());
+  ASSERT_TRUE(fs.plan_open("", {O_RDWR, 0}, {}).ok());
+  EXPECT_EQ(marks.seen, std::vector<uint64_t>{attr_of(host).stx_ino});
+  ASSERT_TRUE(fs.mark_attr(&marks));
+  EXPECT_EQ(marks.seen.size(), 2U) << "all are said again";
+}
+
 TEST(DeviceFs, ADeviceOfTheHostAnswersForItself) {
   DeviceFs fs(std::make_unique<MemoryDisk>("/dev/null"));
   ASSERT_TRUE(fs.plan_open("", {O_RDWR, 0}, {}).ok());

@@ -133,6 +133,24 @@ TEST_F(ViewTest, ReverseFindsTheVisiblePlace) {
   EXPECT_EQ(view_->reverse("/other/y"), "/b/x/y");
 }
 
+TEST_F(ViewTest, EntriesKeepWhatIsCovered) {
+  add("/a", "/h1");
+  add("/a/b", "/h2", MountName{"b", true, NodeType::kDirectory});
+  add("/a", "/h3");
+  EXPECT_EQ(order(), (std::vector<std::string>{"/", "/a"}));
+  std::vector<View::Entry> entries = view_->entries();
+  ASSERT_EQ(entries.size(), 4U);
+  EXPECT_EQ(entries[2].name->name, "b");
+  // Without the one that covers them they are there again, with their names.
+  entries.pop_back();
+  view_ = View::of(entries);
+  EXPECT_EQ(order(), (std::vector<std::string>{"/", "/a", "/a/b"}));
+  EXPECT_EQ(view_->reverse("/h2/x"), "/a/b/x");
+  EXPECT_EQ(view_->reverse("/h3/x"), "/h3/x");
+  ASSERT_EQ(view_->node_at("/a")->names.size(), 1U);
+  EXPECT_TRUE(view_->node_at("/a")->names[0].hidden);
+}
+
 TEST_F(ViewTest, HostFileSystemsFixNothing) {
   Attr attr{};
   EXPECT_FALSE(view_->fixes_attr());

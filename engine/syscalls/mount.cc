@@ -1,0 +1,171 @@
+#include <linux/loop.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "syscalls/handlers.h"
+#include "syscalls/loop.h"
+#include "syscalls/mount_table.h"
+#include "vfs/view_fs.h"
+
+namespace viewsh {
+
+namespace {
+
+constexpr unsigned long kPropagation = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
+/// Flags that say how access times and writes are kept. That is the host's to decide, or the file
+/// system's: as with those of the kernel that know them not, they change nothing.
+constexpr unsigned long kIgnored = MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOATIME | MS_NODIRATIME |
+                                   MS_RELATIME | MS_STRICTATIME | MS_LAZYTIME | MS_SILENT |
+                                   MS_MANDLOCK;
+
+Result<Walked> walk_to(Call& call, const UserPath& path, bool follow) {
+  WalkFlags flags;
+  flags.follow = follow;
+  flags.want_exists = true;
+  TRY_ASSIGN(Walked walked, call.walk({AT_FDCWD}, path, flags));
+  if (walked.found.kind == Found::Kind::kMissing || walked.proc_magic) return Errno(ENOENT);
+  return walked;
+}
+
+/// Changes of propagation: there is one mount table and no other to tell, so each mount is private
+/// already, and none can be shared. do_change_type() of fs/namespace.c
+Result<void> change_propagation(Call& call, const Walked& target, unsigned long flags) {
+  const unsigned long type = flags & kPropagation;
+  if ((flags & ~(kPropagation | MS_REC | MS_SILENT)) != 0) return Errno(EINVAL);
+  if (type != MS_PRIVATE && type != MS_SLAVE) return Errno(EINVAL);
+  return MountTable(call.session()).is_mount_point(target) ? Result<void>() : Errno(EINVAL);
+}
+
+/// "a=1,b" as the options of a mount.
+std::map<std::string, std::string> options_of(const std::string& data) {
+  std::map<std::string, std::string> out;
+  std::istringstream words(data);
+  for (std::string word; std::getline(words, word, ',');) {
+    const size_t equals = word.find('=');
+    if (!word.empty())
+      out[word.substr(0, equals)] = equals == std::string::npos ? "" : word.substr(equals + 1);
+  }
+  return out;
+}
+
+/// The file that a file system is in.
+struct Image {
+  std::string path;   ///< of the view
+  std::string shown;  ///< in the mount table
+  std::shared_ptr<const Mount> mount;
+  std::map<std::string, std::string> options;
+};
+
+/// The file itself, or the one that a loop device was given.
+Result<Image> find_image(Call& call, const UserPath& source) {
+  TRY_ASSIGN(const Walked walked, walk_to(call, source, true));
+  LoopDevice* loop = loop_at(walked.fs_mutable());
+  if (loop == nullptr) return Image{walked.view_path, walked.view_path, walked.mount, {}};
+  if (!loop->bound() || loop->bound()->ended) return Errno(ENXIO);
+  const LoopDevice::Bound& bound = *loop->bound();
+  Image out{bound.view_path, walked.view_path, bound.mount, {}};
+  if (bound.offset != 0) out.options["offset"] = std::to_string(bound.offset);
+  if (bound.limit != 0) out.options["sizelimit"] = std::to_string(bound.limit);
+  if ((bound.flags & LO_FLAGS_READ_ONLY) != 0) out.options["ro"] = "";
+  return out;
+}
+
+Result<void> mount_new(Call& call, const OptionalPath& source, const Walked& target,
+                       const std::string& type, unsigned long flags, const std::string& data) {
+  Session& session = call.session();
+  const auto& types = session.mounter->types();
+  const auto known = std::find_if(types.begin(), types.end(),
+                                  [&](const Mounter::Type& one) { return one.name == type; });
+  if (known == types.end()) return Errno(ENODEV);
+  Mount mount;
+  MountRequest request;
+  request.type = type;
+  request.at = target.view_path;
+  request.options = options_of(data);
+  request.below = std::make_shared<ViewFs>(session.view, "/");
+  if (!known->nodev) {
+    if (source.null || source.path.text.empty()) return Errno(EINVAL);
+    TRY_ASSIGN(const Image image, find_image(call, source.path));
+    request.sources.push_back(image.path);
+    request.options.insert(image.options.begin(), image.options.end());
+    mount.source = image.shown;
+    mount.source_in = image.mount->part_of;
+    if (image.mount->part_of == 0 && image.mount->late) mount.source_in = image.mount->id;
+    if ((flags & MS_RDONLY) != 0) request.options["ro"] = "";
+  } else {
+    mount.source = source.path.text;
+  }
+  TRY_ASSIGN(mount.fs, session.mounter->make(request));
+  const std::shared_ptr<FileSystem> fs = mount.fs;
+  mount.type = type;
+  mount.options = data;
+  mount.flags = flags;
+  const Result<void> added = MountTable(session).add(std::move(mount), target);
+  // Nothing was done with it: the first error is the one that is told.
+  if (!added.ok()) (void)session.mounter->end(fs);
+  return added;
+}
+
+Result<std::string> read_options(Call& call, uint64_t data) {
+  constexpr size_t kMost = 4096;
+  if (data == 0) return std::string();
+  return call.memory().read_string(data, kMost);
+}
+
+/// path_mount() of fs/namespace.c
+Result<void> mount_at(Call& call, const OptionalPath& source, const Walked& target,
+                      const OptionalPath& type, unsigned long flags, uint64_t data) {
+  if ((flags & MS_NOUSER) != 0) return Errno(EINVAL);
+  MountTable table(call.session());
+  if ((flags & (MS_REMOUNT | MS_BIND)) == (MS_REMOUNT | MS_BIND))
+    return table.remount_bind(target, flags);
+  if ((flags & MS_REMOUNT) != 0) {
+    TRY_ASSIGN(const std::string options, read_options(call, data));
+    return table.remount(target, flags, options);
+  }
+  if ((flags & (MS_BIND | MS_MOVE)) != 0) {
+    if (source.null || source.path.text.empty()) return Errno(EINVAL);
+  } else if ((flags & kPropagation) != 0) {
+    return change_propagation(call, target, flags);
+  }
+  if ((flags & MS_BIND) != 0) {
+    TRY_ASSIGN(const Walked from, walk_to(call, source.path, true));
+    return table.bind(from, target, (flags & MS_REC) != 0);
+  }
+  if ((flags & MS_MOVE) != 0) {
+    TRY_ASSIGN(const Walked from, walk_to(call, source.path, true));
+    return table.move(from, target);
+  }
+  if ((flags & ~(kMountFlags | kIgnored)) != 0 || type.null) return Errno(EINVAL);
+  TRY_ASSIGN(const std::string options, read_options(call, data));
+  return mount_new(call, source, target, type.path.text, flags, options);
+}
+
+}  // namespace
+
+Outcome sys_mount(Call& call, OptionalPath source, UserPath target, OptionalPath type,
+                  uint64_t flags, uint64_t data) {
+  if ((flags & MS_MGC_MSK) == MS_MGC_VAL) flags &= ~static_cast<uint64_t>(MS_MGC_MSK);
+  Result<Walked> walked = walk_to(call, target, true);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (call.session().mounter == nullptr) return Outcome::error(EPERM);
+  return Outcome::of(mount_at(call, source, *walked, type, flags, data));
+}
+
+Outcome sys_umount2(Call& call, UserPath target, Flags flags) {
+  constexpr int kKnown = MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW;
+  // MNT_EXPIRE would need a memory of who used what since.
+  if ((flags & ~kKnown) != 0) return Outcome::error(EINVAL);
+  Result<Walked> walked = walk_to(call, target, (flags & UMOUNT_NOFOLLOW) == 0);
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (call.session().mounter == nullptr) return Outcome::error(EPERM);
+  Session& session = call.session();
+  const auto before = session.late;
+  const Result<void> done = MountTable(session).remove(*walked, (flags & MNT_DETACH) != 0);
+  for (const auto& mount : before) release_loop(session, mount->source);
+  return Outcome::of(done);
+}
+
+}  // namespace viewsh
