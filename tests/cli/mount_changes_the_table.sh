@@ -39,7 +39,7 @@ m none d - $((REMOUNT | BIND)) -; d/true; echo $?
 echo '--- propagation'
 m none d - $PRIVATE -; m none d - $((SLAVE | REC)) -; m none e - $PRIVATE -; m none d - $((PRIVATE | SLAVE)) -
 echo '--- busy'
-exec 7<d/f; u d 0; exec 7<&-; (cd d && u ../d 0); sleep 100 <d/f & u d 0; kill $!; wait $! 2>/dev/null
+exec 7<d/f; u d 0; exec 7<&-; (cd d && u ../d 0); sleep 100 <d/f & until [[ $(readlink "/proc/$!/fd/0") == */d/f && $(readlink "/proc/$!/exe") == */sleep ]]; do :; done; u d 0; kill $!; wait $! 2>/dev/null
 cp /bin/sleep d; d/sleep 100 & until grep -q d/sleep /proc/$!/maps; do :; done; u d 0; kill $!; wait $! 2>/dev/null
 (exec 7>d/gone; rm d/gone; u d 0)
 u d 0; ls d
