@@ -39,7 +39,9 @@ mount img e; cat e/lazy; umount e
 mount --bind src d; mount --move d e; findmnt -no SOURCE e | grep -o '/src$'; umount e
 mount --rbind /usr e; test -x e/bin/ls; umount -R e
 losetup -f | grep -o /dev/loop
+mount img d; echo held >d/f; "$P/mount_call" covered d | grep -vc ok$; umount d; "$P/mount_call" detached d | grep -vc ok$
 BODY
+export P
 "$VIEWSH" run --allow mount -- bash "$T/body.sh" >"$T/out" 2>"$T/err" || die "in the view: $(cat "$T/out" "$T/err")"
 cat >"$T/expected" <<'OUT'
 ext4   rw,relatime
@@ -58,6 +60,8 @@ text
 lazy
 /src
 /dev/loop
+2
+2
 OUT
 diff "$T/expected" "$T/out" || die "another output: $(cat "$T/err")"
 assert_contains busy "$(cat "$T/err")" 'target is busy'
