@@ -184,14 +184,14 @@ Result<Walked> Call::find_fd(int fd, bool look) {
 
 Result<Walked> Call::find_fd_by_path(int fd, bool look) {
   TRY_ASSIGN(OpenObject object, this->object(fd));
-  if (!object.view_path) {
-    const Session::Covered covered = session_.covered_place(object.host);
-    return covered.view ? look_at(*covered.view, covered.path, look) : Errno(ENOENT);
-  }
+  Session::Covered covered;
+  if (!object.view_path) covered = session_.covered_place(object.host);
+  if (!object.view_path && !covered.view) return Errno(ENOENT);
   // Without its name it isn't what has that now, nor a file that is called "NAME (deleted)".
   if (object.host.ends_with(" (deleted)") && !same_file(fd_path(fd), object.host))
     return Errno(ENOENT);
-  return look_at(view(), *object.view_path, look);
+  return covered.view ? look_at(*covered.view, covered.path, look)
+                      : look_at(view(), *object.view_path, look);
 }
 
 /// The path is the view's own, without links and of any length, and what is open needs no right to

@@ -67,13 +67,18 @@ Result<void> bind_file(Call& call, LoopDevice& loop, uint32_t fd, const loop_inf
   TRY_ASSIGN(const Attr attr, walked.fs_mutable().getattr(walked.path));
   if (!S_ISREG(attr.stx_mode) && !S_ISBLK(attr.stx_mode)) return Errno(EINVAL);
   if (info.lo_encrypt_type != LO_CRYPT_NONE) return Errno(EINVAL);
+  // lo_configure(): who can't write to the file doesn't get to it by the device.
+  struct stat how {};
+  const bool writable =
+      lstat(call.fd_path(static_cast<int>(fd)).c_str(), &how) == 0 && (how.st_mode & S_IWUSR) != 0;
+  const uint32_t flags = info.lo_flags | (writable ? 0U : uint32_t{LO_FLAGS_READ_ONLY});
   const auto* name = reinterpret_cast<const char*>(info.lo_file_name);
   loop.bound() = {walked.mount,
                   walked.path,
                   walked.view_path,
                   info.lo_offset,
                   info.lo_sizelimit,
-                  info.lo_flags,
+                  flags,
                   std::string(name, strnlen(name, LO_NAME_SIZE)),
                   false};
   return {};

@@ -39,7 +39,8 @@ mount img e; cat e/lazy; umount e
 mount --bind src d; mount --move d e; findmnt -no SOURCE e | grep -o '/src$'; umount e
 mount --rbind /usr e; test -x e/bin/ls; umount -R e
 losetup -f | grep -o /dev/loop
-mount img d; echo held >d/f; "$P/mount_call" covered d | grep -vc ok$; umount d; "$P/mount_call" detached d | grep -vc ok$
+chmod 400 img; mount img e 2>/dev/null; fails touch e/x; umount e; chmod 600 img
+mount img d; echo held >d/f; "$P/mount_call" covered d | grep -vc ok$; umount d; echo held >d/f; "$P/mount_call" detached d | grep -vc ok$
 BODY
 export P
 "$VIEWSH" run --allow mount -- bash "$T/body.sh" >"$T/out" 2>"$T/err" || die "in the view: $(cat "$T/out" "$T/err")"
@@ -60,8 +61,8 @@ text
 lazy
 /src
 /dev/loop
-2
-2
+3
+3
 OUT
 diff "$T/expected" "$T/out" || die "another output: $(cat "$T/err")"
 assert_contains busy "$(cat "$T/err")" 'target is busy'

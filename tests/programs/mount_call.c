@@ -36,6 +36,10 @@ static int go_on(int dir, int file) {
   failed |= say("unlink: ", unlink("made"));
   failed |= say("stat: ", stat("f", &st));
   printf("mode %o\n", st.st_mode & 0777U);
+  failed |= say("unlink: ", unlink("f"));
+  failed |= say("fchmod: ", fchmod(file, 0640));
+  failed |= say("fstat: ", fstat(file, &st));
+  printf("mode %o, links %d\n", st.st_mode & 0777U, (int)st.st_nlink);
   return failed;
 }
 
