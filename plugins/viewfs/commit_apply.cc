@@ -124,6 +124,12 @@ Result<void> CommitRun::set_xattrs(const Dir& dir, const std::string& name,
   const InPlace::Xattrs now = read_xattrs_at(dir->get(), name);
   if (now == want) return {};
   const LongPath path(dir->get(), name);
+  // Only what may be written to can be given user attributes; the mode that stays is set later.
+  struct stat st {};
+  TRY(from_libc(fstatat(dir->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW)));
+  if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWUSR) == 0 && st.st_uid == geteuid()) {
+    TRY(from_libc(fchmodat(dir->get(), name.c_str(), (st.st_mode & 07777) | S_IWUSR, 0)));
+  }
   for (const auto& [key, value] : now) {
     if (want.count(key) == 0) TRY(from_libc(lremovexattr(path.c_str(), key.c_str())));
   }

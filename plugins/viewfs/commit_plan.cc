@@ -203,6 +203,8 @@ class Planner {
       item.dir = spot.dir;
       steps_.come(spot, number);
     }
+    const bool closed = (item.attr.stx_mode & S_IRWXU) != S_IRWXU;
+    if (S_ISDIR(item.attr.stx_mode) && closed) steps_.keep_open(number);
     return number;
   }
 
