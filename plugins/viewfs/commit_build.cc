@@ -156,17 +156,17 @@ class Builder {
   bool copy_file(const Item& item, int from_fd, int dir_fd, const std::string& name) {
     UniqueFd from = open_anyway(from_fd, item.name, O_RDONLY);
     if (!from) return fail(item.path, errno);
-    return copy_open(from.get(), LongPath(from_fd, item.name), item.attr, dir_fd, name) ||
-           fail(item.path, errno);
+    const auto xattrs = read_own_xattrs_at(from_fd, item.name);
+    return copy_open(from.get(), xattrs, item.attr, dir_fd, name) || fail(item.path, errno);
   }
 
   /// False: errno says why.
-  bool copy_open(int from, const LongPath& host, const Attr& attr, int dir_fd,
+  bool copy_open(int from, const InPlace::Xattrs& xattrs, const Attr& attr, int dir_fd,
                  const std::string& name) {
     UniqueFd to(openat(dir_fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) return false;
     auto done = copy_data(from, to.get(), attr);
-    if (done) done = copy_xattrs(host, LongPath(dir_fd, name));
+    if (done) done = set_xattrs(LongPath(dir_fd, name), xattrs);
     if (done) done = set_attributes(dir_fd, name, attributes_of(attr));
     if (!done) errno = done.error().value();
     return done.ok();
@@ -207,7 +207,7 @@ class Builder {
     own.stx_uid = geteuid();  // the copy is the user's, whoever the file belongs to
     own.stx_gid = getegid();
     own.stx_mode = S_IFREG | S_IRUSR | S_IWUSR;
-    if (!copy_open(from.get(), LongPath((*dir)->get(), leaf), own, (*dir)->get(), in.backup)) {
+    if (!copy_open(from.get(), in.xattrs_before, own, (*dir)->get(), in.backup)) {
       fail(in.path, errno);
     }
   }

@@ -224,7 +224,7 @@ std::string LayerWalk::emit_from(int dir_fd, const std::string& name, const Meta
       return error.empty() ? meter_.step(1, 0) : error;
     }
   }
-  out->xattrs = read_xattrs(LongPath(dir_fd, name));
+  out->xattrs = ours ? read_own_xattrs_at(dir_fd, name) : read_xattrs(LongPath(dir_fd, name));
   if (S_ISLNK(attr->stx_mode)) {
     const auto target = read_link(dir_fd, name);
     if (!target) return at(out->path, target.error().value());
