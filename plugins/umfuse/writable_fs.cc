@@ -54,18 +54,28 @@ Result<WritableImageFs::Spot> WritableImageFs::free_spot(const std::string& path
   return free;
 }
 
-/// may_delete().
-Result<WritableImageFs::Victim> WritableImageFs::victim(const std::string& path,
-                                                        const Caller& caller) {
+Result<WritableImageFs::Victim> WritableImageFs::named(const std::string& path) {
   if (path.empty()) return Errno(EBUSY);
-  Victim victim;
-  TRY_ASSIGN(victim.spot, spot(path));
-  TRY_ASSIGN(victim.node, writable().lookup(victim.spot.directory, victim.spot.name));
-  TRY_ASSIGN(victim.attr, attr_of(victim.node));
+  Victim named;
+  TRY_ASSIGN(named.spot, spot(path));
+  TRY_ASSIGN(named.node, writable().lookup(named.spot.directory, named.spot.name));
+  TRY_ASSIGN(named.attr, attr_of(named.node));
+  return named;
+}
+
+/// may_delete() of fs/namei.c.
+Result<void> WritableImageFs::may_delete(const Victim& victim, const Caller& caller) const {
   if (!image_allows(victim.spot.attr, W_OK | X_OK, caller)) return Errno(EACCES);
   const bool sticky = (victim.spot.attr.stx_mode & S_ISVTX) != 0;
   if (sticky && !is_owner(victim.attr, caller) && caller.uid != victim.spot.attr.stx_uid)
     return Errno(EPERM);
+  return {};
+}
+
+Result<WritableImageFs::Victim> WritableImageFs::victim(const std::string& path,
+                                                        const Caller& caller) {
+  TRY_ASSIGN(Victim victim, named(path));
+  TRY(may_delete(victim, caller));
   return victim;
 }
 
@@ -202,17 +212,18 @@ Result<void> WritableImageFs::rmdir(const std::string& path, const Caller& calle
 Result<void> WritableImageFs::rename(const std::string& from, const std::string& to, unsigned flags,
                                      const Caller& caller) {
   if (from.empty() || to.empty()) return Errno(EBUSY);
-  TRY_ASSIGN(const Victim moved, victim(from, caller));
+  TRY_ASSIGN(const Victim moved, named(from));
   TRY_ASSIGN(const Spot spot, this->spot(to));
   const Result<NodeId> there = writable().lookup(spot.directory, spot.name);
   if (!there && !(there.error() == ENOENT)) return there.error();
+  // What is there counts before what is allowed: do_renameat2(), vfs_rename().
+  if (there && (flags & RENAME_NOREPLACE) != 0) return Errno(EEXIST);
+  if (!there && (flags & RENAME_EXCHANGE) != 0) return Errno(ENOENT);
+  if (there && *there == moved.node) return {};
+  TRY(may_delete(moved, caller));
   std::optional<Victim> replaced;
   if (there) {
-    if ((flags & RENAME_NOREPLACE) != 0) return Errno(EEXIST);
-    if (*there == moved.node) return {};
     TRY_ASSIGN(replaced, victim(to, caller));
-  } else if ((flags & RENAME_EXCHANGE) != 0) {
-    return Errno(ENOENT);
   } else if (!image_allows(spot.attr, W_OK | X_OK, caller)) {
     return Errno(EACCES);
   }

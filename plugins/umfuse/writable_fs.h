@@ -69,6 +69,9 @@ class WritableImageFs final : public ImageFs {
   };
   Result<Spot> spot(const std::string& path);
   Result<Spot> free_spot(const std::string& path, const Caller& caller);
+  Result<Victim> named(const std::string& path);
+  Result<void> may_delete(const Victim& victim, const Caller& caller) const;
+  /// named(), and it may be deleted.
   Result<Victim> victim(const std::string& path, const Caller& caller);
   static WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller);
   /// After the last name of a node went.

@@ -121,6 +121,15 @@ std::string CommitRun::rename_from(size_t done) {
 
 Result<void> CommitRun::set_xattrs(const Dir& dir, const std::string& name,
                                    const InPlace::Xattrs& want) {
+  // A mode that keeps its owner from reading and setting them is loosened; the one that stays is
+  // set later.
+  struct stat st {};
+  TRY(from_libc(fstatat(dir->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW)));
+  constexpr mode_t kOpen = S_IRUSR | S_IWUSR;
+  const bool closed = !S_ISLNK(st.st_mode) && (st.st_mode & kOpen) != kOpen;
+  if (closed && st.st_uid == geteuid()) {
+    TRY(from_libc(fchmodat(dir->get(), name.c_str(), (st.st_mode & 07777) | kOpen, 0)));
+  }
   const InPlace::Xattrs now = read_xattrs_at(dir->get(), name);
   if (now == want) return {};
   const LongPath path(dir->get(), name);

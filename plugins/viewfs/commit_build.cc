@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <set>
+#include <unordered_map>
 
 #include "cow_host.h"
 
@@ -80,11 +81,18 @@ class Builder {
     if (!error_.empty()) return false;
     if (S_ISDIR(item.attr.stx_mode)) return directory(number, dir_fd, name);
     if (item.from == Item::From::kKept) return link_kept(item, dir_fd, name);
-    if (item.from == Item::From::kItem) {
-      const int code = link_item(number, dir_fd, name);
+    // The first name in the plan need not be the first that is built.
+    const auto [first, is_first] =
+        built_.try_emplace(item.from == Item::From::kItem ? item.other : number, number);
+    if (!is_first) {
+      const int code = link_item(first->second, dir_fd, name);
       if (code == 0) return true;
       if (!cannot_link(code)) return fail(item.path, code);
     }
+    return file(item, dir_fd, name);
+  }
+
+  bool file(const Item& item, int dir_fd, const std::string& name) {
     const auto source = upper_.parent(item.path);
     if (!source) return fail(item.path, source.error().value());
     const int from = (*source)->get();
@@ -125,9 +133,9 @@ class Builder {
            fail(item.path, errno);
   }
 
-  /// 0 or an errno.
+  /// Another name of an item that is built. 0 or an errno.
   int link_item(size_t number, int dir_fd, const std::string& name) {
-    const auto [dir, leaf] = where(plan_.items[number].other);
+    const auto [dir, leaf] = where(number);
     const auto from = lower_.dir(dir);
     if (!from) return from.error().value();
     return linkat((*from)->get(), leaf.c_str(), dir_fd, name.c_str(), 0) == 0 ? 0 : errno;
@@ -148,17 +156,17 @@ class Builder {
   bool copy_file(const Item& item, int from_fd, int dir_fd, const std::string& name) {
     UniqueFd from = open_anyway(from_fd, item.name, O_RDONLY);
     if (!from) return fail(item.path, errno);
-    return copy_open(from.get(), LongPath(from_fd, item.name), item.attr, dir_fd, name) ||
-           fail(item.path, errno);
+    const auto xattrs = read_own_xattrs_at(from_fd, item.name);
+    return copy_open(from.get(), xattrs, item.attr, dir_fd, name) || fail(item.path, errno);
   }
 
   /// False: errno says why.
-  bool copy_open(int from, const LongPath& host, const Attr& attr, int dir_fd,
+  bool copy_open(int from, const InPlace::Xattrs& xattrs, const Attr& attr, int dir_fd,
                  const std::string& name) {
     UniqueFd to(openat(dir_fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) return false;
     auto done = copy_data(from, to.get(), attr);
-    if (done) done = copy_xattrs(host, LongPath(dir_fd, name));
+    if (done) done = set_xattrs(LongPath(dir_fd, name), xattrs);
     if (done) done = set_attributes(dir_fd, name, attributes_of(attr));
     if (!done) errno = done.error().value();
     return done.ok();
@@ -199,7 +207,7 @@ class Builder {
     own.stx_uid = geteuid();  // the copy is the user's, whoever the file belongs to
     own.stx_gid = getegid();
     own.stx_mode = S_IFREG | S_IRUSR | S_IWUSR;
-    if (!copy_open(from.get(), LongPath((*dir)->get(), leaf), own, (*dir)->get(), in.backup)) {
+    if (!copy_open(from.get(), in.xattrs_before, own, (*dir)->get(), in.backup)) {
       fail(in.path, errno);
     }
   }
@@ -236,6 +244,8 @@ class Builder {
   CommitPlan& plan_;
   const CommitProgress& progress_;
   std::string error_;
+  std::unordered_map<size_t, size_t> built_;  ///< of what has several names: the planned first, the
+                                              ///< built first
   bool links_work_ = true;
   size_t done_ = 0;
   size_t total_ = 0;

@@ -177,7 +177,7 @@ class Planner {
   InPlace::Xattrs upper_xattrs(const std::string& path) {
     const auto dir = upper_.parent(path);
     if (!dir) return {};
-    return read_xattrs_at((*dir)->get(), leaf_of(path));
+    return read_own_xattrs_at((*dir)->get(), leaf_of(path));
   }
 
   InPlace in_place(const std::string& path, Object* object, const Attributes& after) {
@@ -203,6 +203,8 @@ class Planner {
       item.dir = spot.dir;
       steps_.come(spot, number);
     }
+    const bool closed = (item.attr.stx_mode & S_IRWXU) != S_IRWXU;
+    if (S_ISDIR(item.attr.stx_mode) && closed) steps_.keep_open(number);
     return number;
   }
 

@@ -29,7 +29,7 @@ struct Item {
   enum class From : uint8_t {
     kUpper,  ///< made as, or copied or linked from, what is in upper/
     kKept,   ///< another name of a lower inode that stays
-    kItem,   ///< another name of what an earlier item makes
+    kItem,   ///< another name of what `other` makes, or the other way round
   };
   From from = From::kUpper;
   size_t end = 0;            ///< the item after all that are below this one

@@ -32,6 +32,8 @@ class Steps {
   void leave(const std::string& lower);
   /// An item gets a name in a lower directory.
   void come(const Spot& spot, size_t item);
+  /// A new directory gets its attributes in the end: its own may not let its owner in.
+  void keep_open(size_t item) { (void)object_of(item); }
   /// What leaves its name gets another. False: on another file system.
   bool place(Object* moved, const Spot& spot);
   /// The attributes of a lower directory in the end.

@@ -6,42 +6,9 @@
 
 namespace viewsh::viewfs {
 
-std::string link_name(const LowerState& state) {
-  return std::to_string(state.dev) + "-" + std::to_string(state.ino);
-}
-
-void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta) {
-  if (copied.owner && copied.mode) return;
-  meta->mode = attr.stx_mode & 07777;
-  meta->uid = attr.stx_uid;
-  meta->gid = attr.stx_gid;
-}
-
-KeepTimes::KeepTimes(int upper_fd, std::string_view dir)
-    : dir_(upper_fd, std::string(dir.empty() ? "." : dir)) {
-  struct stat st {};
-  known_ = fstatat(dir_.dir(), dir_.name(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-  times_[0] = st.st_atim;
-  times_[1] = st.st_mtim;
-}
-
-KeepTimes::~KeepTimes() {
-  if (known_) utimensat(dir_.dir(), dir_.name(), times_, AT_SYMLINK_NOFOLLOW);
-}
-
 Result<std::string> CowFs::make_container(const Attr& from, const std::string& host, Meta* meta) {
   const std::string temp = layer_->temp_name();
-  TRY(from_libc(mkdirat(layer_->work_fd(), temp.c_str(), 0700)));
-  const Result<void> done = copy_xattrs(LongPath(host), LongPath(layer_->work_fd(), temp));
-  if (!done) {
-    unlinkat(layer_->work_fd(), temp.c_str(), AT_REMOVEDIR);
-    return done.error();
-  }
-  const CopiedAttr copied = copy_attr(layer_->work_fd(), temp, from, S_IRWXU);
-  meta->kind = Meta::Kind::kMerged;
-  meta->type = NodeType::kDirectory;
-  meta->origin = lower_state(from);
-  keep_attr(from, copied, meta);
+  TRY_ASSIGN(*meta, make_container_in(layer_->work_fd(), temp, from, host));
   return temp;
 }
 

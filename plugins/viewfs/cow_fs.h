@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "copy_up.h"
 #include "cow_host.h"
 #include "cow_index.h"
 #include "layer.h"
@@ -318,25 +319,6 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
     bool notify = false;  ///< the lower wants to hear of it
   };
   std::vector<PendingBelow> pending_below_;
-};
-
-/// The name in links/ of the copy of a lower inode.
-std::string link_name(const LowerState& state);
-/// Takes the owner and mode over into the records, where the copy could not get them.
-void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta);
-
-/// Keeps the times of a directory in upper/ over a change that the view doesn't see.
-class KeepTimes {
- public:
-  KeepTimes(int upper_fd, std::string_view dir);
-  ~KeepTimes();
-  KeepTimes(const KeepTimes&) = delete;
-  KeepTimes& operator=(const KeepTimes&) = delete;
-
- private:
-  PathAt dir_;
-  bool known_ = false;
-  timespec times_[2] = {};
 };
 
 }  // namespace viewsh::viewfs

@@ -115,7 +115,10 @@ Result<void> copy_data(int from, int to, const Attr& attr) {
   return from_libc(ftruncate(to, end));
 }
 
-std::map<std::string, std::string> read_xattrs(const LongPath& path) {
+namespace {
+
+/// `refused`: there are some that the mode of the file keeps from being read.
+std::map<std::string, std::string> read_xattrs(const LongPath& path, bool* refused) {
   std::map<std::string, std::string> out;
   std::string names(256, '\0');
   ssize_t got = llistxattr(path.c_str(), names.data(), names.size());
@@ -133,7 +136,29 @@ std::map<std::string, std::string> read_xattrs(const LongPath& path) {
     std::string value(65536, '\0');
     const ssize_t n = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
     if (n >= 0) out[name] = value.substr(0, static_cast<size_t>(n));
+    if (n < 0 && errno == EACCES) *refused = true;
   }
+  return out;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> read_xattrs(const LongPath& path) {
+  bool refused = false;
+  return read_xattrs(path, &refused);
+}
+
+std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::string& name) {
+  bool refused = false;
+  const LongPath path(dir_fd, name);
+  auto out = read_xattrs(path, &refused);
+  struct stat st {};
+  const PathAt at(dir_fd, name);
+  if (!refused || fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) < 0) return out;
+  const mode_t mode = st.st_mode & 07777;
+  if (st.st_uid != geteuid() || fchmodat(at.dir(), at.name(), mode | S_IRUSR, 0) < 0) return out;
+  out = read_xattrs(path, &refused);
+  fchmodat(at.dir(), at.name(), mode, 0);
   return out;
 }
 
@@ -149,11 +174,15 @@ std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string&
   return read_xattrs(LongPath(dir_fd, name));
 }
 
-Result<void> copy_xattrs(const LongPath& from, const LongPath& to) {
-  for (const auto& [name, value] : read_xattrs(from)) {
+Result<void> set_xattrs(const LongPath& to, const std::map<std::string, std::string>& xattrs) {
+  for (const auto& [name, value] : xattrs) {
     TRY(from_libc(lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0)));
   }
   return {};
+}
+
+Result<void> copy_xattrs(const LongPath& from, const LongPath& to) {
+  return set_xattrs(to, read_xattrs(from));
 }
 
 Result<void> set_times(int dir_fd, const std::string& path, const Attr& from) {

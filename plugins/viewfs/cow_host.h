@@ -36,7 +36,12 @@ std::map<std::string, std::string> read_xattrs(const LongPath& path);
 /// The same of a name in an open directory, without a way through procfs where Linux has
 /// listxattrat(2).
 std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string& name);
-/// Those. EOPNOTSUPP, ENOSPC: where `to` can't keep them all, there is to be no copy.
+/// Of a file that is the layer's own: also where its mode keeps its owner from reading them, for
+/// which the mode is changed for a moment.
+std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::string& name);
+/// Gives a file these. EOPNOTSUPP, ENOSPC: it can't keep them all.
+Result<void> set_xattrs(const LongPath& to, const std::map<std::string, std::string>& xattrs);
+/// Those of another. EOPNOTSUPP, ENOSPC: where `to` can't keep them all, there is to be no copy.
 Result<void> copy_xattrs(const LongPath& from, const LongPath& to);
 
 /// What the copy of a node keeps of its attributes, and whether it took.

@@ -208,6 +208,7 @@ Result<Found> CowFs::resolve_below(const std::string& lower, size_t used, std::s
     first.consumed += used;
     return first;
   }
+  if (first.type != NodeType::kDirectory) return Errno(ENOTDIR);
   return resolve_lower(join(lower, name), used + rest.size() - after.size(), after, flags, caller,
                        path);
 }

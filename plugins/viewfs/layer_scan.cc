@@ -48,7 +48,7 @@ class Scanner {
     e.size = attr.stx_size;
     e.atime = nanoseconds(attr.stx_atime);
     e.mtime = nanoseconds(attr.stx_mtime);
-    if (e.type != NodeType::kSymlink) e.xattrs = read_xattrs_at(dir_fd, name);
+    if (e.type != NodeType::kSymlink) e.xattrs = read_own_xattrs_at(dir_fd, name);
     tree_->bytes += attr.stx_blocks * 512;
     if (e.type != NodeType::kDirectory) {
       const auto next = static_cast<uint32_t>(first_.size() + 1);

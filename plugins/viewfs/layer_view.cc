@@ -8,11 +8,30 @@
 
 #include "cow_host.h"
 #include "deep_path.h"
+#include "layer_names.h"
 #include "layer_recover.h"
 
 namespace viewsh::viewfs {
 
 std::unique_ptr<LayerView> LayerView::open(const std::string& dir, const std::string& name,
+                                           bool write, const std::string& who, std::string* error,
+                                           bool recover) {
+  auto view = load(dir, name, write, who, error, recover);
+  if (!view || recover || !has_nameless_copies(*view)) return view;
+  if (write) {
+    *error = name_copies(view.get());
+    if (error->empty()) return view;
+    *error = "layer " + name + ": " + *error;
+    return nullptr;
+  }
+  // A layer in use, or one that can't be written to, shows what it knows.
+  view.reset();
+  std::string why;
+  (void)open(dir, name, true, who, &why);
+  return load(dir, name, false, who, error, false);
+}
+
+std::unique_ptr<LayerView> LayerView::load(const std::string& dir, const std::string& name,
                                            bool write, const std::string& who, std::string* error,
                                            bool recover) {
   LayerSpec spec;
@@ -131,17 +150,18 @@ bool LayerView::source_below(const std::string& lower) const {
 }
 
 bool LayerView::shown_at_home(const std::string& lower) const {
+  const Node* node = index.root();
+  std::string at;
   std::string_view home = lower;
-  std::string moved;
+  // A directory that was moved shows the place; where that is now doesn't matter.
   for (std::string_view dir = parent_of(lower); !dir.empty(); dir = parent_of(dir)) {
     const auto it = sources.find(std::string(dir));
     if (it == sources.end() || !it->second->merged()) continue;
-    moved = join(Index::path_of(it->second), home.substr(dir.size() + 1));
-    home = moved;
+    node = it->second;
+    at = dir;
+    home.remove_prefix(dir.size() + 1);
     break;
   }
-  const Node* node = index.root();
-  std::string at;
   while (!home.empty()) {
     if (!node->merged()) return false;
     const std::string_view name = next_component(&home);

@@ -49,6 +49,11 @@ struct LayerView {
   /// The place of a lower path in the view still shows it: another name for it is a hard link, not
   /// a rename.
   bool shown_at_home(const std::string& lower) const;
+
+ private:
+  static std::unique_ptr<LayerView> load(const std::string& dir, const std::string& name,
+                                         bool write, const std::string& who, std::string* error,
+                                         bool recover);
 };
 
 /// A change with the node that it comes from.

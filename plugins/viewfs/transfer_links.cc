@@ -97,10 +97,6 @@ class LinkSearch {
 
 }  // namespace
 
-std::string anchor_name(const LowerState& state) {
-  return std::to_string(state.dev) + "-" + std::to_string(state.ino);
-}
-
 std::string find_linked_names(const LayerView& view, int lower_fd, TransferMeter* meter,
                               LinkedNames* out) {
   return LinkSearch(view, lower_fd, meter, out).run();

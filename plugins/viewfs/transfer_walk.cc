@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "copy_up.h"
 #include "cow_host.h"
 #include "deep_path.h"
 #include "viewsh/long_path.h"
@@ -200,7 +201,7 @@ std::string LayerWalk::emit_file(const Dir& dir, const std::string& name, const 
     return emit_from(parent.get(), lower_name, meta, false, &out);
   }
   // Another name of a file that was copied: it shows the copy.
-  const std::string anchor = anchor_name(linked->second.state);
+  const std::string anchor = link_name(linked->second.state);
   const auto copy = lstat_at(view_.layer->links_fd(), anchor);
   if (!copy) return at(out.path, copy.error().value());
   const auto other = by_upper_ino_.find(copy->stx_ino);
@@ -223,7 +224,7 @@ std::string LayerWalk::emit_from(int dir_fd, const std::string& name, const Meta
       return error.empty() ? meter_.step(1, 0) : error;
     }
   }
-  out->xattrs = read_xattrs(LongPath(dir_fd, name));
+  out->xattrs = ours ? read_own_xattrs_at(dir_fd, name) : read_xattrs(LongPath(dir_fd, name));
   if (S_ISLNK(attr->stx_mode)) {
     const auto target = read_link(dir_fd, name);
     if (!target) return at(out->path, target.error().value());

@@ -20,8 +20,6 @@ struct LinkedNames {
 };
 std::string find_linked_names(const LayerView& view, int lower_fd, TransferMeter* meter,
                               LinkedNames* out);
-/// The name in links/ of a lower inode.
-std::string anchor_name(const LowerState& state);
 
 /// Hands what a layer changes to a sink, as nodes and marks over the lower tree. What was renamed
 /// comes whole, under its new name. The order is that of the names' bytes: in each directory its

@@ -209,5 +209,23 @@ TEST_F(Rename, IntoItselfIsToldBeforeTheTypes) {
   EXPECT_EQ(sys(SYS_rename, "d/f", std::string(256, 'x').c_str()), -ENAMETOOLONG);
 }
 
+TEST_F(Rename, WhatIsThereCountsBeforeWhatIsAllowed) {
+  ASSERT_EQ(::mkdir("d", 0755), 0);
+  write_file("d/a", "a");
+  ASSERT_EQ(::link("d/a", "d/same"), 0);
+  write_file("b", "b");
+  ASSERT_EQ(::chmod("d", 0555), 0);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/a", AT_FDCWD, "b", RENAME_NOREPLACE), -EEXIST);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "d/a", AT_FDCWD, "none", RENAME_EXCHANGE), -ENOENT);
+  EXPECT_EQ(sys(SYS_rename, "d/a", "d/same"), 0);
+  EXPECT_EQ(sys(SYS_renameat2, AT_FDCWD, "b", AT_FDCWD, "d/a", RENAME_NOREPLACE), -EEXIST);
+  EXPECT_EQ(sys(SYS_rename, "d/a", "b"), refused(EACCES));
+  if (mode() != Mode::kMincow) {
+    EXPECT_EQ(sys(SYS_rename, "b", "d/a"), -EACCES);
+    EXPECT_EQ(sys(SYS_rename, "b", "d/none"), -EACCES);
+  }
+  EXPECT_EQ(::chmod("d", 0755), 0);
+}
+
 }  // namespace
 }  // namespace viewsh_test
