@@ -219,7 +219,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   Mounts mounts(&host, built.next_id);
   Session session = make_session(built, host, spec.allow_mount ? &mounts : nullptr);
   if (native_lookups) session.lookup_file = lookup_file_of(host);
-  Tracer tracer(std::move(session), &report, options.kill_on_exit);
+  Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));
   int status = tracer.run(leader, mask);
   bool fine = mounts.shut_down();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "parking.h"
 #include "viewsh/plugin.h"
 #include "viewsh/unique_fd.h"
 
@@ -26,6 +27,8 @@ class PluginHost : public Host {
   /// The view's own directory on a memory file system, made if need be.
   Result<std::string> memory_dir() { return root_dir(true); }
   std::string view_id() const override { return id_; }
+  Suspension* suspension() override { return &parking_; }
+  Parking& parking() { return parking_; }
 
   /// The plugin that provides a word ("fs:cow", "device:ram", "layers"...), loaded on the way.
   /// Null: none.
@@ -47,6 +50,7 @@ class PluginHost : public Host {
   Result<std::string> root_dir(bool memory);
 
   std::string id_;
+  Parking parking_;
   std::vector<std::unique_ptr<Loaded>> loaded_;
   std::string memory_dir_;
   std::string disk_dir_;

@@ -32,12 +32,13 @@ Registers again(Registers regs) {
 
 }  // namespace
 
-Tracer::Tracer(Session session, Report* report, bool kill_on_exit)
+Tracer::Tracer(Session session, Report* report, Parking* parking, bool kill_on_exit)
     : session_(std::move(session)),
       follower_(&session_),
       fstat_(&session_, session_.fstat_traced, &shared_lookups_),
       lookups_(&session_, &fstat_, &shared_lookups_),
       report_(report),
+      parking_(*parking),
       kill_on_exit_(kill_on_exit) {
   session_.show_affinity = [this](Task& task) {
     follower_.let_go(task);
@@ -60,9 +61,9 @@ int Tracer::run(pid_t leader, mode_t umask) {
   first.fs->kernel_cwd = "/";
   first.mm = std::make_shared<AddressSpace>();
   catch_signals();
-  while (!session_.tasks.empty()) {
+  while (!session_.tasks.empty() || !parking_.empty()) {
     if (signal_is_pending()) forward_signal();
-    Event event = wait_event(session_.tasks.size() > 2);
+    Event event = next_event();
     if (event.kind == Event::Kind::kNone) break;
     if (event.kind == Event::Kind::kInterrupted) {
       forward_signal();
@@ -70,6 +71,8 @@ int Tracer::run(pid_t leader, mode_t umask) {
     }
     handle(event);
   }
+  // Nobody is left to wait for.
+  parking_.interrupt_all();
   return leader_status_;
 }
 
@@ -82,7 +85,7 @@ Task& Tracer::adopt(pid_t tid) {
   return *slot;
 }
 
-void Tracer::handle(const Event& event) {
+void Tracer::act_on(const Event& event) {
   if (event.kind == Event::Kind::kExited) return on_exited(event);
   Stopped stopped(event.tid);
   session_.cache->tick();
@@ -483,11 +486,13 @@ void Tracer::on_exited(const Event& event) {
     take_terminal_back(leader_);
   }
   if (it == session_.tasks.end()) return;
-  drop_kept(event.tid);
-  abandon(*it->second);
-  report_->end(event.tid, std::nullopt);
-  follower_.on_gone(*it->second);
+  // What is cleaned up may wait, and the number be another task's by then.
+  const std::unique_ptr<Task> gone = std::move(it->second);
   session_.tasks.erase(it);
+  follower_.on_gone(*gone);
+  report_->end(event.tid, std::nullopt);
+  drop_kept(event.tid);
+  abandon(*gone);
   reap_mounts();
   if (event.tid != leader_) return;
   if (kill_on_exit_) {

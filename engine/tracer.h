@@ -7,6 +7,7 @@
 #include "fstat_lane.h"
 #include "lookup_lane.h"
 #include "observer.h"
+#include "parking.h"
 #include "report.h"
 #include "syscalls/session.h"
 #include "tracee/event.h"
@@ -26,14 +27,19 @@ struct KeptCall {
 
 class Tracer {
  public:
-  Tracer(Session session, Report* report, bool kill_on_exit);
+  /// `parking`: where calls wait for processes of the view. Not owned, outlives the run.
+  Tracer(Session session, Report* report, Parking* parking, bool kill_on_exit);
   /// Shows the calls to who writes down what they use. Not owned, outlives the run.
   void observe(Observer* observer) { observer_ = observer; }
   /// Runs until the last task of the view is gone; the wait status of the first process.
   int run(pid_t leader, mode_t umask);
 
  private:
+  Event next_event();
   void handle(const Event& event);
+  void act_on(const Event& event);
+  /// What was begun for a task and waits comes to its end.
+  void unpark(pid_t tid);
   void on_call(Task& task, Stopped stopped);
   void on_call_exit(Task& task, Stopped stopped);
   void on_refused(Task& task, Stopped stopped, PendingCall pending);
@@ -93,6 +99,8 @@ class Tracer {
   FstatLane fstat_;
   LookupLane lookups_;
   Report* report_;
+  Parking& parking_;
+  UniqueFd children_;  ///< a signalfd(2) of SIGCHLD, from when somebody may wait
   Observer* observer_ = nullptr;
   bool kill_on_exit_;
   pid_t leader_ = 0;

@@ -39,12 +39,12 @@ namespace {
 
 /// waitpid(2) tells of the children in the order of a list, not of their stops: tasks that stop
 /// again quickly would keep others waiting for ever. So all that have something to tell are asked
-/// in turn.
-pid_t wait_in_turn(bool fair, int* status) {
+/// in turn. `how`: WNOHANG, or 0.
+pid_t wait_in_turn(bool fair, int how, int* status) {
   static std::deque<std::pair<pid_t, int>> waiting;
   if (waiting.empty()) {
-    pid_t first = waitpid(-1, status, __WALL);
-    if (!fair || first < 0) return first;
+    pid_t first = waitpid(-1, status, __WALL | how);
+    if (!fair || first <= 0) return first;
     int next_status = 0;
     for (pid_t next = 0; (next = waitpid(-1, &next_status, __WALL | WNOHANG)) > 0;) {
       waiting.emplace_back(next, next_status);
@@ -57,12 +57,14 @@ pid_t wait_in_turn(bool fair, int* status) {
   return next;
 }
 
-}  // namespace
-
-Event wait_event(bool fair) {
+Event event_of(bool fair, int how) {
   Event event;
   int status = 0;
-  pid_t tid = wait_in_turn(fair, &status);
+  pid_t tid = wait_in_turn(fair, how, &status);
+  if (tid == 0) {
+    event.kind = Event::Kind::kIdle;
+    return event;
+  }
   if (tid < 0) {
     event.kind = errno == EINTR ? Event::Kind::kInterrupted : Event::Kind::kNone;
     return event;
@@ -84,6 +86,12 @@ Event wait_event(bool fair) {
   }
   return event;
 }
+
+}  // namespace
+
+Event wait_event(bool fair) { return event_of(fair, 0); }
+
+Event try_event(bool fair) { return event_of(fair, WNOHANG); }
 
 bool inside_view() { return syscall(SYS_ptrace, kAskForView, 0, nullptr, nullptr) == 0; }
 

@@ -9,6 +9,7 @@ struct Event {
   enum class Kind {
     kNone,         ///< no task left (ECHILD)
     kInterrupted,  ///< a signal to the engine itself
+    kIdle,         ///< no task has anything to tell now; only try_event() says so
     kCall,         ///< seccomp stop at the entry of a trapped call
     kCallExit,     ///< the end of a call that was resumed by kToExit
     kSignal,       ///< about to be delivered: `signal`
@@ -26,6 +27,8 @@ struct Event {
 
 /// Waits for the next event of any tracee or child. `fair`: in turn, where several tasks run.
 Event wait_event(bool fair);
+/// The same without waiting.
+Event try_event(bool fair);
 
 /// A request of ptrace(2) that no kernel knows: a view answers it with 0, a kernel with ESRCH or
 /// EIO.

@@ -10,11 +10,12 @@
 #include "viewsh/exec_format.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/layer.h"
+#include "viewsh/suspension.h"
 
 namespace viewsh {
 
 /// Raised with every change of include/viewsh that an older plugin cannot take.
-inline constexpr uint32_t kPluginAbi = 6;
+inline constexpr uint32_t kPluginAbi = 7;
 
 /// What a mount asks for: an item of the profile's `mounts`.
 struct MountRequest {
@@ -40,6 +41,8 @@ class Host {
   virtual std::string state_dir() const = 0;
   /// The id of this view, as `viewsh ps` shows it.
   virtual std::string view_id() const = 0;
+  /// For file systems whose answers come from processes of the view. Null: nobody can wait here.
+  virtual Suspension* suspension() { return nullptr; }
 };
 
 /// A failed mount: errno for the tracee, text for the user ("what: why").

@@ -1,0 +1,158 @@
+#include "parking.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+
+namespace viewsh {
+
+namespace {
+
+/// How often parked tasks are looked at for signals: nothing tells of one to a stopped task.
+constexpr int kMomentMs = 20;
+
+/// Has the task a signal that isn't blocked and that it doesn't ignore? proc_pid_status(5)
+bool has_signal(pid_t tid) {
+  std::ifstream status("/proc/" + std::to_string(tid) + "/status");
+  uint64_t pending = 0;
+  uint64_t unheard = 0;
+  std::string line;
+  while (std::getline(status, line)) {
+    const auto value = [&] { return std::stoull(line.substr(7), nullptr, 16); };
+    if (line.starts_with("SigPnd:") || line.starts_with("ShdPnd:")) pending |= value();
+    if (line.starts_with("SigBlk:") || line.starts_with("SigIgn:")) unheard |= value();
+  }
+  // Ignored by default: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. One with a handler waits a little
+  // longer.
+  constexpr auto bit = [](int signal) { return uint64_t{1} << (signal - 1); };
+  unheard |= bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH);
+  return (pending & ~unheard) != 0;
+}
+
+}  // namespace
+
+Parking::~Parking() { CHECK(parked_.empty(), "calls wait at the end"); }
+
+bool Parking::parked(pid_t tid) const {
+  return std::any_of(parked_.begin(), parked_.end(), [&](const Parked& p) { return p.tid == tid; });
+}
+
+Result<void> Parking::wait(const void* what) {
+  CHECK(running_ != nullptr && what != nullptr, "nothing waits");
+  Parked& self = *running_;
+  if (self.interrupted) return Errno(EINTR);
+  self.what = what;
+  Fiber::yield();
+  return self.interrupted ? Result<void>(Errno(EINTR)) : Result<void>();
+}
+
+void Parking::wake(const void* what) {
+  for (Parked& parked : parked_) {
+    if (parked.what == what) parked.what = nullptr;
+  }
+}
+
+void Parking::start(pid_t tid, std::function<void()> work) {
+  Parked& parked = parked_.emplace_back(std::move(work));
+  parked.tid = tid;
+  const auto self = std::prev(parked_.end());
+  running_ = &parked;
+  parked.fiber.resume();
+  running_ = nullptr;
+  if (parked.fiber.done()) parked_.erase(self);
+}
+
+void Parking::run_ready() {
+  for (auto it = parked_.begin(); it != parked_.end();) {
+    if (it->what != nullptr) {
+      ++it;
+      continue;
+    }
+    running_ = &*it;
+    it->fiber.resume();
+    running_ = nullptr;
+    it = it->fiber.done() ? parked_.erase(it) : std::next(it);
+  }
+}
+
+void Parking::interrupt(pid_t tid) {
+  for (Parked& parked : parked_) {
+    if (parked.tid != tid || &parked == running_) continue;
+    parked.interrupted = true;
+    parked.what = nullptr;
+  }
+}
+
+void Parking::interrupt_all() {
+  for (Parked& parked : parked_) {
+    parked.interrupted = true;
+    parked.what = nullptr;
+  }
+  run_ready();
+}
+
+void Parking::interrupt_signalled() {
+  for (Parked& parked : parked_) {
+    if (parked.what != nullptr && has_signal(parked.tid)) interrupt(parked.tid);
+  }
+}
+
+Result<void> Parking::control(int operation, int fd, bool write) const {
+  epoll_event event{};
+  event.events = write ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.data.fd = fd;
+  return from_libc(epoll_ctl(poll_.get(), operation, fd, &event));
+}
+
+Result<void> Parking::watch(int fd, std::function<void()> ready) {
+  if (!poll_) poll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!poll_) return Errno::last();
+  TRY(control(EPOLL_CTL_ADD, fd, false));
+  watches_[fd] = std::make_shared<Watch>(Watch{std::move(ready), false});
+  return {};
+}
+
+void Parking::want_write(int fd, bool want) {
+  const auto it = watches_.find(fd);
+  if (it == watches_.end() || it->second->write == want) return;
+  it->second->write = want;
+  CHECK(control(EPOLL_CTL_MOD, fd, want).ok(), "a descriptor that was closed");
+}
+
+void Parking::unwatch(int fd) {
+  if (watches_.erase(fd) != 0) (void)control(EPOLL_CTL_DEL, fd, false);
+}
+
+void Parking::sleep(int child_fd) {
+  pollfd fds[2] = {{.fd = child_fd, .events = POLLIN, .revents = 0},
+                   {.fd = poll_.get(), .events = POLLIN, .revents = 0}};
+  const int ready = poll(fds, 2, parked_.empty() ? -1 : kMomentMs);
+  if (ready == 0) return interrupt_signalled();
+  if (ready < 0) return;  // a signal of the engine's own
+  if ((fds[0].revents & POLLIN) != 0) {
+    signalfd_siginfo child;
+    while (read(child_fd, &child, sizeof child) > 0) {
+    }
+  }
+  if ((fds[1].revents & POLLIN) == 0) return;
+  std::array<epoll_event, 16> events{};
+  const int count = epoll_wait(poll_.get(), events.data(), events.size(), 0);
+  for (int i = 0; i < count; ++i) {
+    const auto it = watches_.find(events[static_cast<size_t>(i)].data.fd);
+    if (it == watches_.end()) continue;
+    const std::shared_ptr<Watch> watch = it->second;  // it may take itself away
+    watch->ready();
+  }
+}
+
+}  // namespace viewsh

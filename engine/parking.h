@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+#include "base/fiber.h"
+#include "viewsh/suspension.h"
+#include "viewsh/unique_fd.h"
+
+namespace viewsh {
+
+/// Work of the event loop that can wait for other work of it. Each piece is for one task; nothing
+/// costs anything until a file system watches a descriptor.
+class Parking final : public Suspension {
+ public:
+  Parking() = default;
+  ~Parking() override;
+
+  bool can_wait() const override { return Fiber::current() != nullptr; }
+  Result<void> wait(const void* what) override;
+  void wake(const void* what) override;
+  Result<void> watch(int fd, std::function<void()> ready) override;
+  void want_write(int fd, bool want) override;
+  void unwatch(int fd) override;
+
+  /// Somebody may have to wait: events go through start() and sleep().
+  bool active() const { return !watches_.empty() || !parked_.empty(); }
+  bool parked(pid_t tid) const;
+  bool empty() const { return parked_.empty(); }
+
+  /// Does the work, for a task, until it ends or waits.
+  void start(pid_t tid, std::function<void()> work);
+  /// Goes on with whatever was woken.
+  void run_ready();
+  /// What is done for a task ends as soon as it can: none of it waits any more.
+  void interrupt(pid_t tid);
+  /// Everything that waits ends now.
+  void interrupt_all();
+  /// Those whose task has a signal that it would hear of.
+  void interrupt_signalled();
+
+  /// Sleeps until a watched descriptor or `child_fd` has something, a signal came, or for a moment
+  /// where somebody waits, and calls whoever watches. `child_fd`: a signalfd(2) of SIGCHLD.
+  void sleep(int child_fd);
+
+ private:
+  struct Parked {
+    explicit Parked(std::function<void()> work) : fiber(std::move(work)) {}
+    Fiber fiber;
+    pid_t tid = 0;
+    const void* what = nullptr;  ///< what it waits for; null: it can go on
+    bool interrupted = false;
+  };
+  struct Watch {
+    std::function<void()> ready;
+    bool write = false;
+  };
+  Result<void> control(int operation, int fd, bool write) const;
+
+  std::list<Parked> parked_;
+  Parked* running_ = nullptr;
+  std::unordered_map<int, std::shared_ptr<Watch>> watches_;
+  UniqueFd poll_;
+};
+
+}  // namespace viewsh
