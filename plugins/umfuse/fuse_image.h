@@ -86,7 +86,8 @@ class FuseImage final : public WritableImage, private FuseListener {
   Result<void> access(NodeId node, int mask);
   /// SEEK_DATA, SEEK_HOLE of lseek(2). EOPNOTSUPP: the server has no FUSE_LSEEK. ENXIO.
   Result<uint64_t> seek(NodeId node, uint64_t offset, int whence);
-  /// Nobody knows the number of the node any more. The server may then give it to another.
+  /// Nobody knows the number of the node any more. The server may then give it to another. A
+  /// directory stays as long as one in it is known.
   void forget(NodeId node) { nodes_.forget(node); }
   /// The same for all nodes that aren't held, but for the `keep` that were used last.
   void forget_but(size_t keep) { nodes_.forget_but(keep); }
@@ -108,6 +109,7 @@ class FuseImage final : public WritableImage, private FuseListener {
   Attr attr_of(const FuseNode& node) const;
   Result<void> check_new(NodeId directory, std::string_view name);
   void lost_name(const Ref& node);
+  void moved_to(const Ref& node, NodeId directory);
   Result<void> ask_rename(NodeId from_directory, std::string_view from, NodeId to_directory,
                           std::string_view to, unsigned flags);
   Result<void> remove(uint32_t opcode, NodeId directory, std::string_view name);

@@ -133,8 +133,8 @@ Result<NodeId> FuseImage::make_nameless(const NewNode& node) {
 
 Result<void> FuseImage::link(NodeId id, NodeId directory, std::string_view name) {
   TRY_ASSIGN(const Ref node, nodes_.find(id));
-  if (S_ISDIR(node->type)) return Errno(EPERM);
   TRY(check_new(directory, name));
+  if (S_ISDIR(node->type)) return Errno(EPERM);
   fuse_link_in in = {};
   in.oldnodeid = id;
   const auto made = ask_entry(FUSE_LINK, directory, name, {fuse_bytes(in)}, nullptr, node->type);
@@ -219,16 +219,20 @@ Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, Nod
   Ref over;
   if (there) {
     if ((flags & RENAME_NOREPLACE) != 0) return Errno(EEXIST);
-    if (*there == moved) return {};
     TRY_ASSIGN(over, nodes_.find(*there));
-    const bool directory = S_ISDIR(node->type);
-    if ((flags & RENAME_EXCHANGE) == 0 && directory != S_ISDIR(over->type)) {
-      return Errno(directory ? ENOTDIR : EISDIR);
-    }
   } else if (there.error() != ENOENT || (flags & RENAME_EXCHANGE) != 0) {
     return there.error();
   } else if (!fuse_good_name(to)) {
     return Errno(EINVAL);
+  }
+  // Servers count on the kernel for this; libfuse would wait for itself.
+  if (nodes_.is_below(to_directory, moved)) return Errno(EINVAL);
+  if (over != nullptr) {
+    const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+    if (nodes_.is_below(from_directory, over->id)) return Errno(exchange ? EINVAL : ENOTEMPTY);
+    if (over == node) return {};
+    const bool directory = S_ISDIR(node->type);
+    if (!exchange && directory != S_ISDIR(over->type)) return Errno(directory ? ENOTDIR : EISDIR);
   }
   const auto renamed = ask_rename(from_directory, from, to_directory, to, flags);
   nodes_.drop_name(from_directory, from);
@@ -236,13 +240,18 @@ Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, Nod
   if (!renamed) return renamed;
   changed_directory(from_directory, from);
   changed_directory(to_directory, to);
-  FuseNodes::stale(node.get());
+  moved_to(node, to_directory);
   if (over != nullptr && (flags & RENAME_EXCHANGE) != 0) {
-    FuseNodes::stale(over.get());
+    moved_to(over, from_directory);
   } else if (over != nullptr) {
     lost_name(over);
   }
   return {};
+}
+
+void FuseImage::moved_to(const Ref& node, NodeId directory) {
+  FuseNodes::stale(node.get());
+  if (S_ISDIR(node->type) && !node->bad) nodes_.set_parent(node.get(), directory);
 }
 
 }  // namespace viewsh

@@ -84,11 +84,14 @@ Result<FuseNodes::Ref> FuseNodes::judge(const fuse_entry_out& out, mode_t type) 
   Ref& node = nodes_[out.nodeid];
   const mode_t is = out.attr.mode & S_IFMT;
   uint64_t lookups = 1;
+  unsigned children = 0;
   if (node != nullptr) {
     lookups += node->lookups;
     // The number has been given to another node: what was known goes, but for the count.
     if (node->bad || node->generation != out.generation || node->type != is) {
       node->bad = true;
+      children = node->children;
+      set_parent(node.get(), 0);
       node = nullptr;
     }
   }
@@ -97,6 +100,7 @@ Result<FuseNodes::Ref> FuseNodes::judge(const fuse_entry_out& out, mode_t type) 
     node->id = out.nodeid;
     node->generation = out.generation;
     node->type = is;
+    node->children = children;
   }
   node->lookups = lookups;
   node->used = ++uses_;
@@ -108,8 +112,30 @@ Result<FuseNodes::Ref> FuseNodes::judge(const fuse_entry_out& out, mode_t type) 
 Result<FuseNodes::Ref> FuseNodes::enter(uint64_t parent, std::string_view name,
                                         const fuse_entry_out& out, mode_t type) {
   TRY_ASSIGN(Ref node, judge(out, type));
+  if (S_ISDIR(node->type)) {
+    // d_splice_alias() of the kernel.
+    if (is_below(parent, node->id)) return Errno(ELOOP);
+    set_parent(node.get(), parent);
+  }
   remember(parent, name, node->id, end_of(out.entry_valid, out.entry_valid_nsec));
   return node;
+}
+
+bool FuseNodes::is_below(uint64_t id, uint64_t ancestor) const {
+  // enter() makes no rings, but two renames at the same time could.
+  for (size_t steps = 0; steps <= nodes_.size(); ++steps) {
+    if (id == ancestor) return true;
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end() || id == FUSE_ROOT_ID) return false;
+    id = found->second->parent;
+  }
+  return true;
+}
+
+void FuseNodes::set_parent(FuseNode* directory, uint64_t parent) {
+  if (const auto old = nodes_.find(directory->parent); old != nodes_.end()) --old->second->children;
+  directory->parent = parent;
+  if (const auto now = nodes_.find(parent); now != nodes_.end()) ++now->second->children;
 }
 
 void FuseNodes::enter_listed(uint64_t parent, std::string_view name, const fuse_entry_out& out) {
@@ -174,43 +200,51 @@ void FuseNodes::stale(uint64_t id) {
   if (found != nodes_.end()) stale(found->second.get());
 }
 
-void FuseNodes::forget(uint64_t id) {
+/// The node is gone from here, and its handle is released before the server hears that.
+FuseNodes::Ref FuseNodes::take_out(uint64_t id) {
   const auto found = nodes_.find(id);
-  if (id == FUSE_ROOT_ID || found == nodes_.end()) return;
-  // Its handle is released before.
-  const Ref node = std::move(found->second);
+  Ref node = std::move(found->second);
   nodes_.erase(found);
+  if (S_ISDIR(node->type)) set_parent(node.get(), 0);
   node->handle.reset();
   names_.erase(id);
+  return node;
+}
+
+void FuseNodes::forget(uint64_t id) {
+  const auto found = nodes_.find(id);
+  if (id == FUSE_ROOT_ID || found == nodes_.end() || found->second->children != 0) return;
+  const Ref node = take_out(id);
   session_.forget({{.nodeid = id, .nlookup = node->lookups}});
 }
 
 void FuseNodes::forget_but(size_t keep) {
   std::vector<std::pair<uint64_t, uint64_t>> idle;
   for (const auto& [id, node] : nodes_) {
-    if (id != FUSE_ROOT_ID && node->holds == 0) idle.emplace_back(node->used, id);
+    if (id != FUSE_ROOT_ID && node->holds == 0 && node->children == 0) {
+      idle.emplace_back(node->used, id);
+    }
   }
   if (idle.size() <= keep) return;
   std::sort(idle.begin(), idle.end());
   idle.resize(idle.size() - keep);
   std::vector<fuse_forget_one> forgets;
   for (const auto& [used, id] : idle) {
-    const auto found = nodes_.find(id);
-    forgets.push_back({.nodeid = id, .nlookup = found->second->lookups});
-    found->second->handle.reset();
-    nodes_.erase(found);
-    names_.erase(id);
+    forgets.push_back({.nodeid = id, .nlookup = take_out(id)->lookups});
   }
   session_.forget(forgets);
 }
 
 void FuseNodes::forget_all() {
+  std::vector<fuse_forget_one> forgets;
   for (auto& [id, node] : nodes_) {
-    node->holds = 0;
+    if (id == FUSE_ROOT_ID) continue;
     node->handle.reset();
+    forgets.push_back({.nodeid = id, .nlookup = node->lookups});
   }
-  forget_but(0);
+  std::erase_if(nodes_, [](const auto& entry) { return entry.first != FUSE_ROOT_ID; });
   names_.clear();
+  session_.forget(forgets);
 }
 
 }  // namespace viewsh

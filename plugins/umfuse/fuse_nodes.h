@@ -25,6 +25,8 @@ struct FuseNode {
   int64_t attr_end = 0;  ///< until when `attr` counts, by the steady clock, in ns
   uint64_t version = 0;  ///< of what is known: a reply to a question of before is not news
   uint64_t used = 0;
+  uint64_t parent = 0;    ///< of a directory: the one that it was seen in last
+  unsigned children = 0;  ///< directories that are known in this one
   unsigned holds = 0;
   bool bad = false;  ///< the server contradicted itself: EIO from now on, as in the kernel
   std::shared_ptr<FuseHandle> handle;  ///< while it is held
@@ -47,7 +49,8 @@ class FuseNodes {
   Result<Ref> directory(uint64_t id);
 
   /// Takes what a server replied to a look-up or a creation: one look-up more. EIO: it can't be;
-  /// it was forgotten again. `type`: what was asked for, 0 for anything.
+  /// it was forgotten again. ELOOP: a directory in itself. `type`: what was asked for, 0 for
+  /// anything.
   Result<Ref> enter(uint64_t parent, std::string_view name, const fuse_entry_out& out, mode_t type);
   /// The same in a listing.
   void enter_listed(uint64_t parent, std::string_view name, const fuse_entry_out& out);
@@ -67,7 +70,13 @@ class FuseNodes {
   static void stale(FuseNode* node);
   void stale(uint64_t id);
 
-  /// The caller has no use for the number any more: the server gets its look-ups back.
+  /// Is the directory `id` below `ancestor`, or the same?
+  bool is_below(uint64_t id, uint64_t ancestor) const;
+  /// The directory was moved.
+  void set_parent(FuseNode* directory, uint64_t parent);
+
+  /// The caller has no use for the number any more: the server gets its look-ups back. A directory
+  /// stays as long as one in it is known.
   void forget(uint64_t id);
   /// So many that aren't held stay, those that were used last.
   void forget_but(size_t keep);
@@ -87,6 +96,7 @@ class FuseNodes {
     int64_t end = 0;
   };
   Result<Ref> judge(const fuse_entry_out& out, mode_t type);
+  Ref take_out(uint64_t id);
   void remember(uint64_t parent, std::string_view name, uint64_t node, int64_t end);
 
   FuseSession& session_;

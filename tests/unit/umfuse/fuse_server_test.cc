@@ -191,6 +191,20 @@ TEST_P(FuseServers, MakesRemovesAndRenames) {
   EXPECT_NE(::stat(native("d").c_str(), &st), 0);
 }
 
+TEST_P(FuseServers, RefusesADirectoryIntoItself) {
+  const NodeId a = *image().mkdir(FUSE_ROOT_ID, "a", directory());
+  const NodeId b = *image().mkdir(a, "b", directory());
+  const NodeId c = *image().mkdir(b, "c", directory());
+  EXPECT_EQ(image().rename(FUSE_ROOT_ID, "a", c, "d", 0).error(), EINVAL);
+  EXPECT_EQ(image().rename(FUSE_ROOT_ID, "a", a, "d", 0).error(), EINVAL);
+  EXPECT_EQ(image().rename(b, "c", FUSE_ROOT_ID, "a", 0).error(), ENOTEMPTY);
+  EXPECT_EQ(image().rename(a, "b", FUSE_ROOT_ID, "a", RENAME_EXCHANGE).error(), EINVAL);
+  ASSERT_TRUE(image().rename(a, "b", FUSE_ROOT_ID, "b", 0));
+  ASSERT_TRUE(image().rename(FUSE_ROOT_ID, "a", c, "d", 0));
+  EXPECT_EQ(*image().lookup(c, "d"), a);
+  EXPECT_EQ(image().rename(FUSE_ROOT_ID, "b", a, "e", 0).error(), EINVAL);
+}
+
 TEST_P(FuseServers, RenamesWithFlags) {
   make("a");
   make("b");
