@@ -74,6 +74,10 @@ struct FuseCall {
 /// - any other packet that can't be a reply (its length isn't the header's, the error is none, the
 ///   payload too short or too long, payload with an error) ends its request with EIO;
 /// - a server that is gone gives ENOTCONN to all requests, now and later.
+///
+/// splice(2) into a socket makes packets of 16 pages each, which are none of these replies. libfuse
+/// does that where the file system asks for it, unless vmsplice(2) fails: then it writes. Whoever
+/// gives a server its end sees to that.
 class FuseChannel {
  public:
   /// Of a packet: header and arguments beside 128 KiB of data.

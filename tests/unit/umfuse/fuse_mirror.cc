@@ -27,7 +27,12 @@ int result(long rc) { return rc < 0 ? -errno : 0; }
 int count(ssize_t rc) { return rc < 0 ? -errno : static_cast<int>(rc); }
 int handle(const fuse_file_info* info) { return static_cast<int>(info->fh); }
 
-void* mirror_init(fuse_conn_info*, fuse_config* config) {
+void* mirror_init(fuse_conn_info* connection, fuse_config* config) {
+  if (getenv("MIRROR_SPLICE") != nullptr) {
+    constexpr unsigned kSplice =
+        FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
+    connection->want |= connection->capable & kSplice;
+  }
   config->use_ino = 1;
   if (getenv("MIRROR_NO_CACHE") != nullptr) {
     config->entry_timeout = 0;
@@ -108,6 +113,28 @@ int mirror_read(const char*, char* to, size_t size, off_t offset, fuse_file_info
 }
 int mirror_write(const char*, const char* from, size_t size, off_t offset, fuse_file_info* info) {
   return count(pwrite(handle(info), from, size, offset));
+}
+/// With these libfuse moves data by splice(2) where it can.
+int mirror_read_buf(const char*, fuse_bufvec** to, size_t size, off_t offset,
+                    fuse_file_info* info) {
+  auto* buffer = static_cast<fuse_bufvec*>(calloc(1, sizeof(fuse_bufvec)));
+  if (buffer == nullptr) return -ENOMEM;
+  buffer->count = 1;
+  buffer->buf[0].size = size;
+  buffer->buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
+  buffer->buf[0].fd = handle(info);
+  buffer->buf[0].pos = offset;
+  *to = buffer;
+  return 0;
+}
+int mirror_write_buf(const char*, fuse_bufvec* from, off_t offset, fuse_file_info* info) {
+  fuse_bufvec to = {};
+  to.count = 1;
+  to.buf[0].size = fuse_buf_size(from);
+  to.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
+  to.buf[0].fd = handle(info);
+  to.buf[0].pos = offset;
+  return static_cast<int>(fuse_buf_copy(&to, from, FUSE_BUF_SPLICE_NONBLOCK));
 }
 int mirror_fallocate(const char*, int mode, off_t offset, off_t size, fuse_file_info* info) {
   return result(fallocate(handle(info), mode, offset, size));
@@ -197,6 +224,10 @@ int main(int argc, char** argv) {
   std::vector<char*> args = {argv[0]};
   for (int i = 2; i < argc; ++i) args.push_back(argv[i]);
   fuse_operations all = operations();
+  if (getenv("MIRROR_BUFFERS") != nullptr) {
+    all.read_buf = mirror_read_buf;
+    all.write_buf = mirror_write_buf;
+  }
   if (const char* lacks = getenv("MIRROR_LACKS"); lacks != nullptr) {
     const std::string list = std::string(",") + lacks + ",";
     const auto without = [&](const char* name) { return list.find(name) != std::string::npos; };

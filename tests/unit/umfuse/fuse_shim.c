@@ -1,7 +1,10 @@
 // For a FUSE server that opens /dev/fuse and mounts: it gets the socket VIEWSH_FUSE_FD, and mount(2)
 // and umount2(2) succeed without doing anything. Preloaded; as a view will do it for all programs.
+// vmsplice(2) fails, and libfuse writes its replies instead of splicing them into the device: a
+// socket makes many packets of what is spliced into it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdarg.h>
@@ -9,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/uio.h>
 
 typedef int (*open_fn)(const char *, int, ...);
 typedef int (*ioctl_fn)(int, unsigned long, ...);
@@ -46,4 +50,10 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 int umount2(const char *target, int flags) {
   (void)target, (void)flags;
   return 0;
+}
+
+ssize_t vmsplice(int fd, const struct iovec *parts, size_t count, unsigned flags) {
+  (void)fd, (void)parts, (void)count, (void)flags;
+  errno = EINVAL;
+  return -1;
 }
