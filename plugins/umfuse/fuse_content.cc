@@ -89,7 +89,8 @@ Result<void> FuseImage::hold(NodeId id) {
       handle = open_handle(node, O_RDONLY);
     }
     if (!handle) return handle.error();
-    // Another call may have opened it meanwhile.
+    // Other calls may have opened it meanwhile, or made it go.
+    if (!nodes_.current(node)) return Errno(ESTALE);
     if (node->handle == nullptr) node->handle = *handle;
   }
   ++node->holds;
@@ -104,7 +105,7 @@ Result<void> FuseImage::release(NodeId id) {
   node->handle = nullptr;
   Result<void> flushed;
   if (handle != nullptr) flushed = handle->flush();
-  if (node->attr.nlink == 0 && node->holds == 0) nodes_.forget(id);
+  if (node->attr.nlink == 0 && node->holds == 0 && nodes_.current(node)) nodes_.forget(id);
   return flushed;
 }
 

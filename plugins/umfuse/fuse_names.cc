@@ -126,7 +126,7 @@ Result<NodeId> FuseImage::make_nameless(const NewNode& node) {
       FUSE_TMPFILE, ask_create(FUSE_TMPFILE, FUSE_ROOT_ID, "/", node, &handle), Errno(EOPNOTSUPP));
   if (!made) return made.error();
   nodes_.drop_name(FUSE_ROOT_ID, "/");
-  (*made)->holds = 1;
+  ++(*made)->holds;
   (*made)->handle = handle;
   return (*made)->id;
 }
@@ -151,7 +151,7 @@ void FuseImage::lost_name(const Ref& node) {
   const bool last = S_ISDIR(node->type) || node->attr.nlink <= 1;
   FuseNodes::stale(node.get());
   if (S_ISDIR(node->type)) unsynced_.erase({node->id, true});
-  if (!last || node->holds != 0 || node->bad) return;
+  if (!last || node->holds != 0 || !nodes_.current(node)) return;
   unsynced_.erase({node->id, false});
   nodes_.forget(node->id);
 }
@@ -251,7 +251,7 @@ Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, Nod
 
 void FuseImage::moved_to(const Ref& node, NodeId directory) {
   FuseNodes::stale(node.get());
-  if (S_ISDIR(node->type) && !node->bad) nodes_.set_parent(node.get(), directory);
+  if (S_ISDIR(node->type) && nodes_.current(node)) nodes_.set_parent(node.get(), directory);
 }
 
 }  // namespace viewsh

@@ -48,6 +48,12 @@ class FuseNodes {
   /// find(), or ENOTDIR.
   Result<Ref> directory(uint64_t id);
 
+  /// Is it what its number stands for still? After a wait it may not be.
+  bool current(const Ref& node) const {
+    const auto found = nodes_.find(node->id);
+    return found != nodes_.end() && found->second == node;
+  }
+
   /// Takes what a server replied to a look-up or a creation: one look-up more. EIO: it can't be;
   /// it was forgotten again. ELOOP: a directory in itself. `type`: what was asked for, 0 for
   /// anything.

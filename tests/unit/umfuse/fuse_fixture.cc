@@ -80,7 +80,9 @@ void FuseScripted::start(const FuseOptions& options) {
 std::vector<std::string> FuseScripted::answer(const FuseReceived& request) {
   const uint64_t unique = request.header.unique;
   if (const auto found = on.find(request.header.opcode); found != on.end()) {
-    return found->second(request);
+    // It may replace itself.
+    const Answer act = found->second;
+    return act(request);
   }
   switch (request.header.opcode) {
     case FUSE_INIT:
@@ -138,6 +140,8 @@ std::unique_ptr<FuseProgram> FuseProgram::start(const Spec& spec, const FuseOpti
   if (spec.shim) {
     env.push_back("VIEWSH_FUSE_FD=" + std::to_string(fd));
     env.push_back("LD_PRELOAD=" + fuse_test_program("fuse_shim.so"));
+    // The sanitizer wants to be first.
+    env.push_back("ASAN_OPTIONS=verify_asan_link_order=0");
   }
   program->pid_ = ::fork();
   if (program->pid_ == 0) {

@@ -476,6 +476,64 @@ TEST_F(FuseImageTest, RepliesOnContentThatCannotBeAreEio) {
   EXPECT_EQ(image_->seek(5, 4, SEEK_DATA).error(), EIO);
 }
 
+TEST_F(FuseImageTest, OtherCallsAreMadeWhileOneWaits) {
+  start();
+  has_name("d", entry(5, S_IFDIR | 0755));
+  has_name("f", entry(6, S_IFREG | 0644, 3));
+  look("d");
+  look("f");
+  says(FUSE_OPEN, fuse_open_out{3, 0, 0});
+  says(FUSE_OPENDIR, fuse_open_out{4, 0, 0});
+  says(FUSE_READ, 'x');
+  const auto after = [this](uint32_t opcode, const std::function<void()>& act,
+                            const std::string& payload) {
+    on[opcode] = [this, opcode, act, payload](const FuseReceived& request) {
+      on.erase(opcode);
+      act();
+      return std::vector{ScriptedServer::reply(request.header.unique, payload)};
+    };
+  };
+  // The directory goes while it is listed.
+  fails(FUSE_READDIRPLUS, ENOSYS);
+  says_bytes(FUSE_RMDIR, "");
+  after(
+      FUSE_READDIR,
+      [this] {
+        EXPECT_TRUE(image_->rmdir(FUSE_ROOT_ID, "d"));
+        says_bytes(FUSE_READDIR, "");
+      },
+      dirent(7, 1, "n"));
+  EXPECT_EQ(image_->list(5)->size(), 1u);
+  EXPECT_EQ(image_->getattr(5).error(), ESTALE);
+  // The file is forgotten while it is opened to be held, and while it is read.
+  const fuse_open_out open = {3, 0, 0};
+  after(
+      FUSE_OPEN, [this] { image_->forget(6); }, std::string(fuse_bytes(open)));
+  EXPECT_EQ(image_->hold(6).error(), ESTALE);
+  says(FUSE_OPEN, open);
+  look("f");
+  EXPECT_TRUE(image_->hold(6));
+  after(
+      FUSE_READ, [this] { EXPECT_TRUE(image_->release(6)); }, "abc");
+  std::string buffer(10, '\0');
+  EXPECT_EQ(*image_->pread(6, buffer.data(), 10, 0), 3u);
+  server_->serve();
+  EXPECT_EQ(server_->count(FUSE_OPEN), 2u);
+  EXPECT_EQ(server_->count(FUSE_RELEASE), 2u);
+  // The same name is removed twice.
+  says_bytes(FUSE_UNLINK, "");
+  after(
+      FUSE_UNLINK,
+      [this] {
+        says_bytes(FUSE_UNLINK, "");
+        EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
+        look("f");
+      },
+      "");
+  EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
+  EXPECT_EQ(*image_->lookup(FUSE_ROOT_ID, "f"), 6u);
+}
+
 class FuseExtract : public FuseImageTest {
  protected:
   Result<void> extract(uint64_t size) {
