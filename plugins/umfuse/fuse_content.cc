@@ -280,18 +280,26 @@ Result<void> FuseImage::fallocate(NodeId id, int mode, uint64_t offset, uint64_t
   return done;
 }
 
+/// Any that is open will do.
+Result<FuseImage::Handle> FuseImage::handle_to_sync(const Ref& node) {
+  if (S_ISDIR(node->type)) return open_handle(node, O_RDONLY | O_DIRECTORY);
+  if (node->handle != nullptr) return node->handle;
+  const auto handle = open_handle(node, O_RDONLY);
+  if (handle.error() != EACCES) return handle;
+  return open_handle(node, O_WRONLY);
+}
+
 Result<void> FuseImage::sync_node(NodeId id, bool directory) {
   const uint32_t opcode = directory ? FUSE_FSYNCDIR : FUSE_FSYNC;
   const auto node = nodes_.find(id);
   // What was forgotten meanwhile had lost its name.
   if (!node) return {};
   if (session_.lacks(opcode)) return {};
-  const auto handle =
-      directory ? open_handle(*node, O_RDONLY | O_DIRECTORY) : handle_for(*node, O_WRONLY);
-  // It was writable when it was written; what it is now, nobody can open it to sync it.
+  const auto handle = handle_to_sync(*node);
   if (!handle) {
-    const bool gone = handle.error() == ENOENT || handle.error() == ESTALE;
-    if (gone) return {};
+    // Nobody can open it any more; sync(2) of the kernel asks for no such thing anyway.
+    const int error = handle.error().value();
+    if (error == ENOENT || error == ESTALE || error == EACCES || error == EPERM) return {};
     return handle.error();
   }
   fuse_fsync_in in = {};

@@ -122,6 +122,7 @@ class FuseImage final : public WritableImage, private FuseListener {
   Result<uint64_t> copy_all(const FuseHandle& handle, int to, uint64_t size);
   Result<uint64_t> seek_handle(const FuseHandle& handle, uint64_t offset, int whence);
   Result<void> finish(const Ref& node, const Handle& handle);
+  Result<Handle> handle_to_sync(const Ref& node);
   Result<void> sync_node(NodeId node, bool directory);
 
   Result<void> read_listing(const FuseHandle& handle, NodeId directory, bool plus,

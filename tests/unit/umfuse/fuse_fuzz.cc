@@ -1,5 +1,5 @@
-// Replies made of any bytes, to everything that FuseImage asks: it ends, and crashes nothing. With
-// clang: clang++ -fsanitize=fuzzer,address ... fuse_fuzz.cc; fuse_fuzz_test.cc runs it over seeds.
+// Replies made of any bytes, to everything that FuseImage asks: it ends, and crashes nothing. A
+// build with clang has it as umfuse_fuse_fuzz; fuse_fuzz_test.cc runs it over random bytes.
 #include "fuse_fuzz.h"
 
 #include <sys/mman.h>

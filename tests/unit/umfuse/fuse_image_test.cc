@@ -1,72 +1,13 @@
-// FuseImage with a server that says what the test wants: versions, caches, operations that aren't
-// there, and what no server should say.
-#include <dirent.h>
+// FuseImage with a server that says what the test wants: versions, caches, and operations that
+// aren't there.
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <climits>
-
-#include "fuse_fixture.h"
+#include "fuse_image_fixture.h"
 
 namespace viewsh {
 namespace {
-
-class FuseImageTest : public FuseScripted {
- protected:
-  static fuse_attr_out attr_out(mode_t mode, uint64_t size = 0) {
-    fuse_attr_out out = {};
-    out.attr = attr(mode, size);
-    return out;
-  }
-  NodeId look(const std::string& name) {
-    const auto found = image_->lookup(FUSE_ROOT_ID, name);
-    EXPECT_TRUE(found) << found.error().message();
-    return found ? *found : 0;
-  }
-  /// The number of look-ups that were given back for a node.
-  uint64_t forgotten(uint64_t node) {
-    server_->serve();
-    uint64_t count = 0;
-    for (const FuseReceived& one : server_->seen) {
-      if (one.header.opcode == FUSE_FORGET && one.header.nodeid == node) {
-        count += one.as<fuse_forget_in>().nlookup;
-      }
-      if (one.header.opcode != FUSE_BATCH_FORGET) continue;
-      const auto in = one.as<fuse_batch_forget_in>();
-      for (uint32_t i = 0; i < in.count; ++i) {
-        fuse_forget_one each;
-        EXPECT_TRUE(fuse_get(one.body, sizeof in + i * sizeof each, &each));
-        if (each.nodeid == node) count += each.nlookup;
-      }
-    }
-    return count;
-  }
-  static std::string dirent(uint64_t ino, uint64_t offset, const std::string& name,
-                            uint32_t length = 0) {
-    std::string out;
-    out.append(fuse_bytes(ino)).append(fuse_bytes(offset));
-    const auto real = static_cast<uint32_t>(name.size());
-    const uint32_t said = length != 0 ? length : real;
-    const uint32_t type = DT_REG;
-    out.append(fuse_bytes(said)).append(fuse_bytes(type)).append(name);
-    out.resize(FUSE_REC_ALIGN(out.size()), '\0');
-    return out;
-  }
-  /// What READDIR says at each offset; READDIRPLUS isn't there.
-  void listing(std::map<uint64_t, std::string> replies) {
-    fails(FUSE_READDIRPLUS, ENOSYS);
-    says(FUSE_OPENDIR, fuse_open_out{9, 0, 0});
-    on[FUSE_READDIR] = [replies](const FuseReceived& request) {
-      const auto found = replies.find(request.as<fuse_read_in>().offset);
-      return std::vector{ScriptedServer::reply(request.header.unique,
-                                               found == replies.end() ? "" : found->second)};
-    };
-  }
-  static WritableImage::NewNode file() { return {S_IFREG | 0644, 1, 2, 0}; }
-};
 
 TEST_F(FuseImageTest, OffersWhatAVersionKnows) {
   FuseOptions options;
@@ -105,23 +46,6 @@ TEST_F(FuseImageTest, SmallWritesForServersThatKnowNoBigOnes) {
   start();
   ASSERT_TRUE(image_->ready());
   EXPECT_EQ(image_->session().max_write(), 4096u);
-}
-
-TEST_F(FuseImageTest, VersionsThatCannotBeAreRefused) {
-  for (const auto& [major, minor] : {std::pair{6u, 38u}, {8u, 0u}, {7u, 3u}}) {
-    init_ = {};
-    init_.major = major;
-    init_.minor = minor;
-    on[FUSE_INIT] = [this](const FuseReceived& request) {
-      return std::vector{ScriptedServer::reply_with(request.header.unique, init_)};
-    };
-    start();
-    EXPECT_EQ(image_->ready().error(), EPROTO) << major;
-    EXPECT_EQ(image_->lookup(FUSE_ROOT_ID, "x").error(), EPROTO);
-  }
-  says_bytes(FUSE_INIT, "1234");
-  start();
-  EXPECT_EQ(image_->ready().error(), EIO);
 }
 
 TEST_F(FuseImageTest, AnInterruptLeavesTheStartAsItIs) {
@@ -230,61 +154,6 @@ TEST_F(FuseImageTest, WhatComesTooLateIsGivenBack) {
   EXPECT_EQ(image_->known_nodes(), 2u);
 }
 
-TEST_F(FuseImageTest, EntriesThatCannotBeAreEio) {
-  start();
-  has_name("root", entry(1, S_IFDIR | 0755));
-  has_name("type", entry(5, 0));
-  has_name("huge", entry(6, S_IFREG, 1ULL << 63));
-  EXPECT_EQ(image_->lookup(FUSE_ROOT_ID, "root").error(), EIO);
-  EXPECT_EQ(image_->lookup(FUSE_ROOT_ID, "type").error(), EIO);
-  EXPECT_EQ(image_->lookup(FUSE_ROOT_ID, "huge").error(), EIO);
-  EXPECT_EQ(forgotten(5), 1u);
-  EXPECT_EQ(forgotten(6), 1u);
-  EXPECT_EQ(image_->known_nodes(), 1u);
-  says(FUSE_MKDIR, entry(7, S_IFREG | 0644));
-  EXPECT_EQ(image_->mkdir(FUSE_ROOT_ID, "d", {S_IFDIR | 0755, 0, 0, 0}).error(), EIO);
-  EXPECT_EQ(forgotten(7), 1u);
-  says(FUSE_MKDIR, entry(0, S_IFDIR | 0755));
-  EXPECT_EQ(image_->mkdir(FUSE_ROOT_ID, "d", {S_IFDIR | 0755, 0, 0, 0}).error(), EIO);
-  says_bytes(FUSE_MKDIR, "short");
-  EXPECT_EQ(image_->mkdir(FUSE_ROOT_ID, "d", {S_IFDIR | 0755, 0, 0, 0}).error(), EIO);
-}
-
-TEST_F(FuseImageTest, ADirectoryInItselfIsALoop) {
-  start();
-  has_name("a", entry(5, S_IFDIR | 0755));
-  has_name("b", entry(6, S_IFDIR | 0755));
-  look("a");
-  EXPECT_EQ(*image_->lookup(5, "b"), 6u);
-  EXPECT_EQ(image_->lookup(6, "b").error(), ELOOP);
-  EXPECT_EQ(image_->lookup(6, "a").error(), ELOOP);
-  image_->forget(5);
-  EXPECT_EQ(forgotten(5), 0u);
-  image_->forget(6);
-  image_->forget(5);
-  EXPECT_EQ(forgotten(5), 2u);
-  EXPECT_EQ(forgotten(6), 2u);
-}
-
-TEST_F(FuseImageTest, ANodeThatChangesItsTypeIsBad) {
-  start();
-  has_name("f", entry(5, S_IFREG | 0644));
-  look("f");
-  says(FUSE_GETATTR, attr_out(S_IFDIR | 0755));
-  EXPECT_EQ(image_->getattr(5).error(), EIO);
-  says(FUSE_GETATTR, attr_out(S_IFREG | 0644));
-  EXPECT_EQ(image_->getattr(5).error(), EIO);
-  // A look-up makes a new one of it.
-  has_name("f", entry(5, S_IFDIR | 0755));
-  look("f");
-  says(FUSE_GETATTR, attr_out(S_IFDIR | 0755));
-  EXPECT_TRUE(image_->getattr(5));
-  image_->forget(5);
-  EXPECT_EQ(forgotten(5), 2u);
-  says(FUSE_GETATTR, attr_out(S_IFDIR | 0755, UINT64_MAX));
-  EXPECT_EQ(image_->getattr(FUSE_ROOT_ID).error(), EIO);
-}
-
 TEST_F(FuseImageTest, WhatIsLackingIsAskedForOnce) {
   start();
   has_name("f", entry(5, S_IFREG | 0644));
@@ -325,6 +194,87 @@ TEST_F(FuseImageTest, ReadsWithoutOpen) {
   EXPECT_EQ(*image_->pread(5, buffer.data(), 10, 0), 3u);
   EXPECT_EQ(buffer.substr(0, 3), "abc");
   EXPECT_EQ(server_->count(FUSE_RELEASE), 0u);
+}
+
+TEST_F(FuseImageTest, SyncsWhatWasChanged) {
+  start();
+  has_name("f", entry(5, S_IFREG | 0644, 3));
+  look("f");
+  says(FUSE_OPEN, fuse_open_out{3, 0, 0});
+  says(FUSE_OPENDIR, fuse_open_out{4, 0, 0});
+  says(FUSE_WRITE, fuse_write_out{2, 0});
+  says(FUSE_MKDIR, entry(6, S_IFDIR | 0755));
+  for (const uint32_t opcode : {FUSE_FLUSH, FUSE_FSYNC, FUSE_FSYNCDIR}) says_bytes(opcode, "");
+  EXPECT_TRUE(image_->sync());
+  EXPECT_EQ(server_->count(FUSE_SYNCFS), 0u);
+  ASSERT_TRUE(image_->pwrite(5, "ab", 2, 0));
+  ASSERT_TRUE(image_->mkdir(FUSE_ROOT_ID, "d", {S_IFDIR | 0755, 0, 0, 0}));
+  fails(FUSE_SYNCFS, EIO);
+  EXPECT_EQ(image_->sync().error(), EIO);
+  on.erase(FUSE_SYNCFS);
+  EXPECT_TRUE(image_->sync());
+  EXPECT_TRUE(image_->sync());
+  EXPECT_EQ(server_->count(FUSE_SYNCFS), 2u);
+  EXPECT_EQ(server_->count(FUSE_FSYNC), 1u);
+  EXPECT_EQ(server_->count(FUSE_FSYNCDIR), 1u);
+  // What fails is tried again; what nobody can open isn't.
+  ASSERT_TRUE(image_->pwrite(5, "ab", 2, 0));
+  fails(FUSE_FSYNC, ENOSPC);
+  EXPECT_EQ(image_->sync().error(), ENOSPC);
+  EXPECT_EQ(image_->sync().error(), ENOSPC);
+  fails(FUSE_OPEN, EACCES);
+  EXPECT_TRUE(image_->sync());
+  EXPECT_EQ(server_->count(FUSE_FSYNC), 3u);
+}
+
+TEST_F(FuseImageTest, TheErrorOfCloseIsTold) {
+  start();
+  has_name("f", entry(5, S_IFREG | 0644, 3));
+  look("f");
+  says(FUSE_OPEN, fuse_open_out{3, 0, 0});
+  says(FUSE_WRITE, fuse_write_out{2, 0});
+  fails(FUSE_FLUSH, EDQUOT);
+  EXPECT_EQ(image_->pwrite(5, "ab", 2, 0).error(), EDQUOT);
+  ASSERT_TRUE(image_->hold(5));
+  EXPECT_TRUE(image_->pwrite(5, "ab", 2, 0));
+  EXPECT_EQ(image_->release(5).error(), EDQUOT);
+  says(FUSE_OPEN, fuse_open_out{3, FOPEN_NOFLUSH, 0});
+  EXPECT_TRUE(image_->pwrite(5, "ab", 2, 0));
+}
+
+TEST_F(FuseImageTest, MakesAFileWithoutAName) {
+  start();
+  const fuse_entry_out made = entry(9, S_IFREG | 0600);
+  const fuse_open_out open = {3, 0, 0};
+  says_bytes(FUSE_TMPFILE, std::string(fuse_bytes(made)) + std::string(fuse_bytes(open)));
+  says(FUSE_WRITE, fuse_write_out{2, 0});
+  const auto node = image_->make_nameless(file());
+  ASSERT_TRUE(node);
+  EXPECT_TRUE(image_->pwrite(*node, "ab", 2, 0));
+  EXPECT_EQ(server_->count(FUSE_OPEN), 0u);
+  EXPECT_TRUE(image_->release(*node));
+  EXPECT_EQ(image_->release(*node).error(), EINVAL);
+  server_->serve();
+  EXPECT_EQ(server_->count(FUSE_RELEASE), 1u);
+}
+
+TEST_F(FuseImageTest, HeldFilesAreOpenedForWritingWhereThatMayBe) {
+  start();
+  has_name("f", entry(5, S_IFREG | 0444, 3));
+  look("f");
+  on[FUSE_OPEN] = [](const FuseReceived& request) {
+    const uint64_t unique = request.header.unique;
+    if ((request.as<fuse_open_in>().flags & O_ACCMODE) != O_RDONLY) {
+      return std::vector{ScriptedServer::reply(unique, "", EACCES)};
+    }
+    return std::vector{ScriptedServer::reply_with(unique, fuse_open_out{3, 0, 0})};
+  };
+  says_bytes(FUSE_READ, "abc");
+  ASSERT_TRUE(image_->hold(5));
+  std::string buffer(3, '\0');
+  EXPECT_EQ(*image_->pread(5, buffer.data(), 3, 0), 3u);
+  EXPECT_EQ(server_->count(FUSE_OPEN), 2u);
+  EXPECT_EQ(image_->pwrite(5, "x", 1, 0).error(), EACCES);
 }
 
 TEST_F(FuseImageTest, CreateBecomesMknod) {
@@ -382,46 +332,6 @@ TEST_F(FuseImageTest, ListsPlain) {
   EXPECT_EQ(server_->count(FUSE_RELEASEDIR), 1u);
 }
 
-TEST_F(FuseImageTest, ListingsThatCannotBeAreEio) {
-  const std::vector<std::map<uint64_t, std::string>> all = {
-      {{0, dirent(5, 1, "a/b")}},
-      {{0, dirent(5, 1, std::string("a\0b", 3))}},
-      {{0, dirent(5, 1, std::string(2000, 'n'))}},
-      {{0, dirent(5, 1, "a", 0xffffffff)}},
-      {{0, dirent(5, 1, "", 0)}},
-      {{0, dirent(5, 0, "a")}},  // stays where it is
-      {{0, dirent(5, 1, "a")}, {1, dirent(6, 2, "b")}, {2, dirent(6, 1, "c")}},  // goes round
-      {{0, std::string(200'000, 'x')}},
-  };
-  for (size_t i = 0; i < all.size(); ++i) {
-    on.clear();
-    start();
-    listing(all[i]);
-    EXPECT_EQ(image_->list(FUSE_ROOT_ID).error(), EIO) << i;
-  }
-  // What is cut at the end is read again from there.
-  on.clear();
-  start();
-  listing({{0, dirent(5, 1, "a") + dirent(6, 2, "bbbbbbbbbbbb").substr(0, 30)},
-           {1, dirent(6, 2, "bbbbbbbbbbbb")}});
-  EXPECT_EQ(image_->list(FUSE_ROOT_ID)->size(), 2u);
-}
-
-TEST_F(FuseImageTest, AListingWithoutEndEnds) {
-  start();
-  fails(FUSE_READDIRPLUS, ENOSYS);
-  says(FUSE_OPENDIR, fuse_open_out{9, 0, 0});
-  on[FUSE_READDIR] = [](const FuseReceived& request) {
-    const auto in = request.as<fuse_read_in>();
-    std::string out;
-    while (out.size() + 1100 < in.size) {
-      out += dirent(5, in.offset + out.size() + 1, std::string(1000, 'n'));
-    }
-    return std::vector{ScriptedServer::reply(request.header.unique, out)};
-  };
-  EXPECT_EQ(image_->list(FUSE_ROOT_ID).error(), EIO);
-}
-
 TEST_F(FuseImageTest, ListingsWithAttributesCountLookUps) {
   start();
   says(FUSE_OPENDIR, fuse_open_out{9, 0, 0});
@@ -444,183 +354,6 @@ TEST_F(FuseImageTest, ListingsWithAttributesCountLookUps) {
   image_->forget(5);
   EXPECT_EQ(forgotten(5), 1u);
   EXPECT_EQ(forgotten(7), 1u);
-}
-
-TEST_F(FuseImageTest, RepliesOnContentThatCannotBeAreEio) {
-  start();
-  has_name("f", entry(5, S_IFREG | 0644, 3));
-  has_name("l", entry(6, S_IFLNK | 0777, 3));
-  look("f");
-  look("l");
-  says(FUSE_WRITE, fuse_write_out{3, 0});
-  EXPECT_EQ(image_->pwrite(5, "ab", 2, 0).error(), EIO);
-  says(FUSE_WRITE, fuse_write_out{0, 0});
-  EXPECT_EQ(image_->pwrite(5, "ab", 2, 0).error(), EIO);
-  says_bytes(FUSE_READ, std::string(11, 'x'));
-  std::string buffer(10, '\0');
-  EXPECT_EQ(image_->pread(5, buffer.data(), 10, 0).error(), EIO);
-  for (const std::string& text : {std::string(), std::string("a\0b", 3), std::string(4096, 'x')}) {
-    says_bytes(FUSE_READLINK, text);
-    EXPECT_EQ(image_->readlink(6).error(), EIO) << text.size();
-  }
-  for (const std::string& list :
-       {std::string("a"), std::string("a\0\0", 3), std::string(1, '\0')}) {
-    says_bytes(FUSE_LISTXATTR, list);
-    EXPECT_EQ(image_->listxattr(5).error(), EIO);
-  }
-  says_bytes(FUSE_GETXATTR, std::string(70'000, 'x'));
-  EXPECT_EQ(image_->getxattr(5, "user.x").error(), EIO);
-  says(FUSE_LSEEK, fuse_lseek_out{3});
-  EXPECT_EQ(image_->seek(5, 4, SEEK_DATA).error(), EIO);
-  says(FUSE_LSEEK, fuse_lseek_out{UINT64_MAX});
-  EXPECT_EQ(image_->seek(5, 4, SEEK_DATA).error(), EIO);
-}
-
-TEST_F(FuseImageTest, OtherCallsAreMadeWhileOneWaits) {
-  start();
-  has_name("d", entry(5, S_IFDIR | 0755));
-  has_name("f", entry(6, S_IFREG | 0644, 3));
-  look("d");
-  look("f");
-  says(FUSE_OPEN, fuse_open_out{3, 0, 0});
-  says(FUSE_OPENDIR, fuse_open_out{4, 0, 0});
-  says(FUSE_READ, 'x');
-  const auto after = [this](uint32_t opcode, const std::function<void()>& act,
-                            const std::string& payload) {
-    on[opcode] = [this, opcode, act, payload](const FuseReceived& request) {
-      on.erase(opcode);
-      act();
-      return std::vector{ScriptedServer::reply(request.header.unique, payload)};
-    };
-  };
-  // The directory goes while it is listed.
-  fails(FUSE_READDIRPLUS, ENOSYS);
-  says_bytes(FUSE_RMDIR, "");
-  after(
-      FUSE_READDIR,
-      [this] {
-        EXPECT_TRUE(image_->rmdir(FUSE_ROOT_ID, "d"));
-        says_bytes(FUSE_READDIR, "");
-      },
-      dirent(7, 1, "n"));
-  EXPECT_EQ(image_->list(5)->size(), 1u);
-  EXPECT_EQ(image_->getattr(5).error(), ESTALE);
-  // The file is forgotten while it is opened to be held, and while it is read.
-  const fuse_open_out open = {3, 0, 0};
-  after(
-      FUSE_OPEN, [this] { image_->forget(6); }, std::string(fuse_bytes(open)));
-  EXPECT_EQ(image_->hold(6).error(), ESTALE);
-  says(FUSE_OPEN, open);
-  look("f");
-  EXPECT_TRUE(image_->hold(6));
-  after(
-      FUSE_READ, [this] { EXPECT_TRUE(image_->release(6)); }, "abc");
-  std::string buffer(10, '\0');
-  EXPECT_EQ(*image_->pread(6, buffer.data(), 10, 0), 3u);
-  server_->serve();
-  EXPECT_EQ(server_->count(FUSE_OPEN), 2u);
-  EXPECT_EQ(server_->count(FUSE_RELEASE), 2u);
-  // The same name is removed twice.
-  says_bytes(FUSE_UNLINK, "");
-  after(
-      FUSE_UNLINK,
-      [this] {
-        says_bytes(FUSE_UNLINK, "");
-        EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
-        look("f");
-      },
-      "");
-  EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
-  EXPECT_EQ(*image_->lookup(FUSE_ROOT_ID, "f"), 6u);
-}
-
-class FuseExtract : public FuseImageTest {
- protected:
-  Result<void> extract(uint64_t size) {
-    FuseOptions options;
-    options.max_unknown = 1 << 20;
-    start(options);
-    has_name("f", entry(5, S_IFREG | 0644, size));
-    says(FUSE_GETATTR, attr_out(S_IFREG | 0644, size));
-    look("f");
-    fd_ = UniqueFd(::memfd_create("extracted", MFD_CLOEXEC));
-    return image_->extract(5, fd_.get());
-  }
-  std::string content() {
-    struct stat st;
-    EXPECT_EQ(::fstat(fd_.get(), &st), 0);
-    std::string text(static_cast<size_t>(st.st_size), '\0');
-    EXPECT_EQ(::pread(fd_.get(), text.data(), text.size(), 0), st.st_size);
-    return text;
-  }
-  /// Reads give parts of this.
-  void has_content(const std::string& text, size_t at_most = SIZE_MAX) {
-    on[FUSE_READ] = [text, at_most](const FuseReceived& request) {
-      const auto in = request.as<fuse_read_in>();
-      const std::string part = in.offset >= text.size()
-                                   ? ""
-                                   : text.substr(in.offset, std::min<size_t>(in.size, at_most));
-      return std::vector{ScriptedServer::reply(request.header.unique, part)};
-    };
-  }
-  UniqueFd fd_;
-};
-
-TEST_F(FuseExtract, ASizeOfZeroIsNotBelieved) {
-  has_content("the content of a file as in proc");
-  ASSERT_TRUE(extract(0));
-  EXPECT_EQ(content(), "the content of a file as in proc");
-}
-
-TEST_F(FuseExtract, DirectReadsGoOnToTheEnd) {
-  says(FUSE_OPEN, fuse_open_out{1, FOPEN_DIRECT_IO, 0});
-  has_content(std::string(1000, 'x') + "end", 7);
-  ASSERT_TRUE(extract(5));
-  EXPECT_EQ(content(), std::string(1000, 'x') + "end");
-}
-
-TEST_F(FuseExtract, AShortReadIsTheEnd) {
-  has_content("short");
-  ASSERT_TRUE(extract(1000));
-  EXPECT_EQ(content(), "short");
-}
-
-TEST_F(FuseExtract, AContentWithoutEndEnds) {
-  on[FUSE_READ] = [](const FuseReceived& request) {
-    return std::vector{ScriptedServer::reply(request.header.unique,
-                                             std::string(request.as<fuse_read_in>().size, '\0'))};
-  };
-  EXPECT_EQ(extract(0).error(), EFBIG);
-  EXPECT_EQ(extract(INT64_MAX).error(), EFBIG);
-}
-
-TEST_F(FuseExtract, HolesAreNotRead) {
-  constexpr uint64_t kSize = 1ULL << 40;
-  on[FUSE_LSEEK] = [](const FuseReceived& request) {
-    const auto in = request.as<fuse_lseek_in>();
-    const uint64_t unique = request.header.unique;
-    if (in.whence == SEEK_HOLE) {
-      return std::vector{ScriptedServer::reply_with(unique, fuse_lseek_out{in.offset + 4096})};
-    }
-    if (in.offset > 4096) return std::vector{ScriptedServer::reply(unique, "", ENXIO)};
-    return std::vector{ScriptedServer::reply_with(unique, fuse_lseek_out{8192})};
-  };
-  on[FUSE_READ] = [](const FuseReceived& request) {
-    return std::vector{ScriptedServer::reply(request.header.unique,
-                                             std::string(request.as<fuse_read_in>().size, 'd'))};
-  };
-  ASSERT_TRUE(extract(kSize));
-  EXPECT_EQ(server_->count(FUSE_READ), 1u);
-  struct stat st;
-  ASSERT_EQ(::fstat(fd_.get(), &st), 0);
-  EXPECT_EQ(st.st_size, static_cast<off_t>(kSize));
-}
-
-TEST_F(FuseExtract, ASeekThatGoesNowhereIsNotFollowed) {
-  says(FUSE_LSEEK, fuse_lseek_out{0});
-  has_content("content");
-  ASSERT_TRUE(extract(7));
-  EXPECT_EQ(content(), "content");
 }
 
 }  // namespace
