@@ -8,6 +8,8 @@
 namespace viewsh {
 namespace {
 
+constexpr unsigned kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE;
+
 /// new_encode_dev() of the kernel.
 uint32_t device_number(dev_t rdev) {
   const unsigned high = major(rdev);
@@ -75,7 +77,8 @@ Result<FuseNodes::Ref> FuseImage::ask_create(uint32_t opcode, NodeId directory,
   TRY(session_.ready());
   const std::string text(name);
   fuse_create_in in = {};
-  in.flags = O_RDWR | O_CREAT | O_EXCL | kFuseLargeFile;
+  constexpr uint32_t kOpened = O_RDWR | kFuseLargeFile;
+  in.flags = kOpened | O_CREAT | O_EXCL;
   in.mode = node.mode;
   const size_t size = session_.entry_size() + sizeof(fuse_open_out);
   TRY_ASSIGN(const std::string reply,
@@ -88,8 +91,7 @@ Result<FuseNodes::Ref> FuseImage::ask_create(uint32_t opcode, NodeId directory,
   const bool valid = entry.nodeid != 0 && entry.nodeid != FUSE_ROOT_ID;
   // It is released even where the node can't be.
   if (valid) {
-    *handle = std::make_shared<FuseHandle>(session_, entry.nodeid, open,
-                                           in.flags & ~(O_CREAT | O_EXCL), false, true);
+    *handle = std::make_shared<FuseHandle>(session_, entry.nodeid, open, kOpened, false, true);
   }
   return nodes_.enter(directory, name, entry, S_IFREG);
 }
@@ -209,8 +211,7 @@ Result<void> FuseImage::ask_rename(NodeId from_directory, std::string_view from,
 
 Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, NodeId to_directory,
                                std::string_view to, unsigned flags) {
-  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 ||
-      flags == (RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+  if ((flags & ~kRenameFlags) != 0 || flags == kRenameFlags) {
     return Errno(EINVAL);
   }
   TRY_ASSIGN(const NodeId moved, lookup(from_directory, from));
