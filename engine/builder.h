@@ -35,7 +35,9 @@ class Builder {
   UserError check_target(const MountSpec& spec, const Target& target);
   UserError add_device(const DeviceSpec& spec);
   UserError add_mount_notes();
-  UserError add_loop_control();
+  UserError add_own_device(const std::string& path, const std::string& what,
+                           std::unique_ptr<Device> device);
+  UserError add_mount_devices();
   UserError add_binfmt(const BinfmtSpec& spec);
   UserError add_plugin(const PluginSpec& spec);
   UserError canonical(const std::string& path, const Place& place, bool must_exist, Target* target);

@@ -25,7 +25,7 @@ const std::vector<Mounter::Type>& Mounts::types() {
     std::istringstream words(plugin.error.empty() ? plugin.provides : "");
     for (std::string word; words >> word;) {
       if (!word.starts_with("fs:") || is_for_profiles(word.substr(3))) continue;
-      types_.push_back({word.substr(3), word == "fs:tmpfs"});
+      types_.push_back({word.substr(3), word == "fs:tmpfs" || word == "fs:fuse"});
     }
   }
   return types_;

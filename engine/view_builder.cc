@@ -9,6 +9,7 @@
 
 #include "base/path.h"
 #include "builder.h"
+#include "syscalls/fuse_device.h"
 #include "syscalls/loop.h"
 #include "syscalls/table.h"
 #include "vfs/device_fs.h"
@@ -266,17 +267,25 @@ UserError Builder::add_mount_notes() {
   return install(target, std::move(mount), {});
 }
 
-/// mount(8) asks there for a device to mount a file by.
-UserError Builder::add_loop_control() {
+/// A device that every view has in which may be mounted.
+UserError Builder::add_own_device(const std::string& path, const std::string& what,
+                                  std::unique_ptr<Device> device) {
   Target target;
   Mount mount;
-  mount.fs = std::make_shared<DeviceFs>(std::make_unique<LoopDevice>(LoopDevice::kControl));
+  mount.fs = std::make_shared<DeviceFs>(std::move(device));
   mount.type = "device";
-  mount.source = "loop";
+  mount.source = what;
   mount.internal = true;
-  if (UserError error = canonical(loop_path(LoopDevice::kControl), {}, false, &target))
-    return error;
+  if (UserError error = canonical(path, {}, false, &target)) return error;
   return install(target, std::move(mount), {});
+}
+
+UserError Builder::add_mount_devices() {
+  // mount(8) asks there for a device to mount a file by.
+  UserError error = add_own_device(loop_path(LoopDevice::kControl), "loop",
+                                   std::make_unique<LoopDevice>(LoopDevice::kControl));
+  if (error) return error;
+  return add_own_device("/dev/fuse", "fuse", std::make_unique<FuseDevice>());
 }
 
 UserError Builder::add_binfmt(const BinfmtSpec& spec) {
@@ -385,7 +394,7 @@ UserError Builder::build() {
   }
   if (spec_.allow_mount) {
     if (UserError error = add_mount_notes()) return error;
-    if (UserError error = add_loop_control()) return error;
+    if (UserError error = add_mount_devices()) return error;
   }
   if (UserError error = hide_own_state()) return error;
   out_->view = view_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
 #include "syscalls/loop.h"
 
@@ -64,6 +65,7 @@ Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
       return loop_ioctl(call, *loop, request, argument);
     return ask_device(call, *device, request, argument);
   }
+  if (auto answer = fuse_ioctl(call, fd.value, request, argument)) return std::move(*answer);
   if (!changes_inode(request)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);

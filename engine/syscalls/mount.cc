@@ -2,8 +2,12 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <climits>
+#include <cstdlib>
 #include <sstream>
 
+#include "syscalls/borrow.h"
+#include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
 #include "syscalls/loop.h"
 #include "syscalls/mount_table.h"
@@ -72,8 +76,63 @@ Result<Image> find_image(Call& call, const UserPath& source) {
   return out;
 }
 
+/// FUSE servers say a subtype: "fuse.sshfs". fuse_parse_param() of fs/fuse/inode.c
+bool is_fuse(const std::string& type) {
+  return type == "fuse" || type == "fuseblk" || type.starts_with("fuse.") ||
+         type.starts_with("fuseblk.");
+}
+
+/// What `fd=N` leads to; of the options stay those that are shown.
+Result<std::shared_ptr<UniqueFd>> take_connection(Call& call,
+                                                  std::map<std::string, std::string>* options) {
+  FuseDevice* device = fuse_device_of(call.session());
+  const auto fd = options->find("fd");
+  if (device == nullptr) return Errno(ENODEV);
+  if (fd == options->end() || fd->second.empty()) return Errno(EINVAL);
+  char* end = nullptr;
+  const long number = strtol(fd->second.c_str(), &end, 10);
+  if (*end != '\0' || number < 0 || number > INT_MAX) return Errno(EINVAL);
+  TRY_ASSIGN(const UniqueFd server, borrow_fd(call.task(), static_cast<int>(number)));
+  TRY_ASSIGN(UniqueFd ours, device->take(server));
+  options->erase(fd);
+  return std::make_shared<UniqueFd>(std::move(ours));
+}
+
+std::string text_of(const std::map<std::string, std::string>& options) {
+  std::string out;
+  for (const auto& [key, value] : options) {
+    if (!out.empty()) out += ',';
+    out += value.empty() ? key : key + "=" + value;
+  }
+  return out;
+}
+
+/// The kernel's side of a FUSE server. fs/fuse/inode.c
+Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& target,
+                        const std::string& type, unsigned long flags, const std::string& data) {
+  Session& session = call.session();
+  Mount mount;
+  MountRequest request;
+  request.type = "fuse";
+  request.at = target.view_path;
+  request.options = options_of(data);
+  TRY_ASSIGN(request.connection, take_connection(call, &request.options));
+  if ((flags & MS_RDONLY) != 0) request.options["ro"] = "";
+  TRY_ASSIGN(mount.fs, session.mounter->make(request));
+  const std::shared_ptr<FileSystem> fs = mount.fs;
+  mount.source = source.null ? "none" : source.path.text;
+  mount.type = type;
+  request.options.erase("rootmode");
+  mount.options = text_of(request.options);
+  mount.flags = flags;
+  const Result<void> added = MountTable(session).add(std::move(mount), target);
+  if (!added.ok()) (void)session.mounter->end(fs);  // the first error is the one that is told
+  return added;
+}
+
 Result<void> mount_new(Call& call, const OptionalPath& source, const Walked& target,
                        const std::string& type, unsigned long flags, const std::string& data) {
+  if (is_fuse(type)) return mount_fuse(call, source, target, type, flags, data);
   Session& session = call.session();
   const auto& types = session.mounter->types();
   const auto known = std::find_if(types.begin(), types.end(),

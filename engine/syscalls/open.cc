@@ -7,6 +7,7 @@
 
 #include "syscalls/attr.h"
 #include "syscalls/borrow.h"
+#include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
 
@@ -226,6 +227,9 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
   if (missing && walked->must_be_dir) return Outcome::error(EISDIR);
   if (crossed_host_mount(call, open, *walked)) return Outcome::error(EXDEV);
   if (!missing && is_refused_device(open, *walked)) return Outcome::error(EACCES);
+  if (FuseDevice* fuse = fuse_device_at(walked->fs_mutable()); fuse != nullptr && !missing) {
+    if ((open.flags & O_PATH) == 0) return open_fuse(call, *fuse, open.flags);
+  }
   if (walked->proc_magic && !only_reads(open.flags) && !call.changeable(walked->found.host)) {
     return Outcome::error(unchangeable(call, walked->found.host, open.flags));
   }

@@ -1,22 +1,24 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <type_traits>
 
 #include "image_flusher.h"
+#include "image_lock.h"
 #include "viewsh/filesystem.h"
 
 namespace viewsh {
 
-/// A file system that is used by more than one thread: each call has the lock. Every caller can be
-/// made root, as with the option fakeroot of fuse2fs(1).
+/// A file system that is used by more than one thread, or by calls that wait in the middle: each
+/// call has the lock. Every caller can be made root, as with the option fakeroot of fuse2fs(1).
 class LockedFs final : public FileSystem {
  public:
-  LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<std::mutex> mutex, bool fakeroot)
-      : fs_(std::move(fs)), mutex_(std::move(mutex)), fakeroot_(fakeroot) {}
-  /// From now on until shutdown().
-  void flush_regularly() { flusher_ = std::make_unique<ImageFlusher>(*fs_, mutex_); }
+  LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<ImageLock> lock, bool fakeroot)
+      : fs_(std::move(fs)), lock_(std::move(lock)), fakeroot_(fakeroot) {}
+  /// From now on until shutdown(). The lock is that of `mutex`.
+  void flush_regularly(std::shared_ptr<std::mutex> mutex) {
+    flusher_ = std::make_unique<ImageFlusher>(*fs_, std::move(mutex));
+  }
 
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override {
@@ -29,20 +31,20 @@ class LockedFs final : public FileSystem {
     return locked([&] { return fs_->list(path); });
   }
   std::optional<std::string> reverse(const std::string& host) override {
-    return locked([&] { return fs_->reverse(host); });
+    return brief([&] { return fs_->reverse(host); });
   }
   std::optional<std::string> own_path(const std::string& host, const struct stat& object) override {
-    return locked([&] { return fs_->own_path(host, object); });
+    return brief([&] { return fs_->own_path(host, object); });
   }
   std::optional<std::string> shown_at(const Attr& object) override {
-    return locked([&] { return fs_->shown_at(object); });
+    return brief([&] { return fs_->shown_at(object); });
   }
   bool fix_attr(Attr* attr) override {
-    return locked([&] { return fs_->fix_attr(attr); });
+    return brief([&] { return fs_->fix_attr(attr); });
   }
   bool fixes_attr() const override { return fs_->fixes_attr(); }
   bool mark_attr(AttrMarks* marks) override {
-    return locked([&] { return fs_->mark_attr(marks); });
+    return brief([&] { return fs_->mark_attr(marks); });
   }
 
   std::string_view type() const override { return fs_->type(); }
@@ -102,7 +104,7 @@ class LockedFs final : public FileSystem {
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override {
     TRY_ASSIGN(auto part, locked([&] { return fs_->subtree(path); }));
     return std::shared_ptr<FileSystem>(
-        std::make_shared<LockedFs>(std::move(part), mutex_, fakeroot_));
+        std::make_shared<LockedFs>(std::move(part), lock_, fakeroot_));
   }
   Result<std::string> watch(const std::string& path, const Caller& caller) override {
     return locked([&] { return fs_->watch(path, who(caller)); });
@@ -126,15 +128,21 @@ class LockedFs final : public FileSystem {
  private:
   template <typename Call>
   std::invoke_result_t<Call> locked(const Call& call) {
-    const std::lock_guard<std::mutex> lock(*mutex_);
+    const std::lock_guard<ImageLock> lock(*lock_);
     return call();
+  }
+  /// What never waits.
+  template <typename Call>
+  std::invoke_result_t<Call> brief(const Call& call) {
+    if (!lock_->between_threads()) return call();
+    return locked(call);
   }
   Caller who(const Caller& caller) const {
     return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller;
   }
 
   std::shared_ptr<FileSystem> fs_;
-  std::shared_ptr<std::mutex> mutex_;
+  std::shared_ptr<ImageLock> lock_;
   bool fakeroot_;
   std::unique_ptr<ImageFlusher> flusher_;
 };

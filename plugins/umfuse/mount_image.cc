@@ -7,10 +7,11 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
-#include <set>
 
 #include "archive_image.h"
+#include "device_number.h"
 #include "locked_fs.h"
+#include "mount_fuse.h"
 #include "open_image.h"
 #include "viewsh/long_path.h"
 #include "writable_fs.h"
@@ -84,20 +85,6 @@ Result<UniqueFd> open_file(const MountRequest& request, int access) {
   if (plan.notify) request.below->opened(path, plan, fd.valid());
   if (!fd) return failed;
   return fd;
-}
-
-/// A device number of its own, and the same each time that the same view is made: layers remember
-/// it. In a range that the kernel's own nameless devices don't get to.
-uint32_t device_number(const MountRequest& request) {
-  static std::set<uint32_t> taken;
-  constexpr uint32_t kFirst = 0x80000;
-  uint32_t hash = 2166136261U;  // FNV-1a
-  for (const std::string* text : {&request.sources[0], &request.at}) {
-    for (const char c : *text + '\n') hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-  }
-  uint32_t minor = kFirst + hash % kFirst;
-  while (!taken.insert(minor).second) minor = kFirst + (minor + 1) % kFirst;
-  return minor;
 }
 
 /// Says of an archive what of it isn't shown.
@@ -202,13 +189,15 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
   ImageStage::Limits limits;
   limits.writable = image_.writable && changes != nullptr && !changes->read_only();
   limits.as_root = wanted_.fakeroot;
-  auto mounted = std::make_shared<MountedImage>(source_, std::move(image), host_,
-                                                device_number(request_), limits);
+  auto mounted =
+      std::make_shared<MountedImage>(source_, std::move(image), host_,
+                                     device_number({&request_.sources[0], &request_.at}), limits);
   if (!limits.writable) return std::make_shared<ImageFs>(std::move(mounted), root);
   auto fs = std::make_shared<WritableImageFs>(std::move(mounted), root);
-  auto locked =
-      std::make_shared<LockedFs>(std::move(fs), std::make_shared<std::mutex>(), wanted_.fakeroot);
-  locked->flush_regularly();
+  auto mutex = std::make_shared<std::mutex>();
+  auto locked = std::make_shared<LockedFs>(std::move(fs), std::make_shared<MutexLock>(mutex),
+                                           wanted_.fakeroot);
+  locked->flush_regularly(std::move(mutex));
   return locked;
 }
 
@@ -216,6 +205,7 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
 
 std::shared_ptr<FileSystem> mount_image(const MountRequest& request, Host& host,
                                         MountError* error) {
+  if (request.type == "fuse") return mount_fuse(request, host, error);
   if (request.sources.size() != 1) {
     *error = {Errno(EINVAL), "one source is needed"};
     return nullptr;

@@ -32,8 +32,8 @@ class UmfusePlugin final : public Plugin {
   explicit UmfusePlugin(Host* host) : host_(*host) {}
 
   std::vector<std::string> fs_types() const override {
-    return {"auto", "ext2", "ext3", "ext4", "iso9660", "tar",
-            "zip",  "cpio", "7z",   "rar",  "ar",      "xar"};
+    return {"auto", "ext2", "ext3", "ext4", "iso9660", "tar", "zip",
+            "cpio", "7z",   "rar",  "ar",   "xar",     "fuse"};
   }
 
   std::shared_ptr<FileSystem> mount(const MountRequest& request, MountError* error) override {
@@ -59,7 +59,8 @@ constexpr PluginEntry make_entry() {
   // In the order in which mount(8) tries them: what is an ext4 is one before it is an ext2, and
   // anything that begins with zeros might be an empty tar.
   entry.provides =
-      "fs:auto fs:ext4 fs:ext3 fs:ext2 fs:iso9660 fs:zip fs:7z fs:rar fs:xar fs:ar fs:cpio fs:tar";
+      "fs:auto fs:ext4 fs:ext3 fs:ext2 fs:iso9660 fs:zip fs:7z fs:rar fs:xar fs:ar fs:cpio fs:tar "
+      "fs:fuse";
   entry.create = [](Host* host) -> Plugin* { return new UmfusePlugin(host); };
   return entry;
 }

@@ -13,7 +13,7 @@ namespace viewsh {
 /// by sync_names(), sync_all(), flush() and shutdown() (PendingContent).
 ///
 /// Permission is checked as ext4 checks it; ACLs are kept, but don't count.
-class WritableImageFs final : public ImageFs {
+class WritableImageFs : public ImageFs {
  public:
   WritableImageFs(std::shared_ptr<MountedImage> image, NodeId root)
       : ImageFs(std::move(image), root) {}

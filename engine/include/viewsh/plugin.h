@@ -11,6 +11,7 @@
 #include "viewsh/filesystem.h"
 #include "viewsh/layer.h"
 #include "viewsh/suspension.h"
+#include "viewsh/unique_fd.h"
 
 namespace viewsh {
 
@@ -27,6 +28,8 @@ struct MountRequest {
   std::vector<std::string>
       layers_below;  ///< cow: layers that it stands on, only read, the lowest first
   std::shared_ptr<FileSystem> below;  ///< the view as it was before this mount; its root is "/"
+  /// Of the type fuse: our end of the connection to the server, which the file system takes.
+  std::shared_ptr<UniqueFd> connection;
   bool look_only = false;  ///< nothing will run: named state is neither made, locked nor changed
 };
 

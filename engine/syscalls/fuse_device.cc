@@ -1,0 +1,156 @@
+#include "syscalls/fuse_device.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "syscalls/borrow.h"
+#include "vfs/device_fs.h"
+
+namespace viewsh {
+
+namespace {
+
+constexpr uint32_t kMajor = 10;
+constexpr uint32_t kMinor = 229;
+
+/// Room for the largest packet there is: 128 KiB of data and its headers. The kernel doubles it.
+void enlarge(int socket) {
+  const int size = 2 * ((128 << 10) + 4096);
+  (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+std::optional<uint64_t> inode_of(const UniqueFd& socket) {
+  struct stat st {};
+  if (!socket || fstat(socket.get(), &st) < 0 || !S_ISSOCK(st.st_mode)) return std::nullopt;
+  return st.st_ino;
+}
+
+bool is_closed(int socket) {
+  pollfd poll = {.fd = socket, .events = POLLIN, .revents = 0};
+  return ::poll(&poll, 1, 0) > 0 && (poll.revents & POLLHUP) != 0;
+}
+
+}  // namespace
+
+Attr FuseDevice::attr() const {
+  Attr attr{};
+  attr.stx_mask = STATX_BASIC_STATS;
+  attr.stx_mode = S_IFCHR | 0666;
+  attr.stx_nlink = 1;
+  attr.stx_rdev_major = kMajor;
+  attr.stx_rdev_minor = kMinor;
+  return attr;
+}
+
+/// An address that the kernel chooses; who isn't this process is turned away (accept()).
+Result<void> FuseDevice::listen() {
+  if (listener_) return {};
+  UniqueFd made(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!made) return Errno::last();
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  TRY(from_libc(bind(made.get(), reinterpret_cast<sockaddr*>(&name), sizeof(sa_family_t))));
+  TRY(from_libc(::listen(made.get(), 16)));
+  socklen_t size = sizeof name;
+  TRY(from_libc(getsockname(made.get(), reinterpret_cast<sockaddr*>(&name), &size)));
+  address_.assign(reinterpret_cast<const char*>(&name), size);
+  listener_ = std::move(made);
+  return {};
+}
+
+Result<void> FuseDevice::connect(const UniqueFd& socket) {
+  const auto inode = inode_of(socket);
+  if (!inode) return Errno(EINVAL);
+  TRY(listen());
+  forget_closed();
+  enlarge(socket.get());
+  TRY(from_libc(::connect(socket.get(), reinterpret_cast<const sockaddr*>(address_.data()),
+                          static_cast<socklen_t>(address_.size()))));
+  while (true) {
+    UniqueFd ours(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!ours) return Errno::last();
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (getsockopt(ours.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return Errno::last();
+    if (peer.pid != getpid()) continue;
+    enlarge(ours.get());
+    ours_[*inode] = std::move(ours);
+    return {};
+  }
+}
+
+/// Whoever opened it and never mounted anything.
+void FuseDevice::forget_closed() {
+  std::erase_if(ours_, [](const auto& one) { return one.second && is_closed(one.second.get()); });
+}
+
+bool FuseDevice::knows(const UniqueFd& socket) const {
+  const auto inode = inode_of(socket);
+  return inode && ours_.contains(*inode);
+}
+
+Result<UniqueFd> FuseDevice::take(const UniqueFd& socket) {
+  const auto inode = inode_of(socket);
+  const auto it = inode ? ours_.find(*inode) : ours_.end();
+  if (it == ours_.end() || !it->second) return Errno(EINVAL);
+  return std::move(it->second);
+}
+
+FuseDevice* fuse_device_at(FileSystem& fs) {
+  auto* device = dynamic_cast<DeviceFs*>(&fs);
+  return device == nullptr ? nullptr : dynamic_cast<FuseDevice*>(&device->device());
+}
+
+FuseDevice* fuse_device_of(Session& session) {
+  for (const auto& device : session.devices) {
+    if (FuseDevice* fuse = fuse_device_at(*device)) return fuse;
+  }
+  return nullptr;
+}
+
+Outcome open_fuse(Call& call, FuseDevice& device, int flags) {
+  uint64_t type = SOCK_SEQPACKET;
+  if ((flags & O_CLOEXEC) != 0) type |= SOCK_CLOEXEC;
+  if ((flags & O_NONBLOCK) != 0) type |= SOCK_NONBLOCK;
+  Outcome out = Outcome::rewritten().set(0, AF_UNIX).set(1, type).set(2, 0);
+  out.nr = SYS_socket;
+  out.then([&device, task = &call.task()](long fd) -> long {
+    if (fd < 0) return fd;
+    Result<UniqueFd> socket = borrow_fd(*task, static_cast<int>(fd));
+    Result<void> connected = socket.ok() ? device.connect(*socket) : Result<void>(socket.error());
+    // The descriptor stays, as one that can't be mounted, where that fails.
+    return connected.ok() ? fd : -connected.error().value();
+  });
+  return out;
+}
+
+std::optional<Outcome> fuse_ioctl(Call& call, int fd, unsigned request, uint64_t argument) {
+  FuseDevice* device = fuse_device_of(call.session());
+  if (device == nullptr) return std::nullopt;
+  Result<UniqueFd> socket = borrow_fd(call.task(), fd);
+  if (!socket.ok() || !device->knows(*socket)) return std::nullopt;
+  if (request != FUSE_DEV_IOC_CLONE) return Outcome::error(ENOTTY);
+  Result<uint32_t> master = call.memory().get<uint32_t>(argument);
+  if (!master.ok()) return Outcome::error(master.error());
+  Result<UniqueFd> other = borrow_fd(call.task(), static_cast<int>(*master));
+  if (!other.ok() || !device->knows(*other)) return Outcome::error(EINVAL);
+  // Both are the same connection from now on.
+  const int had = fcntl(socket->get(), F_GETFD);
+  const bool keeps = had >= 0 && (had & FD_CLOEXEC) == 0;
+  Outcome out = Outcome::rewritten().set(0, *master).set(1, static_cast<uint64_t>(fd));
+  out = std::move(out).set(2, keeps ? 0 : O_CLOEXEC);
+  out.nr = SYS_dup3;
+  out.then([](long result) { return result < 0 ? result : 0; });
+  return out;
+}
+
+}  // namespace viewsh
