@@ -127,7 +127,8 @@ class Namer {
 }  // namespace
 
 bool has_nameless_copies(const LayerView& view) {
-  return view.below == nullptr && !view.layer->lower().empty() && !nameless(view).empty();
+  const Layer& layer = *view.layer;
+  return layer.over().empty() && !layer.lower().empty() && !nameless(view).empty();
 }
 
 std::string name_copies(LayerView* view) { return Namer(view).run(); }

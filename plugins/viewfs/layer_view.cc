@@ -80,7 +80,7 @@ std::unique_ptr<LayerView> LayerView::load(const std::string& dir, const std::st
     const std::string place = dir.substr(0, dir.rfind('/') + 1) + over.back();
     // Without it, it is as over a tree that is not the host's.
     std::string why;
-    view->below = LayerView::open(place, over.back(), false, who, &why);
+    view->below = load(place, over.back(), false, who, &why, false);
   }
   return view;
 }

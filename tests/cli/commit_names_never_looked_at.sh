@@ -34,3 +34,11 @@ ln d/a e/y
 view sh -c 'exec 3<>d/a; rm d/a; echo newer >&3'
 "$VIEWSH" discard t >/dev/null || die "discard"
 assert_eq "discarded" "old old" "$(cat d/a e/y | tr '\n' ' ' | sed 's/ $//')"
+# A layer that another one stands on is only read for that one's diff.
+view sh -c 'exec 3<>d/a; rm d/a; echo newest >&3' || die "the base"
+dir=$("$VIEWSH" layers --json t | sed -n 's/.*"path": "\(.*\)".*/\1/p')
+state() { (cd "$dir" && ls -lR --time-style=full-iso upper links && cksum log); }
+"$VIEWSH" run --cow "$W" --layer t --layer top -- sh -c 'echo x >x' || die "the layer on it"
+was=$(state)
+assert_eq "diff of the upper one" "A $W/x" "$("$VIEWSH" diff top)"
+assert_eq "the base is as it was" "$was" "$(state)"
