@@ -147,6 +147,15 @@ std::string check_env_name(std::string_view name) {
   return bad ? "the name of a variable can't have '='" : "";
 }
 
+std::string parse_id(std::string_view text, uint32_t* out) {
+  const auto number = parse_number(text);
+  if (!number || *number >= UINT32_MAX)
+    return "must be a number from 0 to " + std::to_string(UINT32_MAX - 1) + ", not '" +
+           printable(text) + "'";
+  *out = static_cast<uint32_t>(*number);
+  return {};
+}
+
 std::string allow(const std::string& what, ViewSpec* spec) {
   if (what != "mount") return "must be mount, which is all that can be allowed";
   spec->allow_mount = true;

@@ -32,6 +32,9 @@ std::string check_layer_name(std::string_view name);
 /// What is wrong with the name of an environment variable, or empty.
 std::string check_env_name(std::string_view name);
 
+/// A user or group id that is one: (uid_t)-1 is none. An empty text, or why not.
+std::string parse_id(std::string_view text, uint32_t* out);
+
 /// What processes of a view may do that others may not: "mount". An empty text, or why not.
 std::string allow(const std::string& what, ViewSpec* spec);
 

@@ -31,6 +31,34 @@ std::string check_source_count(std::string_view type, size_t sources) {
 
 }  // namespace
 
+bool ProfileReader::read_identity(const ProfileNode& map) {
+  IdentitySpec identity = draft_->spec.identity.value_or(IdentitySpec());
+  identity.place = place(map);
+  auto id = [this](const ProfileNode& value, std::string_view key, uint32_t* out) {
+    if (value.kind != ProfileNode::Kind::kScalar)
+      return fail(value, key, "must be a number, not " + kind_name(value));
+    const std::string wrong = parse_id(value.text, out);
+    return wrong.empty() || fail(value, key, wrong);
+  };
+  auto groups = [&](const ProfileNode& list) {
+    constexpr size_t kMost = 65536;  // NGROUPS_MAX
+    if (list.items.size() > kMost) return fail(list, "groups", "are more than 65536");
+    std::vector<gid_t>& out = identity.request.groups.emplace();
+    return read_list(list, "groups", "[0, 27]", [&](const ProfileNode& item) {
+      return id(item, "groups", &out.emplace_back());
+    });
+  };
+  std::vector<Field> fields = {
+      {"uid",
+       [&](const ProfileNode& value) { return id(value, "uid", &identity.request.uid.emplace()); }},
+      {"gid",
+       [&](const ProfileNode& value) { return id(value, "gid", &identity.request.gid.emplace()); }},
+      {"groups", groups}};
+  if (!read_map(map, "identity", fields)) return false;
+  draft_->spec.identity = std::move(identity);
+  return true;
+}
+
 bool ProfileReader::read_mount(const ProfileNode& map) {
   MountSpec mount;
   MountPlaces places;

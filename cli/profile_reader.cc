@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::string_view kSchema = "1";
 /// Keys of the schema that belong to later versions of the program.
-constexpr std::array<const char*, 6> kLaterKeys = {"identity", "host",    "time",
-                                                   "random",   "network", "cage"};
+constexpr std::array<const char*, 5> kLaterKeys = {"host", "time", "random", "network", "cage"};
 
 std::string profile_name(const std::string& file) {
   std::string name(base_name(file));
@@ -86,6 +85,7 @@ UserError ProfileReader::read(const ProfileNode& root) {
       each("binfmt", "[{name: tape, extension: tap, interpreter: /usr/bin/play-tape}]",
            &ProfileReader::read_binfmt),
       each("plugins", "[{name: umdev}]", &ProfileReader::read_plugin),
+      {"identity", [this](const ProfileNode& value) { return read_identity(value); }},
       each("allow", "[mount]", &ProfileReader::read_allow)};
   read_map(root, "viewsh", fields);
   return error_;

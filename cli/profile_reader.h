@@ -40,6 +40,7 @@ class ProfileReader {
   bool check_binfmt(const ProfileNode& map, const ExecFormatSpec& format);
   bool read_plugin(const ProfileNode& map);
   bool read_allow(const ProfileNode& value);
+  bool read_identity(const ProfileNode& map);
 
   /// A map with these keys and no others.
   bool read_map(const ProfileNode& map, std::string_view key, const std::vector<Field>& fields);

@@ -123,6 +123,36 @@ UserError apply_allow(const std::string& value, const Place&, Target* target) {
   return {allow(value, &target->draft->spec)};
 }
 
+IdentitySpec& identity_of(const Place& place, Target* target) {
+  std::optional<IdentitySpec>& identity = target->draft->spec.identity;
+  if (!identity) identity.emplace();
+  identity->place = place;
+  return *identity;
+}
+
+UserError apply_uid(const std::string& value, const Place& place, Target* target) {
+  uid_t uid = 0;
+  const std::string wrong = parse_id(value, &uid);
+  if (!wrong.empty()) return {wrong};
+  identity_of(place, target).request.uid = uid;
+  return {};
+}
+
+UserError apply_gid(const std::string& value, const Place& place, Target* target) {
+  gid_t gid = 0;
+  const std::string wrong = parse_id(value, &gid);
+  if (!wrong.empty()) return {wrong};
+  IdentityRequest& request = identity_of(place, target).request;
+  request.gid = gid;
+  request.groups.reset();
+  return {};
+}
+
+UserError apply_fake_root(const std::string&, const Place& place, Target* target) {
+  identity_of(place, target).request = {0, 0, std::nullopt};
+  return {};
+}
+
 UserError refuse(const std::string&, const Place&, Target*) {
   return {"not available in this version"};
 }
@@ -167,9 +197,9 @@ constexpr std::array<Row, 27> kRows = {{
     {"--unset", "NAME", "take a variable out of the environment", apply_unset},
     {"--clear-env", "", "start with an empty environment", apply_clear_env},
     {"--cwd", "DIR", "the working directory, a path of the view", apply_cwd},
-    {"--uid", "N", "", refuse},
-    {"--gid", "N", "", refuse},
-    {"--fake-root", "", "", refuse},
+    {"--uid", "N", "who programs believe to be, and to own what is yours", apply_uid},
+    {"--gid", "N", "the same for your group", apply_gid},
+    {"--fake-root", "", "--uid 0 --gid 0; and they may mount and unmount", apply_fake_root},
     {"--hostname", "NAME", "", refuse},
     {"--uname", "FIELD=VALUE,...", "", refuse},
     {"--time", "START", "", refuse},

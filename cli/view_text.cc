@@ -75,6 +75,26 @@ Json plugin_json(const PluginSpec& plugin) {
   return json;
 }
 
+Json identity_json(const IdentityRequest& identity) {
+  Json json = Json::object();
+  if (identity.uid) json["uid"] = *identity.uid;
+  if (identity.gid) json["gid"] = *identity.gid;
+  if (identity.groups) json["groups"] = *identity.groups;
+  return json;
+}
+
+/// "uid 0, gid 0"; what isn't said is the caller's.
+std::string identity_text(const IdentityRequest& identity) {
+  std::vector<std::string> parts;
+  if (identity.uid) parts.push_back("uid " + std::to_string(*identity.uid));
+  if (identity.gid) parts.push_back("gid " + std::to_string(*identity.gid));
+  std::vector<std::string> groups;
+  for (const gid_t group : identity.groups.value_or(std::vector<gid_t>()))
+    groups.push_back(std::to_string(group));
+  if (identity.groups) parts.push_back("groups " + (groups.empty() ? "(none)" : join(groups, " ")));
+  return join(parts, ", ");
+}
+
 Json env_json(const EnvSpec& env) {
   Json json = Json::object();
   if (!env.set.empty()) json["set"] = env.set;
@@ -191,6 +211,7 @@ Json view_json(const ViewSpec& spec) {
   add_list(&json, "binfmt", spec.binfmt,
            [](const BinfmtSpec& rule) { return binfmt_json(rule.format); });
   add_list(&json, "plugins", spec.plugins, plugin_json);
+  if (spec.identity) json["identity"] = identity_json(spec.identity->request);
   if (spec.allow_mount) json["allow"] = Json::array({"mount"});
   return json;
 }
@@ -208,7 +229,8 @@ std::string view_table(const ViewSpec& spec) {
     add_line(&out, "  set", printable(name + "=" + value));
   }
   for (const std::string& name : spec.env.unset) add_line(&out, "  unset", printable(name));
-  if (spec.allow_mount) add_line(&out, "allowed", "mount");
+  if (spec.identity) add_line(&out, "identity", identity_text(spec.identity->request));
+  if (spec.may_mount()) add_line(&out, "allowed", "mount");
   Table mounts({"AT", "TYPE", "SOURCE", "OPTIONS", "FROM"});
   for (const MountSpec& mount : spec.mounts) {
     mounts.add({printable(mount.at), mount.type, source_text(mount), join(option_words(mount), ","),

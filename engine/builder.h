@@ -24,6 +24,7 @@ class Builder {
     bool directory = false;  ///< if it exists
     std::string host = "";   ///< what backs it; empty: nothing of the host's
   };
+  UserError add_identity();
   UserError add_root();
   UserError hide_own_state();
   UserError pass_kernel_mounts(const std::string& at, const View& below);

@@ -81,6 +81,7 @@ Session make_session(const BuiltView& built, PluginHost& host, Mounts* mounts) {
   session.view = built.view;
   session.cache = built.cache;
   session.exec_formats = built.exec_formats;
+  session.identity = built.identity;
   session.host_proc = session.began_with_host_proc = built.host_proc;
   session.fstat_traced = (built.traps & static_cast<unsigned>(Trap::kObjects)) != 0;
   for (const auto& mount : built.view->mounts()) {
@@ -150,10 +151,12 @@ std::FILE* trace_target(const RunOptions& options, UserError* error) {
 
 /// Only one tracer can trace a process: a view inside a view is refused, unless it is an empty one.
 UserError refuse_impossible(const ViewSpec& spec, bool recorded) {
-  if (spec.allow_mount && recorded)
+  if (spec.may_mount() && recorded)
     return {"where mounts may be made, what a run uses can't be recorded"};
-  bool empty = !recorded && spec.root == "/" && spec.mounts.empty() && spec.devices.empty() &&
-               spec.binfmt.empty() && !spec.allow_mount;
+  if (spec.identity && recorded)
+    return {"where the user is another one, what a run uses can't be recorded"};
+  bool empty = !recorded && !spec.identity && spec.root == "/" && spec.mounts.empty() &&
+               spec.devices.empty() && spec.binfmt.empty() && !spec.may_mount();
   if (empty || !inside_view()) return {};
   return {
       "already inside a view, and a view inside a view isn't possible yet: leave this one, or put "
@@ -206,7 +209,8 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   if (built.traps == 0) return run_plain(plan, report);
   if (plan.cwd.empty()) plan.cwd = start_dir(spec, *built.view);
   // Who wants to see every call has to stop it.
-  const bool native_lookups = built.shows_host && options.record == nullptr && !report.tracing();
+  const bool native_lookups = built.shows_host && built.identity == nullptr &&
+                              options.record == nullptr && !report.tracing();
   plan.filter = compile_filter(filter_plan(built.traps, native_lookups));
   umask(0);
   pid_t leader = launch(plan, &error);
@@ -217,7 +221,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   raise_descriptor_limit();
   std::optional<Observer> observer;
   Mounts mounts(&host, built.next_id);
-  Session session = make_session(built, host, spec.allow_mount ? &mounts : nullptr);
+  Session session = make_session(built, host, spec.may_mount() ? &mounts : nullptr);
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));

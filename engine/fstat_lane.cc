@@ -52,6 +52,7 @@ bool FstatLane::shorten(Task& task, const Registers& regs) {
   AddressSpace& mm = *task.mm;
   // A thread on its way through the seven bytes could find half of them changed.
   if (regs.r10 != AT_EMPTY_PATH || task.mm.use_count() != 1) return false;
+  if (session_->identity != nullptr) return false;  // which is shown as the owner of anything
   const auto& known = mm.sites_known;
   if (known.size() >= kMostSites ||
       std::find(known.begin(), known.end(), regs.rip) != known.end()) {

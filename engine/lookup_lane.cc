@@ -123,7 +123,8 @@ LookupLane::Need LookupLane::prepare(Task& task, const Registers& regs) {
   LookupState& state = mm.lookup;
   using Stage = LookupState::Stage;
   if (state.stage >= Stage::kReady || lookup_call(regs) == nullptr) return Need::kNothing;
-  if (task.filters || task.fs->root != "/" || !usable()) return Need::kNothing;
+  if (task.filters || task.fs->root != "/" || session_->identity != nullptr || !usable())
+    return Need::kNothing;
   // A thread on its way through the code could find half of it changed.
   if (task.mm.use_count() != 1) return Need::kNothing;
   if (state.stage == Stage::kCounting) {

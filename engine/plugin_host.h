@@ -28,6 +28,8 @@ class PluginHost : public Host {
   Result<std::string> memory_dir() { return root_dir(true); }
   std::string view_id() const override { return id_; }
   Suspension* suspension() override { return &parking_; }
+  const Credentials* credentials() const override { return credentials_; }
+  void set_credentials(const Credentials* credentials) { credentials_ = credentials; }
   Parking& parking() { return parking_; }
 
   /// The plugin that provides a word ("fs:cow", "device:ram", "layers"...), loaded on the way.
@@ -51,6 +53,7 @@ class PluginHost : public Host {
 
   std::string id_;
   Parking parking_;
+  const Credentials* credentials_ = nullptr;  ///< a plugin's
   std::vector<std::unique_ptr<Loaded>> loaded_;
   std::string memory_dir_;
   std::string disk_dir_;

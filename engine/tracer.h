@@ -79,7 +79,7 @@ class Tracer {
   /// Remembers what has to be done when the call that is resumed now is over.
   void start_pending(Task& task, const Registers& original, uint64_t slot, Outcome* outcome);
   void finish_exec(Task& task, Stopped& stopped);
-  static void finish_name(const TraceeMemory& memory, AddressSpace& mm);
+  static void finish_name(const TraceeMemory& memory, AddressSpace& mm, const Identity* identity);
   Task& adopt(pid_t tid);
   void catch_signals();
   static bool signal_is_pending();

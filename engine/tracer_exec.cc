@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/loader_config.h"
+#include "syscalls/proc_view.h"
 #include "tracer.h"
 
 namespace viewsh {
@@ -15,6 +16,7 @@ namespace {
 class WordReader {
  public:
   WordReader(const TraceeMemory& memory, uint64_t at) : memory_(memory), at_(at) {}
+  uint64_t at() const { return at_; }
   void skip(uint64_t words) { at_ += words * sizeof(uint64_t); }
   std::optional<uint64_t> next() {
     if (at_ + sizeof(uint64_t) > base_ + size_ && !load()) return std::nullopt;
@@ -41,24 +43,43 @@ class WordReader {
   char bytes_[4096];
 };
 
-/// The value of one entry of the auxiliary vector on a new program's stack; 0: not there.
-uint64_t auxiliary_value(const TraceeMemory& memory, uint64_t stack, uint64_t type) {
+/// Calls `each` with type, value and the value's address for the entries of the auxiliary vector on
+/// a new program's stack.
+template <typename Each>
+void for_each_auxiliary(const TraceeMemory& memory, uint64_t stack, const Each& each) {
   WordReader words(memory, stack);
   std::optional<uint64_t> argc = words.next();
-  if (!argc) return 0;
+  if (!argc) return;
   words.skip(*argc + 1);
   while (true) {  // the environment, up to its NULL
     std::optional<uint64_t> word = words.next();
-    if (!word) return 0;
+    if (!word) return;
     if (*word == 0) break;
   }
   for (int i = 0; i < 64; ++i) {
     std::optional<uint64_t> found = words.next();
+    const uint64_t at = words.at();
     std::optional<uint64_t> value = words.next();
-    if (!found || !value || *found == AT_NULL) return 0;
-    if (*found == type) return *value;
+    if (!found || !value || *found == AT_NULL) return;
+    each(*found, *value, at);
   }
-  return 0;
+}
+
+/// The value of one entry; 0: not there.
+uint64_t auxiliary_value(const TraceeMemory& memory, uint64_t stack, uint64_t type) {
+  uint64_t out = 0;
+  for_each_auxiliary(memory, stack, [&](uint64_t found, uint64_t value, uint64_t) {
+    if (found == type) out = value;
+  });
+  return out;
+}
+
+/// AT_UID and its kin, by which a C library knows its ids without a call. getauxval(3)
+void show_identity(const TraceeMemory& memory, uint64_t stack, const Credentials& who) {
+  for_each_auxiliary(memory, stack, [&](uint64_t found, uint64_t, uint64_t at) {
+    // A task that was killed meanwhile has no memory any more.
+    if (const auto id = auxiliary_id(who, found)) (void)memory.put(at, uint64_t{*id}).ok();
+  });
 }
 
 /// Tells our loader, which is what the kernel started, what to start. A loader that is not told
@@ -91,7 +112,8 @@ void name_program(const TraceeMemory& memory, uint64_t stack, const std::string&
 }  // namespace
 
 /// What had to wait until the program's memory was open.
-void Tracer::finish_name(const TraceeMemory& memory, AddressSpace& mm) {
+void Tracer::finish_name(const TraceeMemory& memory, AddressSpace& mm, const Identity* identity) {
+  if (identity != nullptr) show_identity(memory, mm.late_stack, identity->credentials());
   if (!mm.late_name.empty()) name_program(memory, mm.late_stack, mm.late_name);
   mm.late_name.clear();
 }
@@ -101,14 +123,18 @@ void Tracer::finish_exec(Task& task, Stopped& stopped) {
   PendingExec exec = std::move(*task.exec);
   task.exec.reset();
   task.mm->exe = exec.exe;
-  if ((exec.name.empty() && !exec.unreadable) || !stopped.load()) return;
+  const Identity* identity = session_.identity;
+  const bool nothing = exec.name.empty() && !exec.unreadable && identity == nullptr;
+  if (nothing || !stopped.load()) return;
   ProcessMemory memory(task.tid);
   if (exec.unreadable) {
     task.mm->closed = !memory.get<uint64_t>(stopped.regs().rsp).ok();
     task.mm->late_name = exec.name;
     task.mm->late_stack = stopped.regs().rsp;
-    if (task.mm->closed || exec.name.empty()) return;
+    if (task.mm->closed) return;
   }
+  if (identity != nullptr) show_identity(memory, stopped.regs().rsp, identity->credentials());
+  if (exec.name.empty()) return;
   name_program(memory, stopped.regs().rsp, exec.name);
   if (!exec.program.empty()) fill_loader(memory, exec);
 }

@@ -169,11 +169,12 @@ void Tracer::open_program(Task& task, Stopped stopped) {
   task.pending.emplace();
   task.pending->original = stopped.regs();
   task.pending->own = true;
-  task.pending->at_exit = [mm = task.mm, tid = task.tid](long result) -> long {
+  task.pending->at_exit = [mm = task.mm, tid = task.tid,
+                           identity = session_.identity](long result) -> long {
     if (result == -EINTR) return result;  // killed in it
     mm->closed = false;
     mm->dumpable = false;
-    finish_name(ProcessMemory(tid), *mm);
+    finish_name(ProcessMemory(tid), *mm, identity);
     return Outcome::kAgain;
   };
   Registers& regs = stopped.regs();

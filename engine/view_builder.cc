@@ -302,6 +302,22 @@ UserError Builder::add_binfmt(const BinfmtSpec& spec) {
   return {};
 }
 
+/// Before the mounts, which ask who their user is.
+UserError Builder::add_identity() {
+  if (!spec_.identity) return {};
+  const Place& place = spec_.identity->place;
+  Plugin* plugin = host_->provider("identity");
+  if (plugin == nullptr) return wrong(place, "identity", "no plugin for it");
+  MountError failed;
+  out_->identity = plugin->identity(spec_.identity->request, &failed);
+  if (out_->identity == nullptr) return wrong(place, "identity", failed.text);
+  host_->set_credentials(&out_->identity->credentials());
+  // Whatever is looked at may be the user's.
+  for (const Trap trap : {Trap::kPaths, Trap::kObjects, Trap::kIdentity})
+    out_->traps |= static_cast<unsigned>(trap);
+  return {};
+}
+
 UserError Builder::add_plugin(const PluginSpec& spec) {
   UserError error;
   host_->load(spec, &error);
@@ -341,7 +357,7 @@ UserError Builder::hide_own_state() {
       places.push_back(host_->state_dir() + "/layers/" + layer);
     }
   }
-  if (spec_.allow_mount && !look_only_) {
+  if (spec_.may_mount() && !look_only_) {
     // What is mounted later finds a place that isn't shown.
     for (const bool memory : {true, false}) {
       Result<std::string> made = host_->scratch_dir("mounts", memory);
@@ -351,7 +367,7 @@ UserError Builder::hide_own_state() {
   }
   if (!keeps) places.clear();
   // It is in a directory that everybody looks at, such as /dev/shm.
-  if (view_->mounts().size() > 1 || (spec_.allow_mount && !look_only_)) {
+  if (view_->mounts().size() > 1 || (spec_.may_mount() && !look_only_)) {
     Result<std::string> memory = host_->memory_dir();
     if (memory.ok()) places.push_back(*memory);
   }
@@ -382,6 +398,7 @@ UserError Builder::build() {
   for (const PluginSpec& plugin : spec_.plugins) {
     if (UserError error = add_plugin(plugin)) return error;
   }
+  if (UserError error = add_identity()) return error;
   if (UserError error = add_root()) return error;
   for (const MountSpec& mount : spec_.mounts) {
     if (UserError error = add_mount(mount)) return error;
@@ -392,7 +409,7 @@ UserError Builder::build() {
   for (const BinfmtSpec& format : spec_.binfmt) {
     if (UserError error = add_binfmt(format)) return error;
   }
-  if (spec_.allow_mount) {
+  if (spec_.may_mount()) {
     if (UserError error = add_mount_notes()) return error;
     if (UserError error = add_mount_devices()) return error;
   }
@@ -403,7 +420,7 @@ UserError Builder::build() {
   out_->host_proc = proc.ok() && proc->found.host == "/proc";
   bool plain = view_->mounts().size() == 1 && view_->mounts()[0]->type == "host";
   if (!plain || !out_->exec_formats.empty()) out_->traps |= static_cast<unsigned>(Trap::kPaths);
-  if (spec_.allow_mount) {
+  if (spec_.may_mount()) {
     // What is mounted later may need any of them.
     for (const Trap trap :
          {Trap::kPaths, Trap::kObjects, Trap::kQuota, Trap::kKept, Trap::kDevices})

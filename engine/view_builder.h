@@ -20,7 +20,8 @@ struct BuiltView {
   std::vector<ExecFormats*> exec_formats;
   /// The host's tree at its own place, of which nothing is hidden or covered but viewsh's own.
   bool shows_host = false;
-  unsigned traps = 0;  ///< bits of Trap; 0: nothing differs from the host
+  unsigned traps = 0;            ///< bits of Trap; 0: nothing differs from the host
+  Identity* identity = nullptr;  ///< null: that of who starts the view. Owned by its plugin
   bool host_proc = true;
   int next_id = 1;  ///< for mounts that are made later
 };

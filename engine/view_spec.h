@@ -9,6 +9,7 @@
 
 #include "viewsh/device.h"
 #include "viewsh/exec_format.h"
+#include "viewsh/identity.h"
 
 namespace viewsh {
 
@@ -57,6 +58,11 @@ struct PluginSpec {
   Place place;
 };
 
+struct IdentitySpec {
+  IdentityRequest request;
+  Place place;  ///< of what was said last
+};
+
 struct EnvSpec {
   std::map<std::string, std::string> set;
   std::vector<std::string> unset;
@@ -77,6 +83,11 @@ struct ViewSpec {
   std::vector<BinfmtSpec> binfmt;
   std::vector<PluginSpec> plugins;
   bool allow_mount = false;  ///< its processes may change the mount table. mount(2), umount2(2)
+  std::optional<IdentitySpec> identity;  ///< not given: that of who starts the view
+
+  bool fake_root() const { return identity && identity->request.uid == uid_t{0}; }
+  /// Root may mount without being told.
+  bool may_mount() const { return allow_mount || fake_root(); }
 };
 
 struct AccessRecord;

@@ -28,10 +28,11 @@ struct stat to_stat(const Attr& attr) {
   return out;
 }
 
-Result<void> check_access(const Attr& attr, int mode, const Caller& caller) {
+Result<void> check_access(const Attr& attr, int mode, const Caller& task) {
+  const Caller caller = (attr.stx_mask & kOwnOwners) != 0 ? task.in_view() : task;
   if (mode == F_OK) return {};
   unsigned bits = attr.stx_mode & 0777U;
-  if (caller.uid == 0) {
+  if (caller.root()) {
     bool executable = (bits & 0111U) != 0 || S_ISDIR(attr.stx_mode);
     if ((mode & X_OK) != 0 && !executable) return Errno(EACCES);
     return {};

@@ -197,8 +197,7 @@ Result<Walked> Call::find_fd_by_path(int fd, bool look) {
 /// The path is the view's own, without links and of any length, and what is open needs no right to
 /// search the way to it.
 Result<Walked> Call::look_at(const View& view, const std::string& view_path, bool look) {
-  Caller self = caller_;
-  self.uid = 0;
+  const Caller self = caller_.as_root();
   Location here = view.locate(view_path);
   ResolveFlags flags;
   flags.follow_last = false;

@@ -125,9 +125,7 @@ Result<void> check_program(Call& call, Walked* walked) {
     TRY_ASSIGN(const Attr attr, walked->fs_mutable().getattr(walked->path));
     TRY(check_access(attr, X_OK, call.caller()));
     // The right to read it isn't needed for that.
-    Caller loader = call.caller();
-    loader.uid = 0;
-    TRY(call.have_content(walked, O_RDONLY, loader));
+    TRY(call.have_content(walked, O_RDONLY, call.caller().as_root()));
   }
   if (faccessat(AT_FDCWD, walked->found.host.c_str(), X_OK, AT_EACCESS) < 0) return Errno::last();
   return {};

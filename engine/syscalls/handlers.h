@@ -36,6 +36,24 @@ Outcome sys_openat(Call& call, DirFd dir, UserPath path, Flags flags, Mode mode)
 Outcome sys_openat2(Call& call, DirFd dir, Addr<char> path, Addr<open_how> how, size_t size);
 Outcome sys_creat(Call& call, UserPath path, Mode mode);
 
+// identity: who a process is. getuid(2), setuid(2), getgroups(2) and their kin; credentials(7)
+Outcome sys_getuid(Call& call);
+Outcome sys_geteuid(Call& call);
+Outcome sys_getgid(Call& call);
+Outcome sys_getegid(Call& call);
+Outcome sys_getresuid(Call& call, Addr<uid_t> real, Addr<uid_t> effective, Addr<uid_t> saved);
+Outcome sys_getresgid(Call& call, Addr<gid_t> real, Addr<gid_t> effective, Addr<gid_t> saved);
+Outcome sys_getgroups(Call& call, int size, Addr<gid_t> list);
+Outcome sys_setuid(Call& call, uid_t uid);
+Outcome sys_setgid(Call& call, gid_t gid);
+Outcome sys_setreuid(Call& call, uid_t real, uid_t effective);
+Outcome sys_setregid(Call& call, gid_t real, gid_t effective);
+Outcome sys_setresuid(Call& call, uid_t real, uid_t effective, uid_t saved);
+Outcome sys_setresgid(Call& call, gid_t real, gid_t effective, gid_t saved);
+Outcome sys_setfsuid(Call& call, uid_t uid);
+Outcome sys_setfsgid(Call& call, gid_t gid);
+Outcome sys_setgroups(Call& call, int count, Addr<gid_t> list);
+
 // namei: names come and go. mkdir(2), unlink(2), rename(2), link(2), symlink(2), mknod(2)
 Outcome sys_mkdir(Call& call, UserPath path, Mode mode);
 Outcome sys_mkdirat(Call& call, DirFd dir, UserPath path, Mode mode);

@@ -1,5 +1,6 @@
 #include "syscalls/proc_view.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -8,7 +9,9 @@
 
 #include <charconv>
 #include <climits>
+#include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "base/path.h"
@@ -178,14 +181,36 @@ std::string maps_text(const std::string& host_file, const View& view) {
   return out;
 }
 
-std::string status_text(const std::string& host_file, const Task& task) {
+/// "Uid:", "Gid:" and "Groups:" with the ids that the view shows. `task`: null for a process that
+/// is none of the view's.
+void show_ids(const Identity& identity, const Task* task, std::string* line) {
+  const bool users = line->starts_with("Uid:");
+  if (!users && !line->starts_with("Gid:")) {
+    if (task == nullptr || !line->starts_with("Groups:")) return;
+    *line = "Groups:\t";
+    for (const gid_t group : identity.credentials().groups) *line += std::to_string(group) + " ";
+    return;
+  }
+  std::istringstream words(line->substr(4));
+  line->resize(4);
+  for (uint32_t id = 0; words >> id;)
+    *line += "\t" + std::to_string(users ? identity.shown_uid(id) : identity.shown_gid(id));
+}
+
+/// `task`: null for a process that is none of the view's.
+std::string status_text(const std::string& host_file, const Task* task, const Identity* identity) {
   int filters = 0;
-  for (const OwnFilter* one = task.filters.get(); one != nullptr; one = one->before.get())
-    ++filters;
+  const OwnFilter* first = task == nullptr ? nullptr : task->filters.get();
+  for (const OwnFilter* one = first; one != nullptr; one = one->before.get()) ++filters;
   std::ifstream file(host_file);
   std::string out;
   std::string line;
   while (std::getline(file, line)) {
+    if (identity != nullptr) show_ids(*identity, task, &line);
+    if (task == nullptr) {
+      out += line + "\n";
+      continue;
+    }
     if (line.starts_with("TracerPid:")) line = "TracerPid:\t0";
     if (line.starts_with("Seccomp:")) line = std::string("Seccomp:\t") + (filters == 0 ? "0" : "2");
     if (line.starts_with("Seccomp_filters:")) line = "Seccomp_filters:\t" + std::to_string(filters);
@@ -194,7 +219,36 @@ std::string status_text(const std::string& host_file, const Task& task) {
   return out;
 }
 
+/// What the kernel keeps of the auxiliary vector, with the ids of the view. proc(5)
+std::string auxv_text(const std::string& host_file, const Credentials& who) {
+  std::ifstream file(host_file, std::ios::binary);
+  std::string out((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (size_t at = 0; at + 16 <= out.size(); at += 16) {
+    uint64_t type = 0;
+    memcpy(&type, out.data() + at, sizeof type);
+    const std::optional<uint32_t> id = auxiliary_id(who, type);
+    const uint64_t value = id.value_or(0);
+    if (id) memcpy(out.data() + at + 8, &value, sizeof value);
+  }
+  return out;
+}
+
 }  // namespace
+
+std::optional<uint32_t> auxiliary_id(const Credentials& who, uint64_t type) {
+  switch (type) {
+    case AT_UID:
+      return who.ruid;
+    case AT_EUID:
+      return who.euid;
+    case AT_GID:
+      return who.rgid;
+    case AT_EGID:
+      return who.egid;
+    default:
+      return std::nullopt;
+  }
+}
 
 bool same_file(const std::string& link, const std::string& host) {
   struct stat open_one {};
@@ -293,17 +347,23 @@ Result<std::optional<std::string>> TaskProcView::content(std::string_view inside
   if (inside == "filesystems" && session_.mounter != nullptr)
     return Text(filesystems_text(*session_.mounter));
   const Task* task = owner(inside, &name);
-  if (task == nullptr) return Text();
   std::string host = "/proc/" + std::string(inside);
+  const Identity* identity = session_.identity;
+  if (task == nullptr && identity != nullptr && name == "status" && access(host.c_str(), R_OK) == 0)
+    return Text(status_text(host, nullptr, identity));
+  if (task == nullptr) return Text();
   if (name == "mounts") return Text(mounts_text(*session_.view));
   if (name == "mountinfo") return Text(mountinfo_text(*session_.view));
-  if (name != "maps" && name != "smaps" && name != "numa_maps" && name != "status") return Text();
+  if (name != "maps" && name != "smaps" && name != "numa_maps" && name != "status" &&
+      (name != "auxv" || identity == nullptr))
+    return Text();
   if (access(host.c_str(), R_OK) < 0) return Errno::last();
   if (name == "status") {
     // While the engine keeps the task on its own processor the kernel would tell that one.
     if (session_.show_affinity) session_.show_affinity(*session_.task(task->tid));
-    return Text(status_text(host, *task));
+    return Text(status_text(host, task, identity));
   }
+  if (name == "auxv") return Text(auxv_text(host, identity->credentials()));
   return Text(maps_text(host, *session_.view));
 }
 

@@ -12,6 +12,9 @@ namespace viewsh {
 /// The file that is open (a link in /proc/PID/fd) is the one that the path leads to now.
 bool same_file(const std::string& link, const std::string& host);
 
+/// The id that an entry of the auxiliary vector tells (AT_UID, AT_EGID...); nullopt: none of them.
+std::optional<uint32_t> auxiliary_id(const Credentials& who, uint64_t type);
+
 /// /proc as one task of a view sees it.
 class TaskProcView : public ProcView {
  public:

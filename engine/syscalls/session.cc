@@ -84,6 +84,20 @@ void Session::directory_removed(const std::string& path) {
   }
 }
 
+void Session::show_owner(Attr* attr) const {
+  if (identity != nullptr && (attr->stx_mask & kOwnOwners) == 0) {
+    attr->stx_uid = identity->shown_uid(attr->stx_uid);
+    attr->stx_gid = identity->shown_gid(attr->stx_gid);
+  }
+  attr->stx_mask &= ~kOwnOwners;
+}
+
+bool Session::shows_other_owner(const Attr& attr) const {
+  Attr shown = attr;
+  show_owner(&shown);
+  return shown.stx_uid != attr.stx_uid || shown.stx_gid != attr.stx_gid;
+}
+
 void Session::note_opened(const std::string& host, const std::string& view_path) {
   if (!has_aliases || host.empty()) return;
   constexpr size_t kMaxKept = 8192;

@@ -13,6 +13,7 @@
 #include "vfs/host_fs.h"
 #include "vfs/view.h"
 #include "viewsh/exec_format.h"
+#include "viewsh/identity.h"
 
 namespace viewsh {
 
@@ -26,8 +27,9 @@ struct Session {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
-  bool fstat_traced = false;  ///< the filter stops fstat(2)
-  bool host_proc = true;      ///< /proc of the view is the host's procfs
+  Identity* identity = nullptr;  ///< who the processes are in the view; null: the same. Not owned
+  bool fstat_traced = false;     ///< the filter stops fstat(2)
+  bool host_proc = true;         ///< /proc of the view is the host's procfs
   bool began_with_host_proc = true;
   /// Where the file for look-ups without stops goes; empty: each of them is to stop.
   std::string lookup_file;
@@ -58,7 +60,14 @@ struct Session {
   /// May what is open behind a link in /proc be changed natively, where the view shows it nowhere?
   bool owns(const std::string& link, const struct stat& object) const;
 
-  Caller caller(const Task& task) const { return {uid, gid, groups, task.fs->umask}; }
+  Caller caller(const Task& task) const {
+    return {uid, gid, groups, task.fs->umask,
+            identity == nullptr ? nullptr : &identity->credentials()};
+  }
+  /// Owners as the view shows them, of attributes that the kernel or a file system gave.
+  void show_owner(Attr* attr) const;
+  /// Are they others than the kernel's?
+  bool shows_other_owner(const Attr& attr) const;
   Task* task(pid_t tid) const {
     auto it = tasks.find(tid);
     return it == tasks.end() ? nullptr : it->second.get();

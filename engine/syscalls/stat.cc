@@ -9,6 +9,7 @@
 #include "syscalls/attr.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
+#include "viewsh/long_path.h"
 
 namespace viewsh {
 
@@ -18,21 +19,42 @@ namespace {
 using PutAttr = Result<void> (*)(Call& call, uint64_t to, const Attr& attr);
 
 Result<void> put_stat(Call& call, uint64_t to, const Attr& attr) {
-  return call.memory().put(to, to_stat(attr));
+  Attr shown = attr;
+  call.session().show_owner(&shown);
+  return call.memory().put(to, to_stat(shown));
 }
 
 Result<void> put_statx(Call& call, uint64_t to, const Attr& attr) {
-  return call.memory().put(to, attr);
+  Attr shown = attr;
+  call.session().show_owner(&shown);
+  return call.memory().put(to, shown);
+}
+
+/// What a program may want to know of an object of the host's that has another owner here.
+constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN;
+
+/// The view's answer for an object of the host's; nullopt: the kernel's own is right.
+std::optional<Outcome> stat_host(Call& call, const Walked& walked, uint64_t to, PutAttr put) {
+  if (call.session().identity == nullptr || walked.found.host.empty()) return std::nullopt;
+  const PathAt at(AT_FDCWD, host_text(walked));
+  const int flags = AT_NO_AUTOMOUNT | (walked.proc_magic ? 0 : AT_SYMLINK_NOFOLLOW);
+  Attr attr{};
+  if (statx(at.dir(), at.name(), flags, kWanted, &attr) < 0) return std::nullopt;
+  if (!call.session().shows_other_owner(attr)) return std::nullopt;
+  return Outcome::of(put(call, to, attr));
 }
 
 /// The view's answer for what is open behind a magic link; nullopt: the kernel's own is right.
 std::optional<Outcome> stat_object(Call& call, const std::string& link, uint64_t to, PutAttr put) {
-  if (!call.view().fixes_attr()) return std::nullopt;
+  const bool other = call.session().identity != nullptr;
+  if (!call.view().fixes_attr() && !other) return std::nullopt;
+  const unsigned wanted = other ? kWanted : STATX_BASIC_STATS | STATX_BTIME;
   Attr attr{};
-  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &attr) < 0) {
+  if (statx(AT_FDCWD, link.c_str(), AT_NO_AUTOMOUNT, wanted, &attr) < 0) {
     return std::nullopt;  // no such descriptor: the kernel says so
   }
-  if (!call.view().fix_attr(&attr)) return std::nullopt;
+  const bool fixed = call.view().fix_attr(&attr);
+  if (!fixed && !call.session().shows_other_owner(attr)) return std::nullopt;
   return Outcome::of(put(call, to, attr));
 }
 
@@ -47,7 +69,10 @@ Outcome stat_path(Call& call, DirFd dir, const UserPath& path, bool follow, uint
     std::optional<Outcome> shown = stat_object(call, walked->found.host, to, put);
     if (shown) return std::move(*shown);
   }
-  if (!walked->found.attr_virtual) return call.run_on(*walked, path);
+  if (!walked->found.attr_virtual) {
+    std::optional<Outcome> shown = stat_host(call, *walked, to, put);
+    return shown ? std::move(*shown) : call.run_on(*walked, path);
+  }
   Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
   if (!attr.ok()) return Outcome::error(attr.error());
   return Outcome::of(put(call, to, *attr));

@@ -18,7 +18,8 @@ enum class Trap : uint8_t {
   kRecord = 16,   ///< a run of which is recorded what it uses
   kChanges = 18,  ///< kObjects of which a record has to know as well: changes through a descriptor
   kKept = 32,     ///< waits until something is on disk; a view with changes that outlive it
-  kEnosys = 128,  ///< not in a view: fails with ENOSYS
+  kIdentity = 64,  ///< tells who a process is, or changes it; a view with an identity of its own
+  kEnosys = 128,   ///< not in a view: fails with ENOSYS
 };
 
 /// One system call. The table drives dispatch, filter, --trace, --stats and the docs.

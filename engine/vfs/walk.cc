@@ -185,8 +185,7 @@ Result<void> Walker::jump(const std::string& target, size_t unread) {
     return Errno(EXDEV);
   if (++links_ > kMaxLinks) return Errno(ELOOP);
   Location here = view_.locate(target);
-  Caller self = caller_;
-  self.uid = 0;
+  const Caller self = caller_.as_root();
   ResolveFlags how;
   how.follow_last = false;
   how.want_exists = true;

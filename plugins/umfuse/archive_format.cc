@@ -62,6 +62,8 @@ bool take_option(const std::string& type, const std::string& key, const std::str
 std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const ImageRequest& request,
                             MountError* error) {
   ArchiveOptions options;
+  options.own_uid = request.uid;
+  options.own_gid = request.gid;
   std::string why;
   for (const auto& [key, value] : request.options) {
     if (take_option(request.type, key, value, &options, &why)) continue;

@@ -81,8 +81,8 @@ class Indexer {
     time_ = source.attr().st_mtim;
     ArchiveNode plain;
     plain.mode = S_IFDIR | options.dmode.value_or(kPlainDir);
-    plain.uid = options.uid.value_or(geteuid());
-    plain.gid = options.gid.value_or(getegid());
+    plain.uid = options.uid.value_or(options.own_uid);
+    plain.gid = options.gid.value_or(options.own_gid);
     plain.mtime = time_;
     index_.tree = std::make_unique<ArchiveTree>(std::move(plain));
     index_.owners.push_back(0);
@@ -155,8 +155,8 @@ class Indexer {
     const bool may_lack = format == ARCHIVE_FORMAT_ZIP || format == ARCHIVE_FORMAT_7ZIP ||
                           archive_type_of(format) == "rar";
     const bool lacks = may_lack && uid == 0 && gid == 0;
-    node->uid = options_.uid.value_or(lacks ? geteuid() : static_cast<uid_t>(uid));
-    node->gid = options_.gid.value_or(lacks ? getegid() : static_cast<gid_t>(gid));
+    node->uid = options_.uid.value_or(lacks ? options_.own_uid : static_cast<uid_t>(uid));
+    node->gid = options_.gid.value_or(lacks ? options_.own_gid : static_cast<gid_t>(gid));
   }
 
   bool take_content(archive_entry* entry, bool link, ArchiveNode* node) {

@@ -26,8 +26,8 @@ std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const Ima
   }
   ExtOptions options;
   options.ro = !request.writable;
-  options.uid = geteuid();
-  options.gid = getegid();
+  options.uid = request.uid;
+  options.gid = request.gid;
   options.last_mounted = request.at;
   options.offset = source->start();
   options.sizelimit = source->size();

@@ -46,6 +46,7 @@ Result<Attr> ImageFs::attr_of(NodeId node) const {
   TRY_ASSIGN(Attr attr, image().getattr(node));
   attr.stx_dev_major = 0;
   attr.stx_dev_minor = mounted_->minor;
+  attr.stx_mask |= kOwnOwners;
   if (mounted_->pending != nullptr) mounted_->pending->overlay(node, &attr);
   return attr;
 }
@@ -205,7 +206,8 @@ Result<OpenPlan> ImageFs::plan_node(const Node& node, const Attr& attr, const Op
     if (type == NodeType::kChar || type == NodeType::kBlock) return Errno(EACCES);
     if (type == NodeType::kRegular && writes) return Errno(EROFS);
     if (!image_allows(attr, wanted, caller)) return Errno(EACCES);
-    const bool owner = caller.uid == 0 || caller.uid == attr.stx_uid;
+    const uid_t uid = caller.in_view().uid;
+    const bool owner = uid == 0 || uid == attr.stx_uid;
     if ((how.flags & O_NOATIME) != 0 && !owner) return Errno(EPERM);
   }
   remember(node);

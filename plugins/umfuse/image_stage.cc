@@ -27,7 +27,8 @@ bool is_program(const Attr& attr) { return (attr.stx_mode & 0111) != 0; }
 
 }  // namespace
 
-bool image_allows(const Attr& attr, int want, const Caller& caller) {
+bool image_allows(const Attr& attr, int want, const Caller& task) {
+  const Caller caller = task.in_view();
   const unsigned mode = attr.stx_mode;
   if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111U) != 0;
   unsigned bits = mode & 7U;
@@ -40,11 +41,11 @@ bool image_allows(const Attr& attr, int want, const Caller& caller) {
   return (static_cast<unsigned>(want) & ~bits & 7U) == 0;
 }
 
-mode_t own_rights(const Attr& attr, int of) {
+mode_t own_rights(const Attr& attr, int of, const Credentials* as) {
   const uid_t uid = geteuid();
   gid_t groups[256];
   const int count = getgroups(256, groups);
-  const Caller self{uid, getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 0};
+  const Caller self{uid, getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 0, as};
   mode_t rights = 0;
   for (const int want : {R_OK, W_OK, X_OK}) {
     if ((of & want) != 0 && image_allows(attr, want, self))
@@ -55,10 +56,10 @@ mode_t own_rights(const Attr& attr, int of) {
 
 /// Where files change, writing takes away the bits of set-id programs, as it should.
 mode_t ImageStage::rights_of(const Attr& attr) const {
-  if (!limits_.writable) return own_rights(attr, R_OK | X_OK);
+  if (!limits_.writable) return own_rights(attr, R_OK | X_OK, host_.credentials());
   constexpr mode_t kKept = S_ISUID | S_ISGID | 0111;
   const bool runs = (attr.stx_mode & 0111) != 0;
-  const mode_t uses = limits_.as_root ? 0600 : own_rights(attr, R_OK | W_OK);
+  const mode_t uses = limits_.as_root ? 0600 : own_rights(attr, R_OK | W_OK, host_.credentials());
   return (attr.stx_mode & kKept) | uses | (runs ? 0100 : 0);
 }
 

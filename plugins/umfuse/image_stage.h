@@ -177,6 +177,6 @@ class ImageStage {
 /// The permission bits' answer for `want` (R_OK, W_OK, X_OK). path_resolution(7).
 bool image_allows(const Attr& attr, int want, const Caller& caller);
 /// What the engine's own user may do with a node, of R_OK, W_OK and X_OK, as the bits of an owner.
-mode_t own_rights(const Attr& attr, int of);
+mode_t own_rights(const Attr& attr, int of, const Credentials* as);
 
 }  // namespace viewsh

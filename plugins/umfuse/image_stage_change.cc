@@ -118,7 +118,8 @@ Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view
   if (known == contents_.end()) {
     // Who may write to a socket may connect to it. unix(7)
     const bool socket = S_ISSOCK(attr.stx_mode) && object != objects_.end();
-    const mode_t mode = own_rights(attr, R_OK | W_OK) | (limits_.as_root ? 0600 : 0);
+    const mode_t mode =
+        own_rights(attr, R_OK | W_OK, host_.credentials()) | (limits_.as_root ? 0600 : 0);
     return socket ? from_libc(::chmod(object->second.c_str(), mode)) : Result<void>();
   }
   if (name.empty()) name = "program";  // one without a name

@@ -10,7 +10,8 @@
 namespace viewsh {
 
 /// A file system that is used by more than one thread, or by calls that wait in the middle: each
-/// call has the lock. Every caller can be made root, as with the option fakeroot of fuse2fs(1).
+/// call has the lock. Callers are who they are in the view, as which their ids are recorded, or
+/// root, as with the option fakeroot of fuse2fs(1).
 class LockedFs final : public FileSystem {
  public:
   LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<ImageLock> lock, bool fakeroot)
@@ -138,7 +139,7 @@ class LockedFs final : public FileSystem {
     return locked(call);
   }
   Caller who(const Caller& caller) const {
-    return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller;
+    return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller.in_view();
   }
 
   std::shared_ptr<FileSystem> fs_;

@@ -32,12 +32,12 @@ class ServedImage final : public WritableImageFs {
       suspension_->wake(&channel);
     });
   }
-  /// Until the server answers the root is what mount(2) was told: it asks for that itself, before the
-  /// server can. fuse_fill_super_common() of fs/fuse/inode.c
+  /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
+  /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
   Result<Attr> getattr(const std::string& path) override {
     if (!path.empty() || served_.session().answered()) return WritableImageFs::getattr(path);
     Attr attr{};
-    attr.stx_mask = STATX_BASIC_STATS;
+    attr.stx_mask = STATX_BASIC_STATS | kOwnOwners;
     attr.stx_mode = static_cast<uint16_t>(served_.session().options().rootmode);
     attr.stx_nlink = 1;
     attr.stx_ino = served_.root();
@@ -96,7 +96,8 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   auto image = std::make_unique<FuseImage>(std::move(*request.connection),
                                            std::make_unique<CallWait>(suspension), options);
   FuseImage& served = *image;
-  served.set_who({geteuid(), getegid(), 0});
+  const Credentials* as = host.credentials();
+  served.set_who({as != nullptr ? as->fsuid : geteuid(), as != nullptr ? as->fsgid : getegid(), 0});
   ImageStage::Limits limits;
   limits.writable = true;  // where it is mounted read-only, the mount table sees to that
   auto mounted = std::make_shared<MountedImage>(

@@ -67,17 +67,17 @@ std::string take_options(std::map<std::string, std::string>* options, Wanted* wa
   return wanted->ro && wanted->rw ? "ro and rw exclude each other" : "";
 }
 
-Caller own_caller(gid_t* groups, int size) {
+Caller own_caller(gid_t* groups, int size, const Credentials* as) {
   const int count = getgroups(size, groups);
-  return {geteuid(), getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 022};
+  return {geteuid(), getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 022, as};
 }
 
 /// Opens the source in the view below the mount, where it may itself come from an image. `access`:
 /// O_RDONLY or O_RDWR.
-Result<UniqueFd> open_file(const MountRequest& request, int access) {
+Result<UniqueFd> open_file(const MountRequest& request, const Credentials* as, int access) {
   const std::string path = request.sources[0].substr(1);
   std::array<gid_t, 256> groups{};
-  const Caller caller = own_caller(groups.data(), static_cast<int>(groups.size()));
+  const Caller caller = own_caller(groups.data(), static_cast<int>(groups.size()), as);
   const OpenHow how{access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, NodeType::kRegular};
   TRY_ASSIGN(const OpenPlan plan, request.below->plan_open(path, how, caller));
   UniqueFd fd(::open(LongPath(plan.host).c_str(), plan.flags | how.flags, plan.mode));
@@ -126,7 +126,7 @@ class ImageMount {
 };
 
 std::shared_ptr<const ImageSource> ImageMount::open_source(int access) {
-  Result<UniqueFd> fd = open_file(request_, access);
+  Result<UniqueFd> fd = open_file(request_, host_.credentials(), access);
   if (!fd) return fail(fd.error(), fd.error().message());
   Result<ImageSource> source = ImageSource::open(std::move(*fd), wanted_.offset, wanted_.limit);
   if (source) return std::make_shared<const ImageSource>(std::move(*source));
@@ -153,6 +153,9 @@ std::shared_ptr<FileSystem> ImageMount::make() {
   image_.type = request_.type;
   image_.options = request_.options;
   image_.at = request_.at;
+  const Credentials* as = host_.credentials();
+  image_.uid = as != nullptr ? as->fsuid : geteuid();
+  image_.gid = as != nullptr ? as->fsgid : getegid();
   const std::string wrong = take_options(&image_.options, &wanted_);
   if (!wrong.empty()) return fail(Errno(EINVAL), wrong);
   source_ = open_source(O_RDONLY);

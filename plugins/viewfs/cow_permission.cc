@@ -21,7 +21,7 @@ Result<void> ask_host(const std::string& host, int want) {
 
 Result<void> CowFs::may_search(Node* dir, const Caller& caller) {
   const Meta* meta = dir->meta.get();
-  if (meta == nullptr || !meta->mode || !meta->uid || !meta->gid || caller.uid == 0) return {};
+  if (meta == nullptr || !meta->mode || !meta->uid || !meta->gid || caller.root()) return {};
   if (bits_allow(*meta->mode | S_IFDIR, *meta->uid, *meta->gid, X_OK, caller)) return {};
   // The bits know nothing of access control lists.
   if (!meta->changed && is_self(caller) && dir->merged()) {
@@ -49,11 +49,12 @@ Result<void> CowFs::may_access(const Place& place, int want, const Caller& calle
   const bool recorded = meta != nullptr && (meta->mode || meta->uid);
   const bool from_lower =
       place.what != Place::What::kUpper || (place.node->merged() && !(recorded && meta->changed));
-  if (from_lower && is_self(caller) && !(recorded && meta->changed)) {
+  const bool by_host = from_lower && is_self(caller) && !caller.root_in_view();
+  if (by_host && !(recorded && meta->changed)) {
     TRY_ASSIGN(const auto host, deciding_host(place.lower));
     if (host) return ask_host(*host, want);
   }
-  if (caller.uid == 0) return {};
+  if (caller.root()) return {};
   if (place.what == Place::What::kUpper && !recorded && is_self(caller)) {
     const PathAt at(layer_->upper_fd(), place.path.empty() ? "." : place.path);
     return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
@@ -84,7 +85,7 @@ Result<void> CowFs::may_change(std::string_view dir_path, const Caller& caller) 
 Result<void> CowFs::may_remove(const Place& victim, const Caller& caller) {
   const std::string dir_path(parent_of(victim.path));
   TRY(may_change(dir_path, caller));
-  if (caller.uid == 0 || minimal_) return {};
+  if (caller.root() || minimal_) return {};
   // Whose it is is mostly known, whether the directory is sticky has to be asked.
   const bool made_here = victim.what == Place::What::kUpper && !victim.node->meta;
   if (made_here && is_self(caller)) return {};
@@ -102,7 +103,7 @@ Result<void> CowFs::may_hardlink(const Place& from, const Caller& caller) {
     char value = '1';
     return !fd || read(fd.get(), &value, 1) != 1 || value != '0';
   }();
-  if (!kProtected || caller.uid == 0 || minimal_) return {};
+  if (!kProtected || caller.root() || minimal_) return {};
   TRY_ASSIGN(const Attr attr, attr_of(from));
   if (attr.stx_uid == caller.uid) return {};
   const bool safe = S_ISREG(attr.stx_mode) && (attr.stx_mode & S_ISUID) == 0 &&

@@ -196,8 +196,7 @@ Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::
 Result<Found> CowFs::resolve_below(const std::string& lower, size_t used, std::string_view rest,
                                    ResolveFlags flags, const Caller& caller,
                                    const std::string& path) {
-  Caller self = caller;
-  self.uid = 0;
+  const Caller self = caller.as_root();
   std::string_view after = rest;
   const std::string_view name = next_component(&after);
   if (after.empty()) return resolve_lower(lower, used, rest, flags, self, path);

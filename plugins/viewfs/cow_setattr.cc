@@ -33,7 +33,7 @@ Result<void> CowFs::may_set(const Place& place, const Attr& attr, const SetAttr&
     if (place.type != NodeType::kRegular) return Errno(EINVAL);
     TRY(may_access(place, W_OK, caller));
   }
-  if (caller.uid == 0 || (minimal_ && !made_here(place))) return {};
+  if (caller.root() || (minimal_ && !made_here(place))) return {};
   const bool owner = attr.stx_uid == caller.uid;
   if (set.mode && !owner) return Errno(EPERM);
   if (set.uid && *set.uid != static_cast<uid_t>(-1)) {
@@ -172,7 +172,7 @@ Result<void> CowFs::may_set_xattr(const Place& place, const std::string& name,
   }
   if (lent) return name.rfind("system.posix_acl_", 0) == 0 ? Errno() : Errno(EPERM);
   TRY_ASSIGN(const Attr attr, attr_of(place));
-  if (caller.uid != 0 && attr.stx_uid != caller.uid) return Errno(EPERM);
+  if (!caller.root() && attr.stx_uid != caller.uid) return Errno(EPERM);
   return {};
 }
 

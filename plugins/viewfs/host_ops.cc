@@ -52,7 +52,7 @@ UniqueFd open_beneath(int dir, std::string_view path, int flags) {
 }
 
 bool bits_allow(uint32_t mode, uint32_t uid, uint32_t gid, int want, const Caller& caller) {
-  if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111) != 0;
+  if (caller.root()) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111) != 0;
   uint32_t bits = mode & 7;
   if (caller.uid == uid) {
     bits = (mode >> 6) & 7;

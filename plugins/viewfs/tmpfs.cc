@@ -199,7 +199,7 @@ std::shared_ptr<FileSystem> mount_tmpfs(const MountRequest& request, Host& host,
                      error))
     return nullptr;
   TmpfsOptions options;
-  std::string refused = parse_tmpfs_options(request.options, &options);
+  std::string refused = parse_tmpfs_options(request.options, &options, host.credentials());
   if (!refused.empty()) {
     *error = {Errno(EINVAL), "tmpfs: " + refused};
     return nullptr;

@@ -19,7 +19,8 @@ std::optional<uint64_t> parse_number(std::string_view text, int base) {
   return value;
 }
 
-bool own_group(gid_t gid) {
+bool own_group(gid_t gid, const Credentials* as) {
+  if (as != nullptr) return gid == as->egid;
   if (gid == ::getegid() || gid == ::getgid()) return true;
   int count = ::getgroups(0, nullptr);
   if (count <= 0) return false;
@@ -29,16 +30,19 @@ bool own_group(gid_t gid) {
          groups.begin() + std::max(count, 0);
 }
 
-std::string check_owner(std::string_view key, const std::string& value) {
+/// `as`: who the user is in the view, whose own that then is.
+std::string check_owner(std::string_view key, const std::string& value, const Credentials* as) {
   std::optional<uint64_t> id = parse_number(value, 10);
   std::string said = std::string(key) + "=" + value + ": ";
   if (!id || *id > UINT32_MAX) return said + "not a number";
+  const uid_t self = as != nullptr ? as->euid : ::geteuid();
   bool own =
-      key == "uid" ? static_cast<uid_t>(*id) == ::geteuid() : own_group(static_cast<gid_t>(*id));
+      key == "uid" ? static_cast<uid_t>(*id) == self : own_group(static_cast<gid_t>(*id), as);
   return own ? std::string() : said + "only your own can be given without root";
 }
 
-std::string parse_one(const std::string& key, const std::string& value, TmpfsOptions* out) {
+std::string parse_one(const std::string& key, const std::string& value, const Credentials* as,
+                      TmpfsOptions* out) {
   std::string said = key + "=" + value + ": ";
   if (key == "size" || key == "nr_blocks") {
     std::optional<uint64_t> size = parse_size(value, memory_size());
@@ -55,7 +59,7 @@ std::string parse_one(const std::string& key, const std::string& value, TmpfsOpt
     if (!mode || *mode > 07777) return said + "not an octal mode";
     out->mode = static_cast<mode_t>(*mode);
   } else if (key == "uid" || key == "gid") {
-    return check_owner(key, value);
+    return check_owner(key, value, as);
   } else if (key == "ro") {
     out->read_only = true;
   }
@@ -90,9 +94,9 @@ std::optional<uint64_t> parse_size(std::string_view text, uint64_t ram) {
 }
 
 std::string parse_tmpfs_options(const std::map<std::string, std::string>& options,
-                                TmpfsOptions* out) {
+                                TmpfsOptions* out, const Credentials* as) {
   for (const auto& [key, value] : options) {
-    std::string refused = parse_one(key, value, out);
+    std::string refused = parse_one(key, value, as, out);
     if (!refused.empty()) return refused;
   }
   return {};

@@ -13,17 +13,31 @@
 #include <string_view>
 #include <vector>
 
+#include "viewsh/identity.h"
 #include "viewsh/result.h"
 
 namespace viewsh {
 
-/// Who makes a call: the file-system credentials and the umask of the task. credentials(7),
-/// umask(2).
+/// Who makes a call: the file-system credentials and the umask of the task, as the kernel has them.
+/// credentials(7), umask(2).
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   std::span<const gid_t> groups = {};
   mode_t umask = 022;
+  /// Who it is in the view, where that is somebody else. Null: the same.
+  const Credentials* as = nullptr;
+
+  /// Permissions that a file system keeps itself don't hold for root, the view's included.
+  bool root() const { return uid == 0 || root_in_view(); }
+  /// It is root in the view alone: the kernel refuses it what it refuses everybody.
+  bool root_in_view() const { return as != nullptr && as->fsuid == 0; }
+  /// The caller with the ids of the view: for a file system that keeps owners itself (kOwnOwners).
+  Caller in_view() const {
+    return as == nullptr ? *this : Caller{as->fsuid, as->fsgid, as->groups, umask, nullptr};
+  }
+  /// The same call made by root.
+  Caller as_root() const { return {0, gid, groups, umask, nullptr}; }
 };
 
 /// The type of a node; the values are those of struct dirent's d_type. readdir(3).
@@ -43,6 +57,10 @@ constexpr NodeType type_of_mode(mode_t mode) {
 
 /// Attributes as statx(2) gives them; the one attribute record of the interface.
 using Attr = struct statx;
+
+/// In stx_mask of an Attr: its owner and group are kept by the file system itself, as in an image,
+/// and are ids of the view. Without it they are the kernel's.
+inline constexpr uint32_t kOwnOwners = STATX__RESERVED;
 
 /// What resolve() found. Paths are those of the file system: no leading slash, "" for the root.
 struct Found {

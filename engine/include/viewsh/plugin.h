@@ -9,6 +9,7 @@
 #include "viewsh/device.h"
 #include "viewsh/exec_format.h"
 #include "viewsh/filesystem.h"
+#include "viewsh/identity.h"
 #include "viewsh/layer.h"
 #include "viewsh/suspension.h"
 #include "viewsh/unique_fd.h"
@@ -16,7 +17,7 @@
 namespace viewsh {
 
 /// Raised with every change of include/viewsh that an older plugin cannot take.
-inline constexpr uint32_t kPluginAbi = 7;
+inline constexpr uint32_t kPluginAbi = 8;
 
 /// What a mount asks for: an item of the profile's `mounts`.
 struct MountRequest {
@@ -46,6 +47,8 @@ class Host {
   virtual std::string view_id() const = 0;
   /// For file systems whose answers come from processes of the view. Null: nobody can wait here.
   virtual Suspension* suspension() { return nullptr; }
+  /// Who the user is in the view. Null: who it is outside. Known before the first mount.
+  virtual const Credentials* credentials() const { return nullptr; }
 };
 
 /// A failed mount: errno for the tracee, text for the user ("what: why").
@@ -73,6 +76,12 @@ class Plugin {
   }
   /// Null if the plugin knows no executable formats.
   virtual ExecFormats* exec_formats() { return nullptr; }
+  /// Who the processes of the view are, asked once. Owned by the plugin. Null: `error` is filled.
+  virtual Identity* identity(const IdentityRequest& request, MountError* error) {
+    (void)request;
+    *error = {Errno(ENODEV), "no identities"};
+    return nullptr;
+  }
   /// Null if the plugin keeps no layers. Owned by the plugin.
   virtual LayerStore* layer_store() { return nullptr; }
 };
@@ -85,7 +94,7 @@ struct PluginEntry {
   const char* name = nullptr;
   const char* version = nullptr;
   const char* description = nullptr;
-  const char* provides = nullptr;  ///< words: "fs:cow device:ram exec:extension layers"
+  const char* provides = nullptr;  ///< words: "fs:cow device:ram exec:extension identity layers"
   Plugin* (*create)(Host* host) = nullptr;
 };
 
