@@ -18,7 +18,7 @@ _viewsh() {
   local commands="run try check show resolve profiles plugins doctor layers diff commit discard
     export import snapshot restore"
   local view="--profile --bind --hide --tmpfs --cow --mincow --layer --merge --mount --root --disk --env
-    --allow --unset --clear-env --cwd"
+    --allow --uid --gid --fake-root --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
   [[ ${words[1]-} != run ]] || run+=" --learn"
   if ((cword == 1)); then
@@ -35,7 +35,7 @@ _viewsh() {
           ((i++))
           break
           ;;
-        --clear-env | --trace | --trace=* | --stats | --kill-on-exit | --commit | --keep | \
+        --clear-env | --fake-root | --trace | --trace=* | --stats | --kill-on-exit | --commit | --keep | \
           --discard | --help | -h | --*=* | -p?*) ;;
         -*) ((i++)) ;;
         *) break ;;
@@ -75,6 +75,14 @@ _viewsh() {
       ;;
     --allow)
       mapfile -t COMPREPLY < <(compgen -W mount -- "$cur")
+      return
+      ;;
+    --uid)
+      mapfile -t COMPREPLY < <(compgen -W "$(getent passwd | cut -d: -f3)" -- "$cur")
+      return
+      ;;
+    --gid)
+      mapfile -t COMPREPLY < <(compgen -W "$(getent group | cut -d: -f3)" -- "$cur")
       return
       ;;
     --env | --unset)

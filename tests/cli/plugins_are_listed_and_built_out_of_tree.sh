@@ -6,7 +6,7 @@ LIMIT=300
 needs_view
 need cmake g++
 list=$("$VIEWSH" plugins) || die "plugins"
-for name in viewfs umdev umbinfmt; do assert_contains "listed" "$list" "$name"; done
+for name in viewfs umdev umbinfmt umname; do assert_contains "listed" "$list" "$name"; done
 [ -f "$VIEWSH_BUILD_DIR/CMakeCache.txt" ] || skip "no build tree to install from"
 [ -f "$VIEWSH_BUILD_DIR/cmake_install.cmake" ] || skip "nothing can be installed from the build tree"
 # The list of what was installed would go into the build tree, which may belong to someone else.

@@ -1,11 +1,12 @@
 #!/bin/bash
-# run_in_view.sh native|empty|bind|cow|mincow|image PROGRAM [ARG...]: runs a test program as an ordinary user,
+# run_in_view.sh native|empty|bind|cow|mincow|image|fakeroot|fakeuser PROGRAM [ARG...]: runs a test program as an ordinary user,
 # in a private directory ($TMPDIR), with a time limit, natively or in a view.
 #
 #   empty  viewsh run
 #   bind   viewsh run --bind REAL:PLACE, working in PLACE
 #   cow    viewsh run --cow /; afterwards the real directory must be what it was
 #   mincow viewsh run --mincow /: where everything may be done, it is done really
+#   fakeroot, fakeuser  viewsh run --fake-root, --uid 1234 --gid 56; afterwards all is the user's
 #   image  viewsh run --mount ext4:IMAGE:PLACE, working in PLACE; afterwards e2fsck finds nothing
 set -u -o pipefail
 support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -54,6 +55,14 @@ inside() {
         { cat "$dir/mkfs"; return 1; }
       TMPDIR=$dir/place "$VIEWSH" run --mount "ext4:$dir/image:$dir/place" -- "$@" || status=$?
       e2fsck -fn "$dir/image" >"$dir/fsck" 2>&1 || { cat "$dir/fsck"; status=1; }
+      ;;
+    fakeroot | fakeuser)
+      if [ "$mode" = fakeroot ]; then set -- --fake-root -- "$@"; else set -- --uid 1234 --gid 56 -- "$@"; fi
+      "$VIEWSH" run "$@" || status=$?
+      if [ -n "$(find "$dir" ! -user "$(id -u)" -o ! -group "$(id -g)")" ]; then
+        echo "FAIL: there are files of others"
+        status=1
+      fi
       ;;
     *)
       echo "run_in_view.sh: unknown mode $mode"

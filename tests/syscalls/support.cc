@@ -21,6 +21,8 @@ Mode mode() {
   if (name == "cow") return Mode::kCow;
   if (name == "mincow") return Mode::kMincow;
   if (name == "image") return Mode::kImage;
+  if (name == "fakeroot") return Mode::kFakeRoot;
+  if (name == "fakeuser") return Mode::kFakeUser;
   return Mode::kNative;
 }
 

@@ -20,8 +20,9 @@
 
 namespace viewsh_test {
 
-/// Where the tests run: VIEWSH_TEST_MODE (native, empty, bind, cow, mincow, image).
-enum class Mode { kNative, kEmpty, kBind, kCow, kMincow, kImage };
+/// Where the tests run: VIEWSH_TEST_MODE (native, empty, bind, cow, mincow, image, fakeroot,
+/// fakeuser).
+enum class Mode { kNative, kEmpty, kBind, kCow, kMincow, kImage, kFakeRoot, kFakeUser };
 Mode mode();
 inline bool in_view() { return mode() != Mode::kNative; }
 /// The view has paths of its own, so that the engine sees calls that take one.

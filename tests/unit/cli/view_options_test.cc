@@ -52,6 +52,34 @@ TEST_F(ViewOptionsTest, WhatMayBeDone) {
   EXPECT_NE(outcome.err.find("--allow anything: must be mount"), std::string::npos) << outcome.err;
 }
 
+TEST_F(ViewOptionsTest, Identities) {
+  run_words({"run", "true"});
+  EXPECT_FALSE(fake_engine().spec.identity);
+  run_words({"run", "--fake-root", "true"});
+  ASSERT_TRUE(fake_engine().spec.identity);
+  EXPECT_EQ(fake_engine().spec.identity->request.uid, 0U);
+  EXPECT_EQ(fake_engine().spec.identity->request.gid, 0U);
+  EXPECT_FALSE(fake_engine().spec.identity->request.groups);
+  EXPECT_TRUE(fake_engine().spec.may_mount());
+  EXPECT_FALSE(fake_engine().spec.allow_mount);
+  run_words({"run", "--fake-root", "--uid", "7", "true"});
+  EXPECT_EQ(fake_engine().spec.identity->request.uid, 7U);
+  EXPECT_FALSE(fake_engine().spec.may_mount());
+  write("p.yaml", "viewsh: 1\nidentity: {uid: 1, gid: 2, groups: [3, 4]}\n");
+  write("q.yaml", "viewsh: 1\nextends: [./p.yaml]\nidentity: {uid: 5}\n");
+  run_words({"run", "-p", "./q.yaml", "true"});
+  EXPECT_EQ(fake_engine().spec.identity->request.uid, 5U);
+  EXPECT_EQ(fake_engine().spec.identity->request.groups, (std::vector<gid_t>{3, 4}));
+  run_words({"run", "-p", "./q.yaml", "--gid=4294967294", "true"});
+  EXPECT_EQ(fake_engine().spec.identity->request.gid, 4294967294U);
+  EXPECT_FALSE(fake_engine().spec.identity->request.groups);  // they were those of another gid
+  Outcome outcome = run_words({"run", "--uid", "4294967295", "true"});
+  EXPECT_EQ(outcome.status, 125);
+  EXPECT_NE(outcome.err.find("--uid 4294967295: must be a number from 0 to 4294967294"),
+            std::string::npos)
+      << outcome.err;
+}
+
 TEST_F(ViewOptionsTest, LayerGoesToTheCowBeforeIt) {
   run_words({"run", "--cow", "/a", "--cow", "/b", "--layer", "w", "true"});
   EXPECT_EQ(fake_engine().spec.mounts[0].layer, "");
@@ -108,10 +136,8 @@ TEST_F(ViewOptionsTest, FaultsNameTheOption) {
 
 TEST_F(ViewOptionsTest, LaterFeaturesAreRefused) {
   std::vector<std::vector<std::string>> uses = {
-      {"--uid", "0"},       {"--gid=0"},        {"--fake-root"},
-      {"--hostname", "x"},  {"--uname", "a=b"}, {"--time", "@0"},
-      {"--time-rate", "2"}, {"--time-freeze"},  {"--seed", "1"},
-      {"--net", "none"},    {"--cage"}};
+      {"--hostname", "x"}, {"--uname", "a=b"}, {"--time", "@0"},  {"--time-rate", "2"},
+      {"--time-freeze"},   {"--seed", "1"},    {"--net", "none"}, {"--cage"}};
   for (std::vector<std::string> words : uses) {
     words.insert(words.begin(), "run");
     words.emplace_back("true");

@@ -14,7 +14,8 @@ namespace {
 constexpr unsigned kAllTraps =
     static_cast<unsigned>(Trap::kPaths) | static_cast<unsigned>(Trap::kObjects) |
     static_cast<unsigned>(Trap::kQuota) | static_cast<unsigned>(Trap::kDevices) |
-    static_cast<unsigned>(Trap::kRecord) | static_cast<unsigned>(Trap::kKept);
+    static_cast<unsigned>(Trap::kRecord) | static_cast<unsigned>(Trap::kKept) |
+    static_cast<unsigned>(Trap::kIdentity);
 
 const Row* row_named(std::string_view name) {
   for (const Row& row : table()) {
