@@ -12,6 +12,8 @@
 #include "commit_plan.h"
 #include "commit_script.h"
 #include "cow_host.h"
+#include "layer_look.h"
+#include "layer_shared.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -69,20 +71,26 @@ class Course {
         record_(record),
         journal_(view->layer->dir()),
         lower_(*lower),
-        run_(record, lower, view->layer->upper_fd(), view->layer->at(), options.progress) {}
+        run_(record, lower, *view->layer, options.progress) {}
 
   /// From the plan to the point of no return, and beyond.
   std::string go(CommitPlan* plan, const CommitOptions& options) {
     if (const auto begun = journal_.begin(record_); !begun) return why_not("journal: ", begun);
-    std::string why = run_.loosen();
+    std::string why = run_.prepare();
     if (why.empty()) why = prepare_commit(&view_, &lower_, plan, options.progress);
     if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
     if (why.empty()) why = why_not("journal: ", journal_.ready(record_));
     if (!why.empty()) return taken_back(why, false);
     why = run_.apply();
+    // What can be done before it is said that all is done needs no sync of its own.
+    const bool last = record_.ends_with_attributes();
+    if (why.empty() && last) why = run_.finish_directories();
     if (why.empty()) why = settle();
-    return why.empty() ? clean() : taken_back(why, true);
+    if (!why.empty()) return taken_back(why, true);
+    return last ? std::string() : clean();
   }
+  /// It can be done without renames out of the layer; all was taken back.
+  bool can_do_without() const { return run_.elsewhere() && undone_; }
 
   std::string go_on() {
     if (record_.stage == CommitRecord::Stage::kApplied) return clean();
@@ -119,6 +127,7 @@ class Course {
 
   /// Nothing of the commit is left but times of change.
   std::string closed() {
+    if (std::string why = look_into(&view_); !why.empty()) return why;
     // On a full disk this can't be written down; what is undone is undone all the same, and the
     // next commit asks once more than it has to.
     (void)forget_own_changes(&view_, record_);
@@ -130,6 +139,7 @@ class Course {
     if (changed) undone = run_.undo(run_.done());
     if (undone.empty()) undone = run_.undo_preparation();
     if (undone.empty()) undone = closed();
+    undone_ = undone.empty();
     if (undone.empty()) return why + "; nothing was written";
     return why + "; and it can't be taken back: " + undone;
   }
@@ -139,7 +149,18 @@ class Course {
   CommitJournal journal_;
   Tree& lower_;
   CommitRun run_;
+  bool undone_ = false;
 };
+
+/// While files are away from upper/ nothing of the layer may have to be put right: its log must be
+/// as after closing.
+std::string close_log(LayerView* view) {
+  const auto log = read_whole(view->layer->dir_fd(), "log");
+  const std::string empty = log_text({}, true);
+  const std::string mark = empty.substr(empty.rfind('\n', empty.size() - 2) + 1);
+  if (log && log->ends_with("\n" + mark)) return {};
+  return why_not("log: ", view->layer->compact(view->index.snapshot(), true));
+}
 
 }  // namespace
 
@@ -150,11 +171,20 @@ std::string apply_changes(LayerView* view, const Selection& selection,
   const UniqueFd root = open_lower(*view, &error);
   if (!root) return error;
   Tree lower(root.get());
-  CommitPlan plan;
-  plan.record.id = random_id();
-  error = plan_commit(view, selection, changes, &lower, &plan);
-  if (!error.empty()) return error + "; nothing was written";
-  return Course(view, plan.record, &lower, options).go(&plan, options);
+  // What others share inodes with, or what stays of the layer, keeps its names in upper/.
+  bool direct = selection.whole() && snapshot_names(view->layer->dir_fd()).empty();
+  for (;; direct = false) {
+    CommitPlan plan;
+    plan.direct = direct;
+    plan.record.id = random_id();
+    error = plan_commit(view, selection, changes, &lower, &plan);
+    if (error.empty() && !plan.record.direct.empty()) error = close_log(view);
+    if (!error.empty()) return error + "; nothing was written";
+    Course course(view, plan.record, &lower, options);
+    error = course.go(&plan, options);
+    if (!course.can_do_without()) return error;
+    lower.forget();
+  }
 }
 
 std::string script_of(LayerView* view, const Selection& selection,

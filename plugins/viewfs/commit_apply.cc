@@ -43,6 +43,13 @@ std::string CommitRun::loosen() {
   return {};
 }
 
+std::string CommitRun::prepare() {
+  std::string why = loosen();
+  if (!why.empty()) return why;
+  const auto done = direct_.prepare();
+  return done ? why : std::string(DirectChanges::kReplaced) + ": " + done.error().message();
+}
+
 /// Files in upper/ that were opened for a moment get their mode back, should a kill have come then.
 std::string CommitRun::lock_upper() {
   for (const LockedUpper& l : r_.locked) {
@@ -92,27 +99,37 @@ std::string CommitRun::step(const Rename& r) {
 }
 
 std::string CommitRun::apply() {
-  const size_t total = r_.in_place.size() + r_.renames.size();
+  const size_t total = r_.in_place.size() + r_.direct.size() + r_.renames.size();
   for (begun_ = 0; begun_ < r_.in_place.size();) {
     tell("applying", begun_, total);
     const InPlace& in = r_.in_place[begun_++];
     if (std::string why = change(in, true); !why.empty()) return why;
   }
-  return rename_from(0);
+  const std::string why = direct_.apply(
+      true, [&](uint64_t done) { tell("applying", r_.in_place.size() + done, total); });
+  return why.empty() ? rename_from(0) : why;
 }
 
 std::string CommitRun::resume(size_t done) {
   // None of these was begun after the first rename; each can be done twice.
-  for (size_t i = 0; done == 0 && i < r_.in_place.size(); ++i) {
+  const bool first = done == 0 && !direct_.begun();
+  for (size_t i = 0; first && i < r_.in_place.size(); ++i) {
     if (std::string why = change(r_.in_place[i], false); !why.empty()) return why;
   }
-  return rename_from(done);
+  const size_t total = r_.in_place.size() + r_.direct.size() + r_.renames.size();
+  std::string why;
+  if (done == 0) {
+    why = direct_.apply(false,
+                        [&](uint64_t made) { tell("applying", r_.in_place.size() + made, total); });
+  }
+  return why.empty() ? rename_from(done) : why;
 }
 
 std::string CommitRun::rename_from(size_t done) {
-  const size_t total = r_.in_place.size() + r_.renames.size();
+  const size_t before = r_.in_place.size() + r_.direct.size();
+  const size_t total = before + r_.renames.size();
   for (done_ = done; done_ < r_.renames.size(); ++done_) {
-    tell("applying", r_.in_place.size() + done_, total);
+    tell("applying", before + done_, total);
     if (std::string why = step(r_.renames[done_]); !why.empty()) return why;
   }
   tell("applying", total, total);
@@ -191,7 +208,9 @@ std::string CommitRun::change(const InPlace& in, bool first) {
   // Somebody else's file that the user may write to has the times of the writing.
   const bool foreign = now->stx_uid != geteuid() && geteuid() != 0;
   if (foreign && !in.upper.empty()) return {};
-  const auto set = set_attributes((*dir)->get(), name, want);
+  const bool as_seen = in.upper.empty() && !in.with_xattrs;
+  const auto set = as_seen ? set_attributes((*dir)->get(), name, want, *now)
+                           : set_attributes((*dir)->get(), name, want);
   return set ? std::string() : fail_shown(in.show, set.error());
 }
 
@@ -234,8 +253,10 @@ std::string CommitRun::undo(size_t done) {
     }
   }
   lower_.forget();
+  std::string why = direct_.undo([&](uint64_t back) { tell("undoing", back, r_.direct.size()); });
+  if (!why.empty()) return why;
   for (size_t i = std::min(begun_, r_.in_place.size()); i-- > 0;) {
-    if (std::string why = restore(r_.in_place[i]); !why.empty()) return why;
+    if (why = restore(r_.in_place[i]); !why.empty()) return why;
   }
   return {};
 }
@@ -246,6 +267,7 @@ std::string CommitRun::undo_preparation() {
   const auto note = [&](std::string why) {
     if (first.empty()) first = std::move(why);
   };
+  note(direct_.undo_rest());
   uint64_t done = 0;
   for (const Temp& t : r_.temps) {
     tell("undoing", done++, r_.temps.size());
@@ -312,6 +334,12 @@ std::string CommitRun::finish() {
     if (first.empty()) first = std::move(why);
   };
   note(remove_trash());
+  note(finish_directories());
+  return first;
+}
+
+std::string CommitRun::finish_directories() {
+  std::string first;
   std::vector<const Finish*> dirs;
   for (const Finish& f : r_.finish) dirs.push_back(&f);
   std::stable_sort(dirs.begin(), dirs.end(), [](const Finish* a, const Finish* b) {
@@ -323,9 +351,10 @@ std::string CommitRun::finish() {
     if (!dir) continue;  // as above
     const auto now = lstat_in(*dir, leaf_of(f->path));
     if (!now || now->stx_ino != f->ino) continue;
-    const auto set = set_attributes((*dir)->get(), leaf_of(f->path), f->attributes);
+    const auto set = set_attributes((*dir)->get(), leaf_of(f->path), f->attributes, *now);
     // In a directory of somebody else's the user may change names, not its times.
-    if (!set && (now->stx_uid == geteuid() || geteuid() == 0)) note(fail(f->path, set.error()));
+    const bool mine = now->stx_uid == geteuid() || geteuid() == 0;
+    if (!set && mine && first.empty()) first = fail(f->path, set.error());
   }
   return first;
 }

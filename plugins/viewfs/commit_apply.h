@@ -3,7 +3,9 @@
 #include <string>
 
 #include "commit_build.h"
+#include "commit_direct.h"
 #include "commit_record.h"
+#include "layer.h"
 
 namespace viewsh::viewfs {
 
@@ -11,12 +13,18 @@ namespace viewsh::viewfs {
 /// where a killed process stopped. Every call returns an empty text or why it stopped.
 class CommitRun {
  public:
-  /// `upper`: descriptor of the layer's upper/. `at`: what the view calls the lower's root.
-  CommitRun(const CommitRecord& record, Tree* lower, int upper, std::string at,
+  CommitRun(const CommitRecord& record, Tree* lower, const Layer& layer,
             const CommitProgress& progress)
-      : r_(record), lower_(*lower), upper_(upper), at_(std::move(at)), progress_(progress) {}
+      : r_(record),
+        lower_(*lower),
+        upper_(layer.upper_fd()),
+        direct_(record, lower->root(), layer.upper_fd(), layer.dir_fd(), layer.at()),
+        at_(layer.at()),
+        progress_(progress) {}
 
-  /// Makes directories writable that are not, and files in upper/ readable.
+  /// Makes directories writable that are not, and the layer ready for what is replaced.
+  std::string prepare();
+  /// The first of both.
   std::string loosen();
   /// How many of the renames were made.
   size_t renamed();
@@ -30,8 +38,12 @@ class CommitRun {
   std::string undo_preparation();
   /// Removes what was replaced and sets the attributes of directories.
   std::string finish();
+  /// The last of both.
+  std::string finish_directories();
 
   size_t done() const { return done_; }
+  /// It stopped since the layer is on another mount than the lower: DirectChanges::elsewhere().
+  bool elsewhere() const { return direct_.elsewhere(); }
 
  private:
   std::string fail(const std::string& path, Errno why) const;
@@ -53,6 +65,7 @@ class CommitRun {
   const CommitRecord& r_;
   Tree& lower_;
   Tree upper_;
+  DirectChanges direct_;
   std::string at_;
   const CommitProgress& progress_;
   size_t done_ = 0;

@@ -59,6 +59,10 @@ class Builder {
 
   void top(size_t number) {
     const Item& item = plan_.items[number];
+    if (item.direct) {
+      tell();
+      return;
+    }
     const auto dir = lower_.dir(item.dir->lower, item.dir->stamp.ino);
     if (!dir) {
       fail(item.path, dir.error().value());
@@ -254,20 +258,27 @@ class Builder {
 }  // namespace
 
 Result<void> set_attributes(int dir_fd, const std::string& name, const Attributes& a) {
-  struct stat st {};
-  if (fstatat(dir_fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
-  if (st.st_uid != a.uid || st.st_gid != a.gid) {
+  TRY_ASSIGN(const Attr now, lstat_at(dir_fd, name));
+  return set_attributes(dir_fd, name, a, now);
+}
+
+Result<void> set_attributes(int dir_fd, const std::string& name, const Attributes& a,
+                            const Attr& before) {
+  Attributes now = attributes_of(before);
+  if (now.uid != a.uid || now.gid != a.gid) {
     // A user can't give files away, nor to groups of others: the rest is theirs all the same.
-    const uid_t uid = st.st_uid == a.uid ? static_cast<uid_t>(-1) : a.uid;
+    const uid_t uid = now.uid == a.uid ? static_cast<uid_t>(-1) : a.uid;
     if (fchownat(dir_fd, name.c_str(), uid, a.gid, AT_SYMLINK_NOFOLLOW) < 0) {
       if (errno != EPERM && errno != EINVAL) return Errno::last();
       (void)!fchownat(dir_fd, name.c_str(), static_cast<uid_t>(-1), a.gid, AT_SYMLINK_NOFOLLOW);
     }
-    if (fstatat(dir_fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return Errno::last();
+    TRY_ASSIGN(const Attr changed, lstat_at(dir_fd, name));
+    now = attributes_of(changed);
   }
-  if (!S_ISLNK(st.st_mode) && (st.st_mode & 07777) != (a.mode & 07777)) {
+  if (!S_ISLNK(now.mode) && (now.mode & 07777) != (a.mode & 07777)) {
     TRY(from_libc(fchmodat(dir_fd, name.c_str(), a.mode & 07777, 0)));
   }
+  if (now.atime == a.atime && now.mtime == a.mtime) return {};
   const timespec times[2] = {timespec_of(a.atime), timespec_of(a.mtime)};
   return from_libc(utimensat(dir_fd, name.c_str(), times, AT_SYMLINK_NOFOLLOW));
 }

@@ -18,6 +18,9 @@ std::string prepare_commit(LayerView* view, Tree* lower, CommitPlan* plan,
 /// Sets owner (as far as a user can), mode and times of a name in a directory. Symbolic links have
 /// no mode.
 Result<void> set_attributes(int dir_fd, const std::string& name, const Attributes& attributes);
+/// The same, of which `now` is known.
+Result<void> set_attributes(int dir_fd, const std::string& name, const Attributes& attributes,
+                            const Attr& now);
 
 /// Writes everything of the file systems to disk that the record names directories of.
 Result<void> sync_commit(Tree* lower, const CommitRecord& record);

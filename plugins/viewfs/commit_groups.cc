@@ -26,6 +26,7 @@ std::string Groups::add(Node* node) {
   if (file && meant) {
     Group& group = groups_[attr->stx_ino];
     group.members.push_back(node);
+    group.mode = attr->stx_mode;
     const Meta* meta = node->meta.get();
     const bool overridden =
         meta != nullptr &&

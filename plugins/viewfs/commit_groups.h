@@ -17,6 +17,7 @@ struct Group {
   bool metadata = false;    ///< kept: it gets attributes
   bool overridden = false;  ///< the view shows other attributes than upper/ has
   bool linkable = false;    ///< the inode of upper/ may become the lower's
+  uint32_t mode = 0;        ///< that upper/ has
   size_t first = SIZE_MAX;  ///< the item that makes it
 };
 

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "commit_record.h"
 #include "layer.h"
@@ -118,6 +120,19 @@ std::string line_of(const Rename& r) {
       .text();
 }
 
+std::string line_of(const Direct& d) {
+  const char kind[] = {static_cast<char>(d.kind), 0};
+  return Line("direct")
+      .add(std::string_view(kind))
+      .add(d.dir)
+      .add(d.dir_ino)
+      .add(d.name)
+      .add(d.own)
+      .add(d.ino)
+      .add(d.there)
+      .text();
+}
+
 std::string verdict_text(Selection::Verdict v) { return std::string(1, static_cast<char>(v)); }
 
 bool get_verdict(const std::string& text, Selection::Verdict* out) {
@@ -136,6 +151,16 @@ bool parse_rename(Fields* in, Rename* r) {
     return false;
   }
   r->kind = static_cast<Rename::Kind>(kind[0]);
+  return true;
+}
+
+bool parse_direct(Fields* in, Direct* d) {
+  std::string kind;
+  in->all(&kind, &d->dir, &d->dir_ino, &d->name, &d->own, &d->ino, &d->there);
+  if (kind.size() != 1 || std::string_view("ixo").find(kind[0]) == std::string_view::npos) {
+    return false;
+  }
+  d->kind = static_cast<Direct::Kind>(kind[0]);
   return true;
 }
 
@@ -159,8 +184,8 @@ bool parse_line(std::string_view text, CommitRecord* out) {
     in.get(&out->id);
   } else if (word == "rest" || word == "path") {
     known = parse_selection(word, &in, out);
-  } else if (word == "dir") {
-    TouchedDir& d = out->dirs.emplace_back();
+  } else if (word == "dir" || word == "updir") {
+    TouchedDir& d = (word == "dir" ? out->dirs : out->upper_dirs).emplace_back();
     in.all(&d.path, &d.ino, &d.before, &d.loosen);
   } else if (word == "temp") {
     Temp& t = out->temps.emplace_back();
@@ -178,6 +203,8 @@ bool parse_line(std::string_view text, CommitRecord* out) {
     std::string name;
     in.get(&name);
     in.get(&(word == "had" ? p.xattrs_before : p.xattrs_after)[name]);
+  } else if (word == "direct") {
+    known = parse_direct(&in, &out->direct.emplace_back());
   } else if (word == "rename") {
     known = parse_rename(&in, &out->renames.emplace_back());
   } else if (word == "trash") {
@@ -193,6 +220,18 @@ bool parse_line(std::string_view text, CommitRecord* out) {
 }
 
 }  // namespace
+
+bool CommitRecord::ends_with_attributes() const {
+  if (!trash.empty() || !renames.empty() || !locked.empty()) return false;
+  std::set<uint64_t> kept;
+  for (const TouchedDir& d : dirs) {
+    if (d.loosen) return false;
+    kept.insert(d.ino);
+  }
+  return std::all_of(finish.begin(), finish.end(), [&](const Finish& f) {
+    return kept.count(f.ino) != 0 && (f.attributes.mode & S_IRWXU) == S_IRWXU;
+  });
+}
 
 bool CommitJournal::exists(int layer_dir_fd) {
   return faccessat(layer_dir_fd, kName, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -223,6 +262,9 @@ Result<void> CommitJournal::begin(const CommitRecord& r) {
   for (const TouchedDir& d : r.dirs) {
     out += Line("dir").add(d.path).add(d.ino).add(d.before).add(d.loosen ? 1 : 0).text();
   }
+  for (const TouchedDir& d : r.upper_dirs) {
+    out += Line("updir").add(d.path).add(d.ino).add(d.before).add(0).text();
+  }
   for (const Temp& t : r.temps) out += Line("temp").add(t.dir).add(t.name).text();
   for (const LockedUpper& l : r.locked) out += Line("locked").add(l.path).add(l.mode).text();
   for (const uint64_t ino : r.linked) out += Line("link").add(ino).text();
@@ -237,6 +279,7 @@ Result<void> CommitJournal::begin(const CommitRecord& r) {
 Result<void> CommitJournal::ready(const CommitRecord& r) {
   std::string out;
   for (const InPlace& p : r.in_place) out += line_of(p);
+  for (const Direct& d : r.direct) out += line_of(d);
   for (const Rename& rename : r.renames) out += line_of(rename);
   for (const Trash& t : r.trash) {
     out += Line("trash").add(t.dir).add(t.dir_ino).add(t.name).add(t.ino).text();

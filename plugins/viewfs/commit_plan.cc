@@ -238,16 +238,14 @@ class Planner {
         item.from = Item::From::kItem;
         item.other = group->first;
       }
-      lock(&item);
+      item.alone = group != nullptr && group->members.size() == 1;
+      if (group != nullptr && item.from == Item::From::kUpper) lock(item.path, group->mode);
     }
     if (!redirect.empty() && gone_from_home(redirect)) steps_.leave(redirect);
   }
 
-  void lock(Item* item) {
-    const auto real = upper_.lstat(item->path);
-    if (!real || !S_ISREG(real->stx_mode) || (real->stx_mode & S_IRUSR) != 0) return;
-    if (item->from != Item::From::kUpper) return;
-    plan_.record.locked.push_back({item->path, real->stx_mode & 07777u});
+  void lock(const std::string& path, uint32_t mode) {
+    if (S_ISREG(mode) && (mode & S_IRUSR) == 0) plan_.record.locked.push_back({path, mode & 07777});
   }
 
   /// The lower's own node under this name.
@@ -286,15 +284,12 @@ class Planner {
       const Node* node = group.members[0];
       const std::string path = Index::path_of(node);
       InPlace in = in_place(path, object, attributes_of(groups_.shown(node)));
-      in.with_xattrs = true;
       in.xattrs_after = upper_xattrs(path);
+      in.with_xattrs = in.xattrs_after != in.xattrs_before;
       if (group.content) {
         in.upper = path;
         steps_.back_up(object, &in);
-        const auto real = upper_.lstat(path);
-        if (real && (real->stx_mode & S_IRUSR) == 0) {
-          plan_.record.locked.push_back({path, real->stx_mode & 07777u});
-        }
+        lock(path, group.mode);
       }
       plan_.record.in_place.push_back(std::move(in));
     }

@@ -38,6 +38,8 @@ struct Item {
   std::string path;          ///< in the view and in upper/
   Attr attr{};               ///< as the view shows it
   bool may_link = false;     ///< the inode of upper/ may become the lower's
+  bool alone = false;        ///< no other name in the layer is the same file
+  bool direct = false;       ///< of the topmost: gets its name by CommitRecord::direct
   bool late = false;         ///< a directory that gets attributes when all is in place
   std::string kept;          ///< kKept: lower path before the commit
   size_t other = 0;          ///< kItem: the earlier item
@@ -47,6 +49,8 @@ struct Item {
 
 /// What a commit does. `record` is complete but for the inode numbers of new things.
 struct CommitPlan {
+  /// The layer goes as a whole and alone: its files may be renamed into the lower.
+  bool direct = false;
   CommitRecord record;
   std::vector<Item> items;
   std::deque<Object> objects;

@@ -82,6 +82,22 @@ struct Rename {
   std::string show;
 };
 
+/// A change that is one rename between the layer and a directory of the lower, and needs no other
+/// change; see DirectChanges. Paths are those before the commit.
+struct Direct {
+  enum class Kind : char {
+    kIn = 'i',        ///< a file of upper/ gets its name, which is free
+    kExchange = 'x',  ///< a file of upper/ and what is there change places
+    kOut = 'o',       ///< what is there leaves the lower
+  };
+  Kind kind = Kind::kIn;
+  std::string dir, name;  ///< in the lower
+  uint64_t dir_ino = 0;
+  std::string own;   ///< path in upper/; kOut: the name that it gets in the layer
+  uint64_t ino = 0;  ///< of the file of upper/; kOut: 0
+  Stamp there;       ///< what the name has; kIn: nothing
+};
+
 /// What is to be removed in the end. Paths are those after all renames.
 struct Trash {
   std::string dir, name;
@@ -110,11 +126,17 @@ struct CommitRecord {
   std::vector<TouchedDir> dirs;
   std::vector<Temp> temps;
   std::vector<LockedUpper> locked;
-  std::vector<uint64_t> linked;  ///< inodes of the lower that get a name while it is prepared
+  std::vector<uint64_t> linked;        ///< inodes of the lower that get a name while it is prepared
+  std::vector<TouchedDir> upper_dirs;  ///< directories of upper/ that files go from, as they were
   std::vector<InPlace> in_place;
+  std::vector<Direct> direct;
   std::vector<Rename> renames;
   std::vector<Trash> trash;
   std::vector<Finish> finish;
+
+  /// Nothing but the attributes of directories is left to be done when all changes are made, and
+  /// what they get keeps nobody from taking back the changes.
+  bool ends_with_attributes() const;
 
   std::string temp_name(size_t number) const {
     return ".viewsh-commit-" + id + "-" + std::to_string(number);

@@ -42,6 +42,10 @@ std::string forget_own_changes(LayerView* view, const CommitRecord& record) {
   std::set<uint64_t> own(record.linked.begin(), record.linked.end());
   for (const TouchedDir& d : record.dirs) own.insert(d.ino);
   for (const InPlace& in : record.in_place) own.insert(in.stamp.ino);
+  for (const Direct& d : record.direct) {
+    own.insert(d.ino);
+    own.insert(d.there.ino);
+  }
   for (const Rename& r : record.renames) {
     own.insert(r.what.ino);
     own.insert(r.there.ino);

@@ -23,6 +23,13 @@ Attributes attributes_of(const Attr& a) {
   return {a.stx_mode, a.stx_uid, a.stx_gid, nanoseconds(a.stx_atime), nanoseconds(a.stx_mtime)};
 }
 
+Steps::Steps(LayerView* view, Tree* lower, CommitPlan* plan)
+    : view_(*view), tree_(*lower), plan_(*plan) {
+  if (!plan->direct) return;
+  const auto upper = lstat_at(view->layer->upper_fd(), "");
+  if (upper) upper_dev_ = dev_of(*upper);
+}
+
 Object* Steps::lower(const std::string& path) {
   const auto known = objects_.find(path);
   if (known != objects_.end()) return known->second;
@@ -95,6 +102,7 @@ bool Steps::place(Object* moved, const Spot& spot) {
   const auto depth = std::count(spot.path.begin(), spot.path.end(), '/');
   placements_.push_back({moved, to, std::string(name_of(spot.path)), view_.view_path(spot.path),
                          static_cast<size_t>(depth)});
+  placed_.insert(moved);
   return true;
 }
 
@@ -131,6 +139,35 @@ void Steps::rename(Rename::Kind kind, Object* what, Object* to, const std::strin
   for (Object* above = what->parent; above != nullptr; above = above->parent) above->changed = true;
 }
 
+/// One rename between the layer and the lower does it. What is a directory stays where its owner
+/// may move it from, what gets another name in the lower stays there, and what is one file under
+/// several names is made of the first.
+bool Steps::settle_directly(const std::string& name, const Position& p) {
+  if (upper_dev_ == 0 || dev_of(p.dir->attr) != upper_dev_) return false;
+  if (p.old != nullptr && (S_ISDIR(p.old->attr.stx_mode) || placed_.count(p.old) != 0)) {
+    return false;
+  }
+  Direct d;
+  d.dir = p.dir->lower;
+  d.dir_ino = p.dir->stamp.ino;
+  d.name = name;
+  if (p.old != nullptr) d.there = p.old->stamp;
+  if (p.item == SIZE_MAX) {
+    d.kind = Direct::Kind::kOut;
+    d.own = std::to_string(plan_.record.direct.size());
+  } else {
+    Item& item = plan_.items[p.item];
+    const bool file = item.from == Item::From::kUpper && !S_ISDIR(item.attr.stx_mode);
+    if (!file || !item.may_link || !item.alone) return false;
+    d.kind = p.old != nullptr ? Direct::Kind::kExchange : Direct::Kind::kIn;
+    d.own = item.path;
+    d.ino = item.attr.stx_ino;
+    item.direct = true;
+  }
+  plan_.record.direct.push_back(std::move(d));
+  return true;
+}
+
 /// What becomes of one name of a lower directory.
 void Steps::settle(const std::string& path, Position* p) {
   if (p->dir == nullptr) return;
@@ -138,11 +175,13 @@ void Steps::settle(const std::string& path, Position* p) {
   if (p->item == SIZE_MAX) {
     if (!p->leave || p->old == nullptr) return;
     touch(p->dir);
+    if (settle_directly(name, *p)) return;
     p->old->trash = true;
     rename(Rename::Kind::kAside, p->old, p->dir, fresh_name(), p->show);
     return;
   }
   touch(p->dir);
+  if (settle_directly(name, *p)) return;
   Item& item = plan_.items[p->item];
   if (item.object == nullptr) {
     item.object = &plan_.objects.emplace_back();
@@ -202,6 +241,25 @@ void Steps::tidy() {
   }
 }
 
+/// What directories of upper/ were before files went from them.
+void Steps::tidy_direct() {
+  std::unordered_set<std::string> paths;
+  std::unordered_set<std::string> dirs;
+  Tree upper(view_.layer->upper_fd());
+  for (const Direct& d : plan_.record.direct) {
+    if (d.kind == Direct::Kind::kOut) continue;
+    paths.insert(d.own);
+    std::string dir(parent_of(d.own));
+    if (!dirs.insert(dir).second) continue;
+    const auto attr = upper.lstat(dir);
+    if (!attr) continue;  // then the rename tells
+    plan_.record.upper_dirs.push_back({dir, attr->stx_ino, attributes_of(*attr), false});
+  }
+  // Nobody opens them.
+  std::erase_if(plan_.record.locked,
+                [&](const LockedUpper& l) { return paths.count(l.path) != 0; });
+}
+
 std::string Steps::finish() {
   // What is written in place is so by all of its names.
   std::set<std::pair<uint64_t, uint64_t>> written;
@@ -230,6 +288,7 @@ std::string Steps::finish() {
     rename(Rename::Kind::kPlace, p.what, p.dir, p.name, p.show);
   }
   tidy();
+  tidy_direct();
   const auto higher = [](const TouchedDir& a, const TouchedDir& b) {
     return std::count(a.path.begin(), a.path.end(), '/') <
            std::count(b.path.begin(), b.path.end(), '/');

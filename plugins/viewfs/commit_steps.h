@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "commit_plan.h"
@@ -20,8 +21,7 @@ struct Spot {
 /// Gathers what is to become of names and turns it into renames in an order that works.
 class Steps {
  public:
-  Steps(LayerView* view, Tree* lower, CommitPlan* plan)
-      : view_(*view), tree_(*lower), plan_(*plan) {}
+  Steps(LayerView* view, Tree* lower, CommitPlan* plan);
 
   /// What the lower has at a path. Null: nothing (ENOENT), or error() says what else.
   Object* lower(const std::string& path);
@@ -63,9 +63,11 @@ class Steps {
   Object* object_of(size_t item);
   void touch(Object* dir);
   void settle(const std::string& lower, Position* p);
+  bool settle_directly(const std::string& name, const Position& p);
   void rename(Rename::Kind kind, Object* what, Object* to, const std::string& name,
               const std::string& show);
   void tidy();
+  void tidy_direct();
   std::string fresh_name() { return plan_.record.temp_name(temps_++); }
   static bool in_trash(const Object* object);
 
@@ -75,6 +77,8 @@ class Steps {
   std::unordered_map<std::string, Object*> objects_;
   std::map<std::string, Position> positions_;
   std::vector<Placement> placements_;
+  std::unordered_set<const Object*> placed_;  ///< by them
+  uint64_t upper_dev_ = 0;                    ///< 0: nothing is to be renamed out of upper/
   std::unordered_map<Object*, Attributes> finish_;
   std::unordered_map<const Object*, size_t> touched_;  ///< number in record.dirs
   std::vector<std::pair<Object*, std::string>> backups_;

@@ -12,6 +12,7 @@
 #include "cow_host.h"
 #include "host_ops.h"
 #include "layer_compare.h"
+#include "layer_look.h"
 #include "layer_restore.h"
 #include "layer_shared.h"
 #include "layer_verify.h"
@@ -302,8 +303,9 @@ class Store final : public LayerStore {
     const bool whole = selection.whole();
     const bool remembered = !viewfs::snapshot_names(view->layer->dir_fd()).empty();
     if (whole && !remembered) return remove_layer(layer, std::move(view));
-    const std::string why = whole ? viewfs::empty_layer(view.get(), layer)
-                                  : viewfs::drop_selected(view.get(), selection, true);
+    std::string why =
+        whole ? viewfs::empty_layer(view.get(), layer) : viewfs::look_into(view.get());
+    if (!whole && why.empty()) why = viewfs::drop_selected(view.get(), selection, true);
     if (!why.empty()) return why;
     viewfs::CommitJournal journal(view->layer->dir());
     const auto done = journal.remove();

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 
+#include "commit_record.h"
 #include "cow_host.h"
 #include "deep_path.h"
+#include "layer_look.h"
 #include "layer_names.h"
 #include "layer_recover.h"
 
@@ -47,33 +49,15 @@ std::unique_ptr<LayerView> LayerView::load(const std::string& dir, const std::st
     *error = failure.text;
     return nullptr;
   }
-  // What a power cut left is put right first. Over a tree that is not the host's a view has to do
-  // it.
+  const bool unfinished = recover && CommitJournal::exists(view->layer->dir_fd());
   const bool interrupted = view->layer->interrupted() && !view->layer->lower().empty();
-  if (interrupted && !write) {
+  if (interrupted && !write && !unfinished) {
     if (!open(dir, name, true, who, error, recover)) return nullptr;
     return open(dir, name, write, who, error, recover);
   }
   for (const Transaction& t : view->layer->take_history()) view->index.apply(t);
-  if (interrupted) {
-    if (std::string why = view->recover(); !why.empty()) {
-      *error =
-          "layer " + name + ": it was cut off by a power cut and can't be put in order: " + why;
-      return nullptr;
-    }
-  }
-  view->index.verify(view->layer->upper_fd());
-  // Loading adds children, which each() then visits too.
-  Result<void> loaded;
-  view->index.each([&](Node* node) {
-    if (node->is_dir() && loaded) {
-      loaded = view->index.load(node, Index::path_of(node), view->layer->upper_fd());
-    }
-    if (node->meta && !node->meta->redirect.empty())
-      view->sources.emplace(node->meta->redirect, node);
-  });
-  if (!loaded) {
-    *error = "layer " + name + ": " + loaded.error().message();
+  if (std::string why = unfinished ? std::string() : look_into(view.get()); !why.empty()) {
+    *error = "layer " + name + ": " + why;
     return nullptr;
   }
   if (const auto& over = view->layer->over(); !over.empty()) {
@@ -83,6 +67,31 @@ std::unique_ptr<LayerView> LayerView::load(const std::string& dir, const std::st
     view->below = load(place, over.back(), false, who, &why, false);
   }
   return view;
+}
+
+std::string look_into(LayerView* view) {
+  Index& index = view->index;
+  const Layer& layer = *view->layer;
+  if (index.root()->loaded) return {};
+  // What a power cut left is put right first. Over a tree that is not the host's a view has to do
+  // it.
+  if (layer.interrupted() && !layer.lower().empty()) {
+    if (std::string why = view->recover(); !why.empty()) {
+      return "it was cut off by a power cut and can't be put in order: " + why;
+    }
+  }
+  index.verify(layer.upper_fd());
+  // Loading adds children, which each() then visits too.
+  Result<void> loaded;
+  index.each([&](Node* node) {
+    if (node->is_dir() && loaded) {
+      loaded = index.load(node, Index::path_of(node), layer.upper_fd());
+    }
+    if (node->meta && !node->meta->redirect.empty()) {
+      view->sources.emplace(node->meta->redirect, node);
+    }
+  });
+  return loaded ? std::string() : loaded.error().message();
 }
 
 std::string LayerView::recover() {
