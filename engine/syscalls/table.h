@@ -18,6 +18,7 @@ enum class Trap : uint8_t {
   kRecord = 16,   ///< a run of which is recorded what it uses
   kChanges = 18,  ///< kObjects of which a record has to know as well: changes through a descriptor
   kKept = 32,     ///< waits until something is on disk; a view with changes that outlive it
+  kCloses = 64,   ///< closes descriptors; only of processes that were made to (trace_closes())
   kEnosys = 128,  ///< not in a view: fails with ENOSYS
 };
 
