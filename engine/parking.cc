@@ -9,10 +9,12 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <initializer_list>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace viewsh {
 
@@ -20,23 +22,35 @@ namespace {
 
 /// How often parked tasks are looked at for signals: nothing tells of one to a stopped task.
 constexpr int kMomentMs = 20;
+constexpr int64_t kMomentNs = kMomentMs * 1'000'000 / 2;
 
-/// Has the task a signal that isn't blocked and that it doesn't ignore? proc_pid_status(5)
-bool has_signal(pid_t tid) {
+enum class Pending { kNothing, kHandled, kFatal };
+
+/// Has the task a signal that isn't blocked and that it doesn't ignore, and would die of?
+/// proc_pid_status(5), signal(7)
+Pending pending_of(pid_t tid) {
   std::ifstream status("/proc/" + std::to_string(tid) + "/status");
   uint64_t pending = 0;
   uint64_t unheard = 0;
+  uint64_t caught = 0;
   std::string line;
   while (std::getline(status, line)) {
     const auto value = [&] { return std::stoull(line.substr(7), nullptr, 16); };
     if (line.starts_with("SigPnd:") || line.starts_with("ShdPnd:")) pending |= value();
     if (line.starts_with("SigBlk:") || line.starts_with("SigIgn:")) unheard |= value();
+    if (line.starts_with("SigCgt:")) caught = value();
   }
-  // Ignored by default: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. One with a handler waits a little
-  // longer.
-  constexpr auto bit = [](int signal) { return uint64_t{1} << (signal - 1); };
-  unheard |= bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH);
-  return (pending & ~unheard) != 0;
+  constexpr auto bits = [](std::initializer_list<int> signals) {
+    uint64_t out = 0;
+    for (const int signal : signals) out |= uint64_t{1} << (signal - 1);
+    return out;
+  };
+  // Ignored by default, and those that only stop.
+  const uint64_t harmless = bits({SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN,
+                                  SIGTTOU});
+  pending &= ~unheard;
+  if ((pending & ~caught & ~harmless) != 0) return Pending::kFatal;
+  return (pending & caught) != 0 ? Pending::kHandled : Pending::kNothing;
 }
 
 }  // namespace
@@ -53,7 +67,9 @@ Result<void> Parking::wait(const void* what) {
   if (self.interrupted) return Errno(EINTR);
   self.what = what;
   Fiber::yield();
-  return self.interrupted ? Result<void>(Errno(EINTR)) : Result<void>();
+  if (self.interrupted) return Errno(EINTR);
+  if (std::exchange(self.disturbed, false)) return Errno(EAGAIN);
+  return {};
 }
 
 void Parking::wake(const void* what) {
@@ -62,13 +78,18 @@ void Parking::wake(const void* what) {
   }
 }
 
+void Parking::resume(Parked& parked) {
+  if (before_) before_();
+  running_ = &parked;
+  parked.fiber.resume();
+  running_ = nullptr;
+}
+
 void Parking::start(pid_t tid, std::function<void()> work) {
   Parked& parked = parked_.emplace_back(std::move(work));
   parked.tid = tid;
   const auto self = std::prev(parked_.end());
-  running_ = &parked;
-  parked.fiber.resume();
-  running_ = nullptr;
+  resume(parked);
   if (parked.fiber.done()) parked_.erase(self);
 }
 
@@ -78,9 +99,7 @@ void Parking::run_ready() {
       ++it;
       continue;
     }
-    running_ = &*it;
-    it->fiber.resume();
-    running_ = nullptr;
+    resume(*it);
     it = it->fiber.done() ? parked_.erase(it) : std::next(it);
   }
 }
@@ -103,7 +122,12 @@ void Parking::interrupt_all() {
 
 void Parking::interrupt_signalled() {
   for (Parked& parked : parked_) {
-    if (parked.what != nullptr && has_signal(parked.tid)) interrupt(parked.tid);
+    if (parked.what == nullptr) continue;
+    const Pending pending = pending_of(parked.tid);
+    if (pending == Pending::kFatal) interrupt(parked.tid);
+    if (pending != Pending::kHandled || parked.told) continue;
+    parked.told = parked.disturbed = true;
+    parked.what = nullptr;
   }
 }
 
@@ -134,9 +158,13 @@ void Parking::unwatch(int fd) {
 }
 
 void Parking::sleep(int child_fd) {
+  if (moment_ && monotonic_ns() - last_moment_ > kMomentNs) {
+    last_moment_ = monotonic_ns();
+    if (!moment_()) moment_ = nullptr;
+  }
   pollfd fds[2] = {{.fd = child_fd, .events = POLLIN, .revents = 0},
                    {.fd = poll_.get(), .events = POLLIN, .revents = 0}};
-  const int ready = poll(fds, 2, parked_.empty() ? -1 : kMomentMs);
+  const int ready = poll(fds, 2, parked_.empty() && !moment_ ? -1 : kMomentMs);
   if (ready == 0) return interrupt_signalled();
   if (ready < 0) return;  // a signal of the engine's own
   if ((fds[0].revents & POLLIN) != 0) {

@@ -28,9 +28,15 @@ class Parking final : public Suspension {
   void unwatch(int fd) override;
 
   /// Somebody may have to wait: events go through start() and sleep().
-  bool active() const { return !watches_.empty() || !parked_.empty(); }
+  bool active() const { return !watches_.empty() || !parked_.empty() || moment_; }
   bool parked(pid_t tid) const;
   bool empty() const { return parked_.empty(); }
+
+  /// Calls `work` now and every moment while it says true.
+  void each_moment(std::function<bool()> work) { moment_ = std::move(work); }
+
+  /// Called before anything runs, or goes on.
+  void before_each(std::function<void()> act) { before_ = std::move(act); }
 
   /// Does the work, for a task, until it ends or waits.
   void start(pid_t tid, std::function<void()> work);
@@ -54,7 +60,10 @@ class Parking final : public Suspension {
     pid_t tid = 0;
     const void* what = nullptr;  ///< what it waits for; null: it can go on
     bool interrupted = false;
+    bool disturbed = false;  ///< its task has a signal with a handler, and wait() is to say so
+    bool told = false;       ///< and has
   };
+  void resume(Parked& parked);
   struct Watch {
     std::function<void()> ready;
     bool write = false;
@@ -65,6 +74,9 @@ class Parking final : public Suspension {
   Parked* running_ = nullptr;
   std::unordered_map<int, std::shared_ptr<Watch>> watches_;
   UniqueFd poll_;
+  std::function<bool()> moment_;
+  int64_t last_moment_ = 0;
+  std::function<void()> before_;
 };
 
 }  // namespace viewsh

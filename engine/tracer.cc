@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "job_control.h"
+#include "syscalls/close.h"
 #include "syscalls/mapping.h"
 #include "syscalls/mount_table.h"
 #include "syscalls/table.h"
@@ -49,6 +50,10 @@ Tracer::Tracer(Session session, Report* report, Parking* parking, bool kill_on_e
     shared_lookups_.forget_directories();
     fstat_.know(*mount.fs);
   };
+  parking_.before_each([this] { pin_view(); });
+  session_.server_left = [this] {
+    parking_.each_moment([this, round = 0]() mutable { return tell_servers(++round); });
+  };
 }
 
 int Tracer::run(pid_t leader, mode_t umask) {
@@ -73,6 +78,7 @@ int Tracer::run(pid_t leader, mode_t umask) {
   }
   // Nobody is left to wait for.
   parking_.interrupt_all();
+  parking_.before_each(nullptr);
   return leader_status_;
 }
 
@@ -374,6 +380,7 @@ void Tracer::on_refused(Task& task, Stopped stopped, PendingCall pending) {
 
 void Tracer::on_stop(Task& task, Stopped stopped) {
   settle(task, stopped);
+  end_read(stopped);
   begin(task, std::move(stopped));
 }
 
@@ -409,6 +416,8 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   made.known = true;
   made.apart = task.apart;
   made.filters = task.filters;
+  made.family = task.family;
+  made.traces_closes = task.traces_closes;
   if (changed) made.born_with = task.pending->original;
   made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
   made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
@@ -420,6 +429,7 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
     made.mm->dumpable = task.mm->dumpable;
     made.mm->refused_memory = task.mm->refused_memory;
     made.mm->closed = task.mm->closed;
+    made.mm->fuse_server = task.mm->fuse_server;
     for (const StubArena& arena : task.mm->arenas) made.mm->arenas.push_back(arena.forked());
     made.mm->sites = task.mm->sites;
     made.mm->lane = task.mm->lane;
@@ -466,40 +476,11 @@ void Tracer::on_exec(pid_t tid, Stopped stopped) {
   if (old != tid) report_->end(tid, std::nullopt);
   report_->end(old, 0);
   task.mm = std::make_shared<AddressSpace>();
+  task.family = begin_family(task.family);
   finish_exec(task, stopped);
+  if (task.traces_closes) tell_closed(session_);
   if (observer_ != nullptr) observer_->on_exec();
   std::move(stopped).resume(Resume::kContinue, 0);
-}
-
-/// What was taken away while something in it was in use ends with the last user.
-void Tracer::reap_mounts() {
-  if (session_.late.empty()) return;
-  Result<void> done = MountTable(session_).reap();
-  if (!done.ok()) complain("a mount that was taken away: " + done.error().message());
-}
-
-void Tracer::on_exited(const Event& event) {
-  auto it = session_.tasks.find(event.tid);
-  if (event.tid == leader_) {
-    leader_gone_ = true;
-    leader_status_ = event.status;
-    take_terminal_back(leader_);
-  }
-  if (it == session_.tasks.end()) return;
-  // What is cleaned up may wait, and the number be another task's by then.
-  const std::unique_ptr<Task> gone = std::move(it->second);
-  session_.tasks.erase(it);
-  follower_.on_gone(*gone);
-  report_->end(event.tid, std::nullopt);
-  drop_kept(event.tid);
-  abandon(*gone);
-  reap_mounts();
-  if (event.tid != leader_) return;
-  if (kill_on_exit_) {
-    for (const auto& [tid, task] : session_.tasks) kill(task->tgid, SIGKILL);
-  } else if (!session_.tasks.empty()) {
-    expect_the_rest();
-  }
 }
 
 }  // namespace viewsh

@@ -91,6 +91,13 @@ class Tracer {
   void release(Task& task);
   void abandon(Task& task);
   void reap_mounts();
+  /// Servers whose mounts are gone hear of it where they read. False: all have.
+  bool tell_servers(int round);
+  /// The same for one that was stopped there.
+  void end_read(Stopped& stopped);
+  void end_servers_alone();
+  /// Calls that wait go on in views that aren't the present one any more.
+  void pin_view();
 
   Session session_;
   std::unordered_map<pid_t, KeptCall> kept_;  ///< of tasks that map memory first
@@ -100,6 +107,7 @@ class Tracer {
   LookupLane lookups_;
   Report* report_;
   Parking& parking_;
+  std::vector<std::shared_ptr<const View>> pinned_;  ///< as long as somebody waits
   UniqueFd children_;  ///< a signalfd(2) of SIGCHLD, from when somebody may wait
   Observer* observer_ = nullptr;
   bool kill_on_exit_;

@@ -1,8 +1,12 @@
 #include <sys/signalfd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/check.h"
+#include "job_control.h"
+#include "syscalls/close.h"
+#include "syscalls/mount_table.h"
 #include "tracer.h"
 
 namespace viewsh {
@@ -21,6 +25,7 @@ Event Tracer::next_event() {
   }
   while (true) {
     parking_.run_ready();
+    if (parking_.empty()) pinned_.clear();
     Event event = try_event(fair);
     if (event.kind != Event::Kind::kIdle) return event;
     if (signal_is_pending()) {
@@ -29,6 +34,10 @@ Event Tracer::next_event() {
     }
     parking_.sleep(children_.get());
   }
+}
+
+void Tracer::pin_view() {
+  if (pinned_.empty() || pinned_.back() != session_.view) pinned_.push_back(session_.view);
 }
 
 void Tracer::handle(const Event& event) {
@@ -43,6 +52,42 @@ void Tracer::unpark(pid_t tid) {
   parking_.interrupt(tid);
   parking_.run_ready();
   CHECK(!parking_.parked(tid), "an interrupted call waits");
+}
+
+/// What was taken away while something in it was in use ends with the last user.
+void Tracer::reap_mounts() {
+  if (session_.late.empty()) return;
+  Result<void> done = MountTable(session_).reap();
+  if (!done.ok()) complain("a mount that was taken away: " + done.error().message());
+}
+
+void Tracer::on_exited(const Event& event) {
+  auto it = session_.tasks.find(event.tid);
+  if (event.tid == leader_) {
+    leader_gone_ = true;
+    leader_status_ = event.status;
+    take_terminal_back(leader_);
+  }
+  if (it == session_.tasks.end()) return;
+  // What is cleaned up may wait, and the number be another task's by then.
+  const std::unique_ptr<Task> gone = std::move(it->second);
+  session_.tasks.erase(it);
+  follower_.on_gone(*gone);
+  report_->end(event.tid, std::nullopt);
+  drop_kept(event.tid);
+  abandon(*gone);
+  const auto& left = session_.tasks;
+  const bool last = std::none_of(left.begin(), left.end(), [&](const auto& one) {
+    return one.second->tgid == gone->tgid;
+  });
+  if (last && gone->traces_closes) tell_closed(session_);
+  reap_mounts();
+  if (event.tid == leader_ && kill_on_exit_) {
+    for (const auto& [tid, task] : session_.tasks) kill(task->tgid, SIGKILL);
+  } else if (event.tid == leader_ && !session_.tasks.empty()) {
+    expect_the_rest();
+  }
+  end_servers_alone();
 }
 
 }  // namespace viewsh

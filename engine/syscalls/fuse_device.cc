@@ -1,5 +1,6 @@
 #include "syscalls/fuse_device.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 
 #include "syscalls/borrow.h"
+#include "syscalls/handlers.h"
 #include "vfs/device_fs.h"
 
 namespace viewsh {
@@ -83,26 +85,103 @@ Result<void> FuseDevice::connect(const UniqueFd& socket) {
     if (getsockopt(ours.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return Errno::last();
     if (peer.pid != getpid()) continue;
     enlarge(ours.get());
-    ours_[*inode] = std::move(ours);
+    connections_[*inode] = {std::move(ours)};
     return {};
   }
 }
 
-/// Whoever opened it and never mounted anything.
+/// Whoever opened it and closed it again.
 void FuseDevice::forget_closed() {
-  std::erase_if(ours_, [](const auto& one) { return one.second && is_closed(one.second.get()); });
+  std::erase_if(connections_, [](const auto& one) { return is_closed(one.second.ours.get()); });
+}
+
+FuseDevice::Connection* FuseDevice::find(const UniqueFd& socket) {
+  const auto inode = inode_of(socket);
+  const auto it = inode ? connections_.find(*inode) : connections_.end();
+  return it == connections_.end() ? nullptr : &it->second;
 }
 
 bool FuseDevice::knows(const UniqueFd& socket) const {
   const auto inode = inode_of(socket);
-  return inode && ours_.contains(*inode);
+  return inode && connections_.contains(*inode);
+}
+
+bool FuseDevice::is_held(pid_t tid) const {
+  if (connections_.empty()) return false;
+  const std::string dir = "/proc/" + std::to_string(tid) + "/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(dir.c_str()), closedir);
+  if (open == nullptr) return false;
+  while (const dirent* entry = readdir(open.get())) {
+    struct stat st {};
+    const bool there = fstatat(dirfd(open.get()), entry->d_name, &st, 0) == 0;
+    if (there && S_ISSOCK(st.st_mode) && connections_.contains(st.st_ino)) return true;
+  }
+  return false;
 }
 
 Result<UniqueFd> FuseDevice::take(const UniqueFd& socket) {
-  const auto inode = inode_of(socket);
-  const auto it = inode ? ours_.find(*inode) : ours_.end();
-  if (it == ours_.end() || !it->second) return Errno(EINVAL);
-  return std::move(it->second);
+  Connection* connection = find(socket);
+  if (connection == nullptr || connection->taken) return Errno(EINVAL);
+  UniqueFd ours(fcntl(connection->ours.get(), F_DUPFD_CLOEXEC, 0));
+  if (!ours) return Errno::last();
+  connection->taken = true;
+  return ours;
+}
+
+void FuseDevice::mounted(const UniqueFd& socket, const FileSystem& fs) {
+  if (Connection* connection = find(socket)) connection->fs = &fs;
+}
+
+void FuseDevice::end(const FileSystem& fs) {
+  for (auto& [inode, connection] : connections_) {
+    if (connection.fs != &fs) continue;
+    connection.fs = nullptr;
+    connection.ended = true;
+  }
+}
+
+bool FuseDevice::has_ended() {
+  forget_closed();
+  bool any = false;
+  for (auto& [inode, connection] : connections_) {
+    if (!connection.ended) continue;
+    any = true;
+    // Late replies have no use, but who writes them isn't to wait.
+    char byte = 0;
+    while (recv(connection.ours.get(), &byte, 1, MSG_DONTWAIT | MSG_TRUNC) > 0) {
+    }
+  }
+  return any;
+}
+
+bool FuseDevice::is_ended(const std::string& link) const {
+  struct stat st {};
+  if (stat(link.c_str(), &st) < 0 || !S_ISSOCK(st.st_mode)) return false;
+  const auto it = connections_.find(st.st_ino);
+  return it != connections_.end() && it->second.ended;
+}
+
+void FuseDevice::hang_up() {
+  for (auto& [inode, connection] : connections_) {
+    if (connection.ended) (void)shutdown(connection.ours.get(), SHUT_RDWR);
+  }
+}
+
+void fuse_ended(Session& session, const FileSystem& fs) {
+  FuseDevice* device = fuse_device_of(session);
+  if (device == nullptr) return;
+  device->end(fs);
+  if (session.server_left && device->has_ended()) session.server_left();
+}
+
+/// libfuse hands replies over by pages, which a socket would make other packets of, unless this
+/// fails: then it writes them. fuse_send_data_iov() of libfuse
+Outcome sys_vmsplice(Call& call) {
+  bool& serves = call.task().mm->fuse_server;
+  // It may have got the descriptor from fusermount(1).
+  const FuseDevice* device = serves ? nullptr : fuse_device_of(call.session());
+  if (device != nullptr) serves = device->is_held(call.task().tid);
+  return serves ? Outcome::error(EINVAL) : Outcome::as_is();
 }
 
 FuseDevice* fuse_device_at(FileSystem& fs) {
@@ -121,6 +200,8 @@ Outcome open_fuse(Call& call, FuseDevice& device, int flags) {
   uint64_t type = SOCK_SEQPACKET;
   if ((flags & O_CLOEXEC) != 0) type |= SOCK_CLOEXEC;
   if ((flags & O_NONBLOCK) != 0) type |= SOCK_NONBLOCK;
+  call.task().mm->fuse_server = true;
+  call.task().family->fuse_server = true;
   Outcome out = Outcome::rewritten().set(0, AF_UNIX).set(1, type).set(2, 0);
   out.nr = SYS_socket;
   out.then([&device, task = &call.task()](long fd) -> long {

@@ -24,20 +24,45 @@ class FuseDevice final : public Device {
   /// Our end for a descriptor of a task. EINVAL: it isn't open on /dev/fuse, or is mounted already.
   Result<UniqueFd> take(const UniqueFd& socket);
   bool knows(const UniqueFd& socket) const;
+  /// Has a task a descriptor of it?
+  bool is_held(pid_t tid) const;
+
+  /// A connection that was taken is that of a file system. Its server isn't to see an end of file
+  /// when that goes, so the connection stays until the server has heard of it: end().
+  void mounted(const UniqueFd& socket, const FileSystem& fs);
+  void end(const FileSystem& fs);
+  /// Some server hasn't closed a connection that has ended.
+  bool has_ended();
+  /// Does a descriptor belong to one? `link`: its link in /proc.
+  bool is_ended(const std::string& link) const;
+  /// For servers that wait in poll(2), which can't be told otherwise: an end of file.
+  void hang_up();
 
  private:
   Result<void> listen();
   void forget_closed();
 
+  struct Connection {
+    UniqueFd ours;
+    bool taken = false;
+    const FileSystem* fs = nullptr;  ///< to compare with alone
+    bool ended = false;
+  };
+  Connection* find(const UniqueFd& socket);
+
   UniqueFd listener_;
-  std::string address_;                          ///< a sockaddr_un
-  std::unordered_map<uint64_t, UniqueFd> ours_;  ///< by inode of the server's end; mounted: empty
+  std::string address_;  ///< a sockaddr_un
+  std::unordered_map<uint64_t, Connection> connections_;  ///< by inode of the server's end
 };
 
 /// The device that is mounted at a place of the view; null: something else is.
 FuseDevice* fuse_device_at(FileSystem& fs);
 /// The one of the view; null: it has none.
 FuseDevice* fuse_device_of(Session& session);
+
+/// A file system of the view was ended: its server, if it has one, is told. Who does that is
+/// Session::server_left.
+void fuse_ended(Session& session, const FileSystem& fs);
 
 /// open(2) of it.
 Outcome open_fuse(Call& call, FuseDevice& device, int flags);

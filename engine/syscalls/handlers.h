@@ -153,6 +153,15 @@ Outcome sys_accept(Call& call, Fd fd, Addr<char> address, Addr<unsigned> length)
 Outcome sys_recvfrom(Call& call, Fd fd, Addr<char> data, size_t size, Flags flags,
                      Addr<char> address, Addr<unsigned> length);
 
+// close: descriptors of file systems that hear of it. close(2), dup2(2), close_range(2)
+Outcome sys_close(Call& call, Fd fd);
+Outcome sys_dup2(Call& call, Fd from, Fd to);
+Outcome sys_close_range(Call& call, unsigned first, unsigned last, Flags flags);
+Outcome sys_exit(Call& call);
+Outcome sys_exit_group(Call& call);
+/// A FUSE server has to write its replies: vmsplice(2) is refused.
+Outcome sys_vmsplice(Call& call);
+
 // sync: what has to be on disk. fsync(2), syncfs(2), msync(2)
 Outcome sys_fsync(Call& call, Fd fd);
 Outcome sys_sync(Call& call);

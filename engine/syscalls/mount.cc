@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/path.h"
 #include "syscalls/borrow.h"
 #include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
@@ -82,20 +83,16 @@ bool is_fuse(const std::string& type) {
          type.starts_with("fuseblk.");
 }
 
-/// What `fd=N` leads to; of the options stay those that are shown.
-Result<std::shared_ptr<UniqueFd>> take_connection(Call& call,
-                                                  std::map<std::string, std::string>* options) {
-  FuseDevice* device = fuse_device_of(call.session());
+/// The server's end, `fd=N`; of the options stay those that are shown.
+Result<UniqueFd> take_server(Call& call, std::map<std::string, std::string>* options) {
   const auto fd = options->find("fd");
-  if (device == nullptr) return Errno(ENODEV);
   if (fd == options->end() || fd->second.empty()) return Errno(EINVAL);
   char* end = nullptr;
   const long number = strtol(fd->second.c_str(), &end, 10);
   if (*end != '\0' || number < 0 || number > INT_MAX) return Errno(EINVAL);
-  TRY_ASSIGN(const UniqueFd server, borrow_fd(call.task(), static_cast<int>(number)));
-  TRY_ASSIGN(UniqueFd ours, device->take(server));
+  TRY_ASSIGN(UniqueFd server, borrow_fd(call.task(), static_cast<int>(number)));
   options->erase(fd);
-  return std::make_shared<UniqueFd>(std::move(ours));
+  return server;
 }
 
 std::string text_of(const std::map<std::string, std::string>& options) {
@@ -116,17 +113,24 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   request.type = "fuse";
   request.at = target.view_path;
   request.options = options_of(data);
-  TRY_ASSIGN(request.connection, take_connection(call, &request.options));
+  FuseDevice* device = fuse_device_of(session);
+  if (device == nullptr) return Errno(ENODEV);
+  TRY_ASSIGN(const UniqueFd server, take_server(call, &request.options));
+  TRY_ASSIGN(UniqueFd ours, device->take(server));
+  request.connection = std::make_shared<UniqueFd>(std::move(ours));
   if ((flags & MS_RDONLY) != 0) request.options["ro"] = "";
   TRY_ASSIGN(mount.fs, session.mounter->make(request));
   const std::shared_ptr<FileSystem> fs = mount.fs;
+  device->mounted(server, *fs);
   mount.source = source.null ? "none" : source.path.text;
   mount.type = type;
   request.options.erase("rootmode");
   mount.options = text_of(request.options);
   mount.flags = flags;
   const Result<void> added = MountTable(session).add(std::move(mount), target);
-  if (!added.ok()) (void)session.mounter->end(fs);  // the first error is the one that is told
+  if (added.ok()) return added;
+  (void)session.mounter->end(fs);  // the first error is the one that is told
+  fuse_ended(session, *fs);
   return added;
 }
 
@@ -213,11 +217,34 @@ Outcome sys_mount(Call& call, OptionalPath source, UserPath target, OptionalPath
   return Outcome::of(mount_at(call, source, *walked, type, flags, data));
 }
 
+namespace {
+
+/// The root of a mount whose server is gone, of which nothing can be asked. LOOKUP_MOUNTPOINT of
+/// fs/namei.c
+Result<Walked> walk_to_dead(Call& call, const UserPath& path) {
+  std::string text = path.text;
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  const size_t slash = text.rfind('/') + 1;  // 0: none
+  UserPath parent = path;
+  parent.text = text.substr(0, slash) + ".";
+  TRY_ASSIGN(Walked walked, walk_to(call, parent, true));
+  const std::string at = join_path(walked.view_path, text.substr(slash));
+  const Location here = call.view().locate(at);
+  if (here.mount->at != at || !here.path.empty()) return Errno(ENOTCONN);
+  walked.view_path = at;
+  walked.mount = here.mount;
+  walked.path.clear();
+  return walked;
+}
+
+}  // namespace
+
 Outcome sys_umount2(Call& call, UserPath target, Flags flags) {
   constexpr int kKnown = MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW;
   // MNT_EXPIRE would need a memory of who used what since.
   if ((flags & ~kKnown) != 0) return Outcome::error(EINVAL);
   Result<Walked> walked = walk_to(call, target, (flags & UMOUNT_NOFOLLOW) == 0);
+  if (!walked.ok() && walked.error() == ENOTCONN) walked = walk_to_dead(call, target);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (call.session().mounter == nullptr) return Outcome::error(EPERM);
   Session& session = call.session();

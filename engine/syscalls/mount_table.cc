@@ -6,8 +6,10 @@
 #include <sstream>
 
 #include "base/path.h"
+#include "syscalls/fuse_device.h"
 #include "syscalls/mount_users.h"
 #include "vfs/host_mounts.h"
+#include "viewsh/close_listener.h"
 
 namespace viewsh {
 
@@ -20,6 +22,11 @@ bool is_read_only(const Mount& mount) { return mount.fs->read_only(); }
 /// What isn't in /proc/mounts: no mount(2) can mean it.
 bool is_unseen(const Mount& mount) {
   return mount.internal || mount.type == "hide" || mount.type == "device";
+}
+
+/// By a process of the view.
+bool is_served(const Mount& mount) {
+  return dynamic_cast<const CloseListener*>(mount.own_fs().get()) != nullptr;
 }
 
 /// Does a mount have all of these options already? Those that are left out stay as they are.
@@ -250,6 +257,31 @@ Result<void> MountTable::remove(const Walked& at, bool detach) {
   return reap();
 }
 
+Result<void> MountTable::end(const Mount& mount) {
+  const Result<void> done = session_.mounter->end(mount.own_fs());
+  fuse_ended(session_, *mount.own_fs());
+  return done;
+}
+
+Result<void> MountTable::remove_served() {
+  auto& late = session_.late;
+  Result<void> first;
+  while (true) {
+    // The newest first: a server may show what another one has.
+    const auto it = std::find_if(late.rbegin(), late.rend(),
+                                 [](const auto& one) { return is_served(*one); });
+    if (it == late.rend()) return first;
+    const std::shared_ptr<const Mount> ended = *it;
+    late.erase(std::next(it).base());
+    Entries kept;
+    Entries gone;
+    split(ended->id, &kept, &gone);
+    if (!gone.empty()) session_.change_table(View::of(kept));
+    const Result<void> done = end(*ended);
+    if (first.ok() && !done.ok()) first = done;
+  }
+}
+
 Result<void> MountTable::reap() {
   auto& late = session_.late;
   if (std::all_of(late.begin(), late.end(), [&](const auto& one) { return is_wanted(*one); }))
@@ -264,7 +296,7 @@ Result<void> MountTable::reap() {
     if (it == late.rend()) return first;
     const std::shared_ptr<const Mount> ended = *it;
     late.erase(std::next(it).base());
-    const Result<void> done = session_.mounter->end(ended->own_fs());
+    const Result<void> done = end(*ended);
     if (first.ok() && !done.ok()) first = done;
   }
 }

@@ -30,6 +30,8 @@ class MountTable {
   Result<void> remove(const Walked& at, bool detach);
   /// Ends the file systems that are in no table any more and that nobody uses. The first error.
   Result<void> reap();
+  /// Ends all file systems that processes of the view have, whoever uses them.
+  Result<void> remove_served();
   /// Is a mount there that may be spoken of by mount(2)? Of the host's, too.
   bool is_mount_point(const Walked& at) const;
 
@@ -42,6 +44,7 @@ class MountTable {
   Result<void> may_cover(const Mount& top, const Walked& target) const;
   Result<Mount> with_flags(const Mount& old, unsigned long flags, bool super_read_only) const;
   void replace(std::vector<Mount> changed);
+  Result<void> end(const Mount& mount);
   void split(int id, Entries* kept, Entries* gone) const;
 
   Session& session_;

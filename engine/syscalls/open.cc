@@ -7,6 +7,7 @@
 
 #include "syscalls/attr.h"
 #include "syscalls/borrow.h"
+#include "syscalls/close.h"
 #include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
@@ -128,6 +129,9 @@ std::optional<Outcome> open_proc_text(Call& call, const OpenCall& open, const Wa
 }
 
 Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
+  if ((open.flags & O_PATH) == 0 && walked.found.type != NodeType::kDirectory) {
+    if (auto first = trace_closes(call)) return std::move(*first);
+  }
   OpenHow how{open.flags, open.mode, NodeType::kRegular};
   Result<OpenPlan> plan = walked.fs_mutable().plan_open(walked.path, how, call.caller());
   if (!plan.ok()) return Outcome::error(plan.error());

@@ -44,6 +44,8 @@ struct Session {
   std::vector<std::shared_ptr<const Mount>> late;
   /// Who knows by heart what the view shows hears of each new mount.
   std::function<void(const Mount&)> mounted;
+  /// A FUSE server isn't needed any more, and is to hear of that.
+  std::function<void()> server_left;
   /// Gives a task the affinity back that it believes to have.
   std::function<void(Task&)> show_affinity;
 

@@ -9,7 +9,7 @@
 namespace viewsh {
 
 /// Why a call is trapped: the part of a view that asks for it. Bits.
-enum class Trap : uint8_t {
+enum class Trap : uint16_t {
   kSafe = 0,      ///< takes no path and changes no file's identity: runs as it is
   kPaths = 1,     ///< names files; any view that is not empty
   kObjects = 2,   ///< tells of or changes a node through a descriptor; a view with nodes of its own
@@ -20,6 +20,7 @@ enum class Trap : uint8_t {
   kKept = 32,     ///< waits until something is on disk; a view with changes that outlive it
   kIdentity = 64,  ///< tells who a process is, or changes it; a view with an identity of its own
   kEnosys = 128,   ///< not in a view: fails with ENOSYS
+  kCloses = 256,   ///< closes descriptors; only of processes that were made to (trace_closes())
 };
 
 /// One system call. The table drives dispatch, filter, --trace, --stats and the docs.

@@ -77,7 +77,28 @@ struct AddressSpace {
   bool closed = false;
   std::string late_name;
   uint64_t late_stack = 0;
+  bool fuse_server = false;  ///< it opened /dev/fuse
 };
+
+/// What a program was started by: the processes that it made itself are of its family, those that
+/// run another program have one of their own.
+struct Family {
+  std::shared_ptr<const Family> parent;
+  unsigned depth = 0;
+  bool fuse_server = false;  ///< one of it opened /dev/fuse
+};
+/// That of another program. Of very long rows of them, those in the middle are left out.
+inline std::shared_ptr<Family> begin_family(const std::shared_ptr<Family>& parent) {
+  constexpr unsigned kMost = 100;
+  const bool deep = parent->depth >= kMost;
+  return std::make_shared<Family>(
+      Family{deep ? parent->parent : parent, deep ? parent->depth : parent->depth + 1, false});
+}
+/// Is it a server's, or started by one?
+inline bool is_of_server(const Family* family) {
+  while (family != nullptr && !family->fuse_server) family = family->parent.get();
+  return family != nullptr;
+}
 
 /// The exec that a task is about to do.
 struct PendingExec {
@@ -116,6 +137,8 @@ struct Task {
   pid_t tgid = 0;
   std::shared_ptr<FsContext> fs;
   std::shared_ptr<AddressSpace> mm;
+  std::shared_ptr<Family> family = std::make_shared<Family>();
+  bool traces_closes = false;  ///< trace_closes() was done, or can't be
   std::optional<PendingCall> pending;
   std::optional<PendingExec> exec;
   OwnFilters filters;  ///< that the program installed itself

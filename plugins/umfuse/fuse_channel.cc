@@ -79,6 +79,11 @@ Result<std::string> FuseChannel::call(const FuseCall& call, FuseWait* wait) {
   const uint64_t unique = post(call);
   while (!done(unique)) {
     const auto waited = wait->wait(*this, unique);
+    // request_wait_answer() of fs/fuse/dev.c
+    if (!waited && waited.error() == EAGAIN) {
+      if (!done(unique)) interrupt(unique);
+      continue;
+    }
     if (!waited && !done(unique)) {
       abandon(unique);
       return waited.error();
@@ -211,7 +216,7 @@ void FuseChannel::die() {
 
 void FuseChannel::shut() {
   if (dead_) return;
-  (void)::shutdown(fd_.get(), SHUT_RDWR);
+  if (!leaves_end_) (void)::shutdown(fd_.get(), SHUT_RDWR);
   die();
 }
 
@@ -266,7 +271,7 @@ void FuseChannel::take_reply(const fuse_out_header& out, std::string_view payloa
 /// EAGAIN: the server hadn't seen the request yet, and is told again. ENOSYS: it never listens.
 void FuseChannel::take_interrupt_reply(const fuse_out_header& out) {
   const auto found = requests_.find(out.unique & ~kInterruptBit);
-  if (found == requests_.end() || !found->second.abandoned) {
+  if (found == requests_.end() || !found->second.interrupted) {
     ++refused_;
     return;
   }
@@ -280,6 +285,7 @@ void FuseChannel::take_interrupt_reply(const fuse_out_header& out) {
 
 void FuseChannel::interrupt(uint64_t unique) {
   if (no_interrupt_ || dead_) return;
+  requests_[unique].interrupted = true;
   const fuse_interrupt_in in = {.unique = unique};
   send({.opcode = FUSE_INTERRUPT, .parts = {fuse_bytes(in)}}, unique | kInterruptBit);
 }
@@ -292,8 +298,9 @@ void FuseChannel::abandon(uint64_t unique) {
     requests_.erase(unique);
     return;
   }
-  requests_[unique].abandoned = true;
-  interrupt(unique);
+  Request& request = requests_[unique];
+  request.abandoned = true;
+  if (!request.interrupted) interrupt(unique);
 }
 
 }  // namespace viewsh

@@ -25,8 +25,9 @@ class FuseWait {
  public:
   virtual ~FuseWait() = default;
   /// Comes back when something may have changed for the request: FuseChannel::pump() was called
-  /// since, by whoever. The caller asks again, and waits again. EINTR: the task was interrupted;
-  /// any other error ends the request as well.
+  /// since, by whoever. The caller asks again, and waits again. EAGAIN: the server is to be told
+  /// that the task has a signal, and is waited for all the same. EINTR: the task ends; any other
+  /// error ends the request as well.
   virtual Result<void> wait(FuseChannel& channel, uint64_t unique) = 0;
 };
 
@@ -112,8 +113,9 @@ class FuseChannel {
   /// Is there an answer, of whatever kind?
   bool done(uint64_t unique) const;
   bool dead() const { return dead_; }
-  /// The server gets end of file.
+  /// The server gets end of file, or where its end is in somebody else's hands isn't heard any more.
   void shut();
+  void leave_end() { leaves_end_ = true; }
   /// Called for notifications and late replies. May be null.
   void listen(FuseListener* listener) { listener_ = listener; }
   /// The largest packet that can be sent.
@@ -134,6 +136,7 @@ class FuseChannel {
     size_t least = 0;
     size_t most = 0;
     bool abandoned = false;
+    bool interrupted = false;  ///< the server was told so
     bool done = false;
     Errno error;
     std::string payload;
@@ -155,6 +158,7 @@ class FuseChannel {
 
   UniqueFd fd_;
   bool dead_ = false;
+  bool leaves_end_ = false;
   bool no_interrupt_ = false;
   uint64_t next_ = 2;  ///< even; the odd number behind it is that of its interrupt, as in Linux
   size_t max_packet_ = kMaxPacket;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "fuse_bytes.h"
 #include "fuse_image.h"
@@ -73,10 +74,12 @@ Result<FuseImage::Handle> FuseImage::open_handle(const Ref& node, int flags) {
 Result<FuseImage::Handle> FuseImage::handle_for(const Ref& node, int mode) {
   if (S_ISDIR(node->type)) return Errno(EISDIR);
   if (!S_ISREG(node->type)) return Errno(EINVAL);
-  if (node->handle != nullptr &&
-      (mode == O_RDONLY ? node->handle->can_read() : node->handle->can_write())) {
-    return node->handle;
-  }
+  const auto fits = [mode](const Handle& handle) {
+    return handle != nullptr && (mode == O_RDONLY ? handle->can_read() : handle->can_write());
+  };
+  if (fits(node->handle)) return node->handle;
+  const auto opened = std::find_if(node->opened.begin(), node->opened.end(), fits);
+  if (opened != node->opened.end()) return *opened;
   return open_handle(node, mode);
 }
 
@@ -101,6 +104,7 @@ Result<void> FuseImage::release(NodeId id) {
   TRY_ASSIGN(const Ref node, nodes_.find_any(id));
   if (node->holds == 0) return Errno(EINVAL);
   if (--node->holds != 0) return {};
+  node->opened = {};
   const Handle handle = std::move(node->handle);
   node->handle = nullptr;
   Result<void> flushed;
@@ -109,9 +113,65 @@ Result<void> FuseImage::release(NodeId id) {
   return flushed;
 }
 
+Result<bool> FuseImage::opens(NodeId id, int flags) {
+  TRY_ASSIGN(const Ref node, nodes_.find(id));
+  if (!S_ISREG(node->type) || std::exchange(node->fresh, false)) return false;
+  // The engine writes at places of its own choice. O_TRUNC is another request.
+  const int access = flags & O_ACCMODE;
+  TRY_ASSIGN(Handle handle, open_handle(node, access | (flags & (O_SYNC | O_NOATIME))));
+  if (!nodes_.current(node)) return Errno(ESTALE);
+  bool keeps = handle->keeps_cache() && !std::exchange(node->content_old, false);
+  if (keeps && session_.has(FUSE_AUTO_INVAL_DATA)) {
+    if (!nodes_.fresh(*node)) TRY(refresh(node));
+    keeps = !content_changed(id);
+  }
+  // Nobody waits for the end of the one before.
+  if (access < 3) node->opened[static_cast<size_t>(access)] = std::move(handle);
+  if (!keeps) FuseNodes::stale(node.get());
+  return !keeps;
+}
+
+bool FuseImage::content_changed(NodeId id) {
+  const auto found = nodes_.find_any(id);
+  if (!found) return false;
+  const FuseNode& node = **found;
+  const fuse_attr& attr = node.attr;
+  return node.content_known && (node.content_size != attr.size || node.content_mtime != attr.mtime ||
+                                node.content_nsec != attr.mtimensec);
+}
+
+/// What is written here changes size and time as well: that is no news.
+void FuseImage::note_content(FuseNode* node) {
+  node->content_size = node->attr.size;
+  node->content_mtime = node->attr.mtime;
+  node->content_nsec = node->attr.mtimensec;
+  node->content_known = true;
+  node->content_old = false;
+}
+
+/// fuse_flush(): of one that isn't open there is nothing to tell.
+Result<void> FuseImage::flush(NodeId id) {
+  TRY_ASSIGN(const Ref node, nodes_.find_any(id));
+  const auto opened = node->opened;
+  Result<void> first;
+  for (const Handle& handle : opened) {
+    if (handle == nullptr) continue;
+    if (const auto done = handle->flush(); !done && first.ok()) first = done;
+  }
+  return first;
+}
+
+void FuseImage::closed(NodeId id) {
+  const auto node = nodes_.find_any(id);
+  if (!node) return;
+  (*node)->fresh = false;
+  (*node)->opened = {};
+}
+
 /// After a use of a handle that may be for this use only.
 Result<void> FuseImage::finish(const Ref& node, const Handle& handle) {
-  if (node->handle == handle) return {};
+  const bool stays = std::count(node->opened.begin(), node->opened.end(), handle) != 0;
+  if (node->handle == handle || stays) return {};
   return handle->flush();
 }
 
@@ -243,6 +303,7 @@ Result<void> FuseImage::extract(NodeId id, int to) {
   TRY_ASSIGN(const Ref node, nodes_.find(id));
   TRY_ASSIGN(const Handle handle, handle_for(node, O_RDONLY));
   if (!nodes_.fresh(*node)) TRY(refresh(node));
+  note_content(node.get());
   const uint64_t size = node->attr.size;
   if (size > kMaxContent) return Errno(EFBIG);
   uint64_t end = 0;

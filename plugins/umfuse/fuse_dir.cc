@@ -62,6 +62,7 @@ NodeType type_of(uint32_t type) {
 
 Result<std::vector<DirEntry>> FuseImage::list(NodeId directory) {
   TRY_ASSIGN(const Ref node, nodes_.directory(directory));
+  nodes_.make_room();
   TRY_ASSIGN(const Handle handle, open_handle(node, O_RDONLY | O_DIRECTORY));
   std::vector<DirEntry> entries;
   const bool plus = session_.has(FUSE_DO_READDIRPLUS) && !session_.lacks(FUSE_READDIRPLUS);

@@ -33,6 +33,8 @@ class FuseHandle {
   bool can_write() const;
   /// The length that attributes say is not to be believed.
   bool direct_io() const { return (out_.open_flags & FOPEN_DIRECT_IO) != 0; }
+  /// What was read before counts still.
+  bool keeps_cache() const { return (out_.open_flags & FOPEN_KEEP_CACHE) != 0 && !direct_io(); }
   /// FUSE_FLUSH, the end of a use: close(2) reports this error.
   Result<void> flush();
 

@@ -52,6 +52,7 @@ Result<NodeId> FuseImage::lookup(NodeId directory, std::string_view name) {
     if (*known == 0) return Errno(ENOENT);
     return *known;
   }
+  nodes_.make_room();
   TRY_ASSIGN(const Ref node, ask_entry(FUSE_LOOKUP, directory, name, {}, nullptr, 0));
   return node->id;
 }
@@ -160,6 +161,9 @@ Result<void> FuseImage::close() {
   std::vector<Handle> handles;
   nodes_.each([&](FuseNode& node) {
     if (node.handle != nullptr) handles.push_back(node.handle);
+    for (const Handle& handle : node.opened) {
+      if (handle != nullptr) handles.push_back(handle);
+    }
   });
   for (const Handle& handle : handles) {
     if (const auto result = handle->flush(); !result && flushed.ok()) flushed = result;
@@ -170,8 +174,13 @@ Result<void> FuseImage::close() {
   return synced.ok() ? flushed : synced;
 }
 
+void FuseImage::content_is_old(uint64_t id) {
+  nodes_.stale(id);
+  if (const auto node = nodes_.find_any(id)) (*node)->content_old = true;
+}
+
 void FuseImage::inval_inode(uint64_t node, int64_t offset, int64_t length) {
-  nodes_.stale(node);
+  content_is_old(node);
   if (listener_ != nullptr) listener_->inval_inode(node, offset, length);
 }
 
@@ -189,8 +198,8 @@ void FuseImage::deleted(uint64_t parent, uint64_t child, std::string_view name) 
 }
 
 void FuseImage::store(uint64_t node, uint64_t offset, std::string_view data) {
-  // No content is kept here.
-  nodes_.stale(node);
+  // What is kept is read again.
+  content_is_old(node);
   if (listener_ != nullptr) listener_->store(node, offset, data);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,7 +12,7 @@
 #include "fuse_nodes.h"
 #include "fuse_notify.h"
 #include "fuse_session.h"
-#include "image.h"
+#include "opened_image.h"
 
 namespace viewsh {
 
@@ -29,7 +30,7 @@ namespace viewsh {
 ///
 /// While a call waits (FuseWait), others may be made, by the same thread. Permission is the
 /// server's business, or the caller's with default_permissions: access() asks the server.
-class FuseImage final : public WritableImage, private FuseListener {
+class FuseImage final : public WritableImage, public OpenedImage, private FuseListener {
  public:
   /// `fd`: our end of the pair. FUSE_INIT is sent; nothing waits for the answer yet.
   FuseImage(UniqueFd fd, std::unique_ptr<FuseWait> wait, const FuseOptions& options);
@@ -72,6 +73,16 @@ class FuseImage final : public WritableImage, private FuseListener {
   Result<void> hold(NodeId node) override;
   /// The error of FUSE_FLUSH, as with close(2).
   Result<void> release(NodeId node) override;
+  /// FUSE_OPEN, and the file stays open there until closed(). What the content was doesn't count
+  /// unless the server says so (FOPEN_KEEP_CACHE).
+  Result<bool> opens(NodeId node, int flags) override;
+  /// What is known of the attributes says that the content is another than the one that was read
+  /// last. inode_newer_than() and its kin with FUSE_AUTO_INVAL_DATA
+  bool content_changed(NodeId node) override;
+  /// Nodes that the caller has a use for are never forgotten.
+  void keep(std::function<bool(NodeId)> used) { nodes_.keep(std::move(used)); }
+  Result<void> flush(NodeId node) override;
+  void closed(NodeId node) override;
   Result<void> setattr(NodeId node, const SetAttr& set) override;
   Result<void> setxattr(NodeId node, const std::string& name, std::string_view value,
                         int flags) override;
@@ -121,10 +132,12 @@ class FuseImage final : public WritableImage, private FuseListener {
   Result<uint64_t> copy_range(const FuseHandle& handle, int to, uint64_t from, uint64_t end);
   Result<uint64_t> copy_all(const FuseHandle& handle, int to, uint64_t size);
   Result<uint64_t> seek_handle(const FuseHandle& handle, uint64_t offset, int whence);
+  static void note_content(FuseNode* node);
   Result<void> finish(const Ref& node, const Handle& handle);
   Result<Handle> handle_to_sync(const Ref& node);
   Result<void> sync_node(NodeId node, bool directory);
 
+  void content_is_old(uint64_t node);
   Result<void> read_listing(const FuseHandle& handle, NodeId directory, bool plus,
                             std::vector<DirEntry>* entries);
 

@@ -60,13 +60,14 @@ Result<NodeId> FuseImage::mknod(NodeId directory, std::string_view name, const N
   return (*made)->id;
 }
 
-/// FUSE_CREATE opens the file as well: it is closed again.
+/// FUSE_CREATE opens the file as well: opens() or closed() comes next.
 Result<NodeId> FuseImage::create(NodeId directory, std::string_view name, const NewNode& node) {
   Handle handle;
   TRY_ASSIGN(const Ref made, ask_create(FUSE_CREATE, directory, name, node, &handle));
   nodes_.stale(directory);
   unsynced_.emplace(directory, true);
-  TRY(handle->flush());
+  made->opened[O_RDWR] = std::move(handle);
+  made->fresh = true;
   return made->id;
 }
 

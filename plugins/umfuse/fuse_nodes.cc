@@ -207,6 +207,7 @@ FuseNodes::Ref FuseNodes::take_out(uint64_t id) {
   nodes_.erase(found);
   if (S_ISDIR(node->type)) set_parent(node.get(), 0);
   node->handle.reset();
+  node->opened = {};
   names_.erase(id);
   return node;
 }
@@ -221,7 +222,9 @@ void FuseNodes::forget(uint64_t id) {
 void FuseNodes::forget_but(size_t keep) {
   std::vector<std::pair<uint64_t, uint64_t>> idle;
   for (const auto& [id, node] : nodes_) {
-    if (id != FUSE_ROOT_ID && node->holds == 0 && node->children == 0) {
+    const bool open = std::any_of(node->opened.begin(), node->opened.end(),
+                                  [](const auto& handle) { return handle != nullptr; });
+    if (id != FUSE_ROOT_ID && node->holds == 0 && node->children == 0 && !open) {
       idle.emplace_back(node->used, id);
     }
   }
@@ -230,9 +233,17 @@ void FuseNodes::forget_but(size_t keep) {
   idle.resize(idle.size() - keep);
   std::vector<fuse_forget_one> forgets;
   for (const auto& [used, id] : idle) {
+    if (used_ && used_(id)) continue;
     forgets.push_back({.nodeid = id, .nlookup = take_out(id)->lookups});
   }
   session_.forget(forgets);
+}
+
+void FuseNodes::make_room() {
+  if (nodes_.size() < most_) return;
+  forget_but(kMostNodes / 2);
+  // Those that can't go aren't looked at each time.
+  most_ = std::max(kMostNodes, nodes_.size() + kMostNodes / 2);
 }
 
 void FuseNodes::forget_all() {
@@ -240,6 +251,7 @@ void FuseNodes::forget_all() {
   for (auto& [id, node] : nodes_) {
     if (id == FUSE_ROOT_ID) continue;
     node->handle.reset();
+    node->opened = {};
     forgets.push_back({.nodeid = id, .nlookup = node->lookups});
   }
   std::erase_if(nodes_, [](const auto& entry) { return entry.first != FUSE_ROOT_ID; });

@@ -2,7 +2,9 @@
 
 #include <linux/fuse.h>
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +32,15 @@ struct FuseNode {
   unsigned holds = 0;
   bool bad = false;  ///< the server contradicted itself: EIO from now on, as in the kernel
   std::shared_ptr<FuseHandle> handle;  ///< while it is held
+  /// By which tasks have it open: one of each kind of access, the last one.
+  std::array<std::shared_ptr<FuseHandle>, 3> opened;
+  /// What the attributes said when its content was read; 0: it wasn't.
+  uint64_t content_size = 0;
+  uint64_t content_mtime = 0;
+  uint32_t content_nsec = 0;
+  bool content_known = false;
+  bool content_old = false;  ///< the server said so
+  bool fresh = false;  ///< was made, and opened, by FUSE_CREATE just now
 };
 
 /// The nodes that a server has told of, counted as it counts them, and for how long names and
@@ -38,6 +49,8 @@ struct FuseNode {
 class FuseNodes {
  public:
   using Ref = std::shared_ptr<FuseNode>;
+
+  static constexpr size_t kMostNodes = 20'000;
 
   FuseNodes(FuseSession& session, mode_t rootmode);
 
@@ -84,9 +97,13 @@ class FuseNodes {
   /// The caller has no use for the number any more: the server gets its look-ups back. A directory
   /// stays as long as one in it is known.
   void forget(uint64_t id);
+  /// Of these nodes something is known elsewhere.
+  void keep(std::function<bool(uint64_t)> used) { used_ = std::move(used); }
   /// So many that aren't held stay, those that were used last.
   void forget_but(size_t keep);
   void forget_all();
+  /// As a look-up begins: those of long ago are forgotten when there are very many.
+  void make_room();
   size_t size() const { return nodes_.size(); }
   /// All ids; for those that go through them while they change.
   template <typename Do>
@@ -110,6 +127,8 @@ class FuseNodes {
   std::unordered_map<uint64_t, std::unordered_map<std::string, Name>> names_;
   size_t name_count_ = 0;
   uint64_t uses_ = 0;
+  size_t most_ = kMostNodes;
+  std::function<bool(uint64_t)> used_;
 };
 
 }  // namespace viewsh

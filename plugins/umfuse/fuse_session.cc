@@ -67,7 +67,10 @@ void FuseSession::start() {
 
 Result<void> FuseSession::ready() {
   if (init_ == 0) start();
-  while (!started_ && !channel_.done(init_)) TRY(wait_.wait(channel_, init_));
+  while (!started_ && !channel_.done(init_)) {
+    const Result<void> waited = wait_.wait(channel_, init_);
+    if (!waited && waited.error() != EAGAIN) return waited;
+  }
   if (!started_) started_ = take_init();
   return *started_;
 }

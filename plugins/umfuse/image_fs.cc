@@ -215,6 +215,7 @@ Result<OpenPlan> ImageFs::plan_node(const Node& node, const Attr& attr, const Op
   plan.flags = how.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
   plan.mode = how.mode;
   if (type == NodeType::kRegular) {
+    if (!is_path) TRY(opens(node.id, how.flags));
     // What is open by O_PATH alone isn't seen as open, and can be opened through /proc later.
     TRY_ASSIGN(plan.host, stage().content(node.id, attr, node.place.name, is_path));
   } else {

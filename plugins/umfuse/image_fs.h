@@ -3,12 +3,14 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "image.h"
 #include "image_pending.h"
 #include "image_source.h"
 #include "image_stage.h"
 #include "node_places.h"
+#include "opened_image.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/plugin.h"
 
@@ -24,7 +26,9 @@ struct MountedImage {
         minor(device) {
     if (!limits.writable) return;
     writable = dynamic_cast<WritableImage*>(image.get());
-    if (writable != nullptr) pending = std::make_unique<PendingContent>(*writable, stage);
+    if (writable == nullptr) return;
+    hears = dynamic_cast<OpenedImage*>(image.get());
+    pending = std::make_unique<PendingContent>(*writable, stage, hears != nullptr);
   }
 
   std::shared_ptr<const ImageSource> source;  ///< outlives the image
@@ -32,6 +36,7 @@ struct MountedImage {
   ImageStage stage;
   uint32_t minor;                           ///< of stx_dev
   WritableImage* writable = nullptr;        ///< the image, where it is mounted for writing
+  OpenedImage* hears = nullptr;             ///< the same, where it wants to know what is open
   std::unique_ptr<PendingContent> pending;  ///< where it is so
   /// What was done for an open that the task itself has still to do.
   enum class Unconfirmed : uint8_t { kMade, kEmptied, kNameless };
@@ -39,6 +44,7 @@ struct MountedImage {
   /// Files that were made without a name (O_TMPFILE), which the image holds; may they get one?
   /// Their path is # and the number, as in the kernel's own names for them.
   std::unordered_map<NodeId, bool> nameless;
+  std::unordered_set<NodeId> open;  ///< those that OpenedImage::opens() was said of
   bool closed = false;
   NodePlaces places;
 };
@@ -123,6 +129,8 @@ class ImageFs : public FileSystem {
   std::shared_ptr<MountedImage> shared() const { return mounted_; }
 
  private:
+  /// The task may open the content of a regular file; its image has to be asked, too.
+  virtual Result<void> opens(NodeId, int) { return {}; }
   Result<void> refuse_new(const std::string& path);
   Result<OpenPlan> plan_node(const Node& node, const Attr& attr, const OpenHow& how,
                              const Caller& caller);

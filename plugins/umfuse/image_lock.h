@@ -36,7 +36,8 @@ class CallLock final : public ImageLock {
   explicit CallLock(Suspension* suspension) : suspension_(suspension) {}
   void lock() override {
     while (holders_ > 0 && suspension_ != nullptr && suspension_->can_wait()) {
-      if (!suspension_->wait(this).ok()) break;
+      const Result<void> waited = suspension_->wait(this);
+      if (!waited && waited.error() == EINTR) break;
     }
     ++holders_;
   }

@@ -99,16 +99,34 @@ Result<void> PendingContent::resize(NodeId node, uint64_t size) {
   return from_libc(::ftruncate(fd.get(), static_cast<off_t>(size)));
 }
 
-Result<void> PendingContent::save(NodeId node, Entry* entry) {
+/// What is written from here on shows by the time of the file: a tick's time isn't one with the last
+/// bit changed. False: its file system has no such fine times.
+bool PendingContent::mark(int fd, const struct stat& st, Entry* entry) {
+  timespec marked = st.st_mtim;
+  marked.tv_nsec ^= 1;
+  const timespec times[2] = {{0, UTIME_OMIT}, marked};
+  struct stat now {};
+  if (::futimens(fd, times) < 0 || ::fstat(fd, &now) < 0) return false;
+  entry->base = now.st_mtim;
+  return same(now.st_mtim, marked) || long_ago(st.st_mtim);
+}
+
+Result<void> PendingContent::save(NodeId node) {
   TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_RDONLY));
-  // What is written from here on is of the next time.
   struct stat st {};
   if (::fstat(fd.get(), &st) < 0) return Errno::last();
-  if (entry->was_saved && !entry->maps && same(entry->saved, st.st_ctim)) return {};
+  auto it = entries_.find(node);
+  if (it == entries_.end()) return {};
+  const bool fresh = same(st.st_mtim, it->second.base);
+  if (it->second.was_saved && !it->second.maps && fresh) return {};
+  it->second.was_saved = false;
+  const bool marked = mark(fd.get(), st, &it->second);
   const auto changed = copy_into_image(image_, node, fd.get());
   if (!changed) return changed.error();
   SetAttr times;
-  if (!same(st.st_mtim, entry->base)) {
+  if (times_writes_) {
+    // It has the time of the write.
+  } else if (!fresh) {
     times.mtime = st.st_mtim;
   } else if (*changed) {
     times.mtime = timespec{0, UTIME_NOW};
@@ -117,41 +135,47 @@ Result<void> PendingContent::save(NodeId node, Entry* entry) {
   const mode_t lost = lost_bits(attr.stx_mode, st.st_mode);
   if (lost != 0) times.mode = attr.stx_mode & 07777U & ~lost;
   if (times.mtime || times.mode) TRY(image_.setattr(node, times));
-  entry->base = st.st_mtim;
-  entry->saved = st.st_ctim;
-  entry->was_saved = long_ago(st.st_ctim);
+  // Meanwhile others may have been here.
+  it = entries_.find(node);
+  if (it != entries_.end()) it->second.was_saved = marked;
   return {};
 }
 
 Result<void> PendingContent::write_back(NodeId node) {
-  const auto it = entries_.find(node);
-  if (it == entries_.end()) return {};
-  return save(node, &it->second);
+  return pending(node) ? save(node) : Result<void>();
+}
+
+std::vector<NodeId> PendingContent::nodes() const {
+  std::vector<NodeId> out;
+  for (const auto& [node, entry] : entries_) out.push_back(node);
+  return out;
 }
 
 Result<void> PendingContent::write_back_all() {
   Result<void> first;
-  for (auto& [node, entry] : entries_) {
-    const Result<void> done = save(node, &entry);
+  for (const NodeId node : nodes()) {
+    const Result<void> done = write_back(node);
     if (!done && first) first = done;
   }
   return first;
 }
 
+Result<void> PendingContent::settle(NodeId node) {
+  if (!pending(node)) return {};
+  // Asked before it is read: who opens it later begins anew.
+  const bool written = stage_.has_writers(node);
+  const Result<void> done = save(node);
+  if (written || !done || stage_.opening(node)) return done;
+  stage_.set_unsaved(node, false);
+  entries_.erase(node);
+  return {};
+}
+
 Result<void> PendingContent::settle() {
   Result<void> first;
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    auto& [node, entry] = *it;
-    // Asked before it is read: who opens it later begins anew.
-    const bool written = stage_.has_writers(node);
-    const Result<void> done = save(node, &entry);
+  for (const NodeId node : nodes()) {
+    const Result<void> done = settle(node);
     if (!done && first) first = done;
-    if (written || !done) {
-      ++it;
-      continue;
-    }
-    stage_.set_unsaved(node, false);
-    it = entries_.erase(it);
   }
   return first;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <ctime>
 #include <unordered_map>
 #include <vector>
@@ -17,7 +19,9 @@ namespace viewsh {
 /// fsync(2) and at umount(8), the caller does by write_back() and settle().
 class PendingContent {
  public:
-  PendingContent(WritableImage& image, ImageStage& stage) : image_(image), stage_(stage) {}
+  /// `times_writes`: the image gives what it is written the time of that itself.
+  PendingContent(WritableImage& image, ImageStage& stage, bool times_writes)
+      : image_(image), stage_(stage), times_writes_(times_writes) {}
 
   /// A task is about to open the content for writing; the stage knows of it. `maps`: it may write
   /// through a mapping, which shows in no time of the file.
@@ -42,20 +46,23 @@ class PendingContent {
   Result<void> write_back_all();
   /// Writes back and lets go of those that nobody can write any more.
   Result<void> settle();
+  Result<void> settle(NodeId node);
   size_t count() const { return entries_.size(); }
 
  private:
   struct Entry {
-    timespec base = {};   ///< the content's mtime when it was the image's
-    timespec saved = {};  ///< its ctime when it was written back
-    bool was_saved = false;
+    timespec base = {};      ///< the content's mtime when it was the image's
+    bool was_saved = false;  ///< as long as that is its mtime, it is
     bool maps = false;
   };
-  Result<void> save(NodeId node, Entry* entry);
+  Result<void> save(NodeId node);
+  static bool mark(int fd, const struct stat& st, Entry* entry);
+  std::vector<NodeId> nodes() const;
   uint64_t measure_room() const;
 
   WritableImage& image_;
   ImageStage& stage_;
+  bool times_writes_;
   std::unordered_map<NodeId, Entry> entries_;
   uint64_t room_ = 0;  ///< bytes that may be promised without asking the image
 };

@@ -72,10 +72,14 @@ class ImageStage {
   void opened(const std::string& host);
   bool opening(NodeId node) const;
   bool has_content(NodeId node) const { return contents_.count(node) != 0; }
+  /// Nothing is kept of the node any more. False: there is something that has to be.
+  bool let_go(NodeId node);
   /// Its descriptors may be ones that in_use() doesn't see (O_PATH).
   bool pinned(NodeId node) const;
   /// What was written to a content isn't in the image: it stays.
   void set_unsaved(NodeId node, bool unsaved);
+  /// The content may be another now: it goes, or becomes so where somebody has it.
+  Result<void> renew(NodeId node);
   /// ENOENT: there is no content. open(2).
   Result<UniqueFd> open_content(NodeId node, int flags) const;
   /// Does anybody have the content open (for writing), or is about to?
@@ -89,6 +93,7 @@ class ImageStage {
   void forget(NodeId node, Ghost* last);
   /// The nodes of files without a name that nobody has open any more. Each is told once.
   std::vector<NodeId> ended();
+  bool has_ghosts() const { return !ghosts_.empty(); }
   /// What is left of a node that is no more, if `native`, or what was at a host path, stood for it.
   const Ghost* ghost_of(const Attr& native) const;
   const Ghost* ghost_at(const std::string& host) const;

@@ -7,10 +7,34 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 
 #include "image_stage.h"
 
 namespace viewsh {
+
+namespace {
+
+/// Writes what differs, so that nobody sees less than there is.
+Result<void> make_equal(int from, int to) {
+  constexpr size_t kPart = size_t{256} << 10;
+  std::string wanted(kPart, '\0');
+  std::string present(kPart, '\0');
+  struct stat st {};
+  TRY(from_libc(::fstat(from, &st)));
+  for (off_t at = 0; at < st.st_size;) {
+    const ssize_t n = ::pread(from, wanted.data(), kPart, at);
+    if (n <= 0) return n < 0 ? Errno::last() : Errno(EIO);
+    const auto size = static_cast<size_t>(n);
+    const bool same = ::pread(to, present.data(), size, at) == n &&
+                      memcmp(wanted.data(), present.data(), size) == 0;
+    if (!same && ::pwrite(to, wanted.data(), size, at) != n) return Errno::last();
+    at += n;
+  }
+  return from_libc(::ftruncate(to, st.st_size));
+}
+
+}  // namespace
 
 const ImageStage::Content* ImageStage::content_of(NodeId node) const {
   const auto known = contents_.find(node);
@@ -74,6 +98,29 @@ Result<UniqueFd> ImageStage::open_content(NodeId node, int flags) const {
   }
   if (!fd) return Errno::last();
   return fd;
+}
+
+bool ImageStage::let_go(NodeId node) {
+  const auto object = objects_.find(node);
+  if (object != objects_.end()) return false;
+  const auto known = contents_.find(node);
+  if (known == contents_.end()) return true;
+  const bool stays = known->second->pinned || known->second->unsaved || opening(node);
+  return !stays && drop(known->second);
+}
+
+Result<void> ImageStage::renew(NodeId node) {
+  const auto known = contents_.find(node);
+  if (known == contents_.end()) return {};
+  if (!known->second->pinned && !opening(node) && drop(known->second)) return {};
+  Root& root = roots_[known->second->where];
+  const UniqueFd now(::open(root.path.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+  if (!now) return Errno::last();
+  TRY(image_.extract(node, now.get()));
+  const auto old = open_content(node, O_RDWR);
+  // A program that runs stays what it is. execve(2), ETXTBSY
+  if (!old) return old.error() == ETXTBSY || old.error() == ENOENT ? Result<void>() : old.error();
+  return make_equal(now.get(), old->get());
 }
 
 /// fcntl(2): a lease on reading is given where nobody can write, one on writing where nobody has

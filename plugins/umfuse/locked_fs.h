@@ -12,7 +12,7 @@ namespace viewsh {
 /// A file system that is used by more than one thread, or by calls that wait in the middle: each
 /// call has the lock. Callers are who they are in the view, as which their ids are recorded, or
 /// root, as with the option fakeroot of fuse2fs(1).
-class LockedFs final : public FileSystem {
+class LockedFs : public FileSystem {
  public:
   LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<ImageLock> lock, bool fakeroot)
       : fs_(std::move(fs)), lock_(std::move(lock)), fakeroot_(fakeroot) {}
@@ -126,7 +126,7 @@ class LockedFs final : public FileSystem {
     return locked([&] { return fs_->shutdown(); });
   }
 
- private:
+ protected:
   template <typename Call>
   std::invoke_result_t<Call> locked(const Call& call) {
     const std::lock_guard<ImageLock> lock(*lock_);
@@ -138,6 +138,8 @@ class LockedFs final : public FileSystem {
     if (!lock_->between_threads()) return call();
     return locked(call);
   }
+
+ private:
   Caller who(const Caller& caller) const {
     return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller.in_view();
   }

@@ -8,6 +8,7 @@
 #include "device_number.h"
 #include "fuse_image.h"
 #include "locked_fs.h"
+#include "viewsh/close_listener.h"
 #include "writable_fs.h"
 
 namespace viewsh {
@@ -17,9 +18,9 @@ namespace {
 class ServedImage final : public WritableImageFs {
  public:
   ServedImage(std::shared_ptr<MountedImage> image, FuseImage& served, Suspension* suspension)
-      : WritableImageFs(std::move(image), served.root()),
-        served_(served),
-        suspension_(suspension) {}
+      : WritableImageFs(std::move(image), served.root()), served_(served), suspension_(suspension) {
+    served_.keep([this](NodeId node) { return uses(node); });
+  }
   ~ServedImage() override { leave(); }
 
   /// Tells of replies from now on.
@@ -35,7 +36,11 @@ class ServedImage final : public WritableImageFs {
   /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
   /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
   Result<Attr> getattr(const std::string& path) override {
-    if (!path.empty() || served_.session().answered()) return WritableImageFs::getattr(path);
+    if (!path.empty() || served_.session().answered()) {
+      TRY_ASSIGN(const Attr attr, WritableImageFs::getattr(path));
+      if (const auto node = find(path)) follow(node->id);
+      return attr;
+    }
     Attr attr{};
     attr.stx_mask = STATX_BASIC_STATS | kOwnOwners;
     attr.stx_mode = static_cast<uint16_t>(served_.session().options().rootmode);
@@ -46,13 +51,33 @@ class ServedImage final : public WritableImageFs {
     attr.stx_dev_minor = mounted().minor;
     return attr;
   }
+  /// Who has a file open, and looks whether there is more of it, is to be able to read that.
+  bool fix_attr(Attr* attr) override {
+    const auto node = stage().node_of(*attr);
+    const bool fixed = WritableImageFs::fix_attr(attr);
+    if (node) follow(*node);
+    return fixed;
+  }
+  using WritableImageFs::closed;
+  using WritableImageFs::closing;
+  using WritableImageFs::has_closed;
+  /// Nothing is lost by ending what has lost its server already.
   Result<void> shutdown() override {
+    const bool gone = served_.channel().dead();
     const Result<void> done = WritableImageFs::shutdown();
     leave();
-    return done;
+    return done || gone ? Result<void>() : done;
   }
 
  private:
+  bool uses(NodeId node) {
+    const MountedImage& image = mounted();
+    const bool open = image.open.count(node) != 0 || image.unconfirmed.count(node) != 0 ||
+                      image.nameless.count(node) != 0;
+    if (open || !stage().let_go(node)) return true;
+    mounted().places.erase(node);
+    return false;
+  }
   void leave() {
     if (!left_) suspension_->unwatch(served_.channel().fd());
     left_ = true;
@@ -61,6 +86,24 @@ class ServedImage final : public WritableImageFs {
   FuseImage& served_;
   Suspension* suspension_;
   bool left_ = false;
+};
+
+/// As the mount table has it.
+class ServedFs final : public LockedFs, public CloseListener {
+ public:
+  ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<ImageLock> lock)
+      : LockedFs(image, std::move(lock), false), image_(*image) {}
+  /// Most descriptors are of others: that is found without the lock.
+  Result<bool> closing(const std::string& host) override {
+    if (!brief([&] { return image_.reverse(host); })) return false;
+    return locked([&] { return image_.closing(host); });
+  }
+  void closed(const std::string& host) override {
+    if (brief([&] { return image_.has_closed(host); })) locked([&] { image_.closed(host); });
+  }
+
+ private:
+  ServedImage& image_;
 };
 
 /// Of the options of mount.fuse3(8) those that are the kernel's. False: a value that can't be.
@@ -96,6 +139,7 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   auto image = std::make_unique<FuseImage>(std::move(*request.connection),
                                            std::make_unique<CallWait>(suspension), options);
   FuseImage& served = *image;
+  served.channel().leave_end();  // the engine tells the server
   const Credentials* as = host.credentials();
   served.set_who({as != nullptr ? as->fsuid : geteuid(), as != nullptr ? as->fsgid : getegid(), 0});
   ImageStage::Limits limits;
@@ -107,7 +151,7 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
     *error = {entered.error(), entered.error().message()};
     return nullptr;
   }
-  return std::make_shared<LockedFs>(std::move(fs), std::make_shared<CallLock>(suspension), false);
+  return std::make_shared<ServedFs>(std::move(fs), std::make_shared<CallLock>(suspension));
 }
 
 }  // namespace viewsh

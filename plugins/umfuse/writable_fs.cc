@@ -114,6 +114,7 @@ Result<void> WritableImageFs::mknod(const std::string& path, mode_t mode, dev_t 
   WritableImage::NewNode node = new_node(spot, mode, caller);
   node.rdev = S_ISCHR(mode) || S_ISBLK(mode) ? dev : 0;
   TRY_ASSIGN(const NodeId made, writable().mknod(spot.directory, spot.name, node));
+  if (mounted().hears != nullptr) mounted().hears->closed(made);
   remember({made, {spot.directory, spot.name}});
   return {};
 }
@@ -170,6 +171,8 @@ void WritableImageFs::gone(NodeId node, const Attr& attr, const std::string& pat
   stage().forget(node, open ? &last : nullptr);
   pending().forget(node);
   mounted().places.erase(node);
+  mounted().open.erase(node);
+  if (!held && mounted().hears != nullptr) mounted().hears->closed(node);
 }
 
 /// What is in use lives on without a name, as far as the image is concerned, too: its number isn't

@@ -54,7 +54,17 @@ class WritableImageFs : public ImageFs {
   /// The image is closed. ENOSPC, EIO: not all could be written; what was synced before is there.
   Result<void> shutdown() override;
 
+ protected:
+  // What follows is for an OpenedImage. CloseListener:
+  Result<bool> closing(const std::string& host);
+  void closed(const std::string& host);
+  /// closed() has something to do. Waits for nothing.
+  bool has_closed(const std::string& host) const;
+  /// Where the image knows another content of a node than the one that was read, that is read.
+  void follow(NodeId node);
+
  private:
+  Result<void> renew(NodeId node);
   /// Where a name is, or is to be.
   struct Spot {
     NodeId directory = 0;
@@ -77,6 +87,9 @@ class WritableImageFs : public ImageFs {
   /// After the last name of a node went.
   void gone(NodeId node, const Attr& attr, const std::string& path, bool held);
   Result<bool> hold_used(NodeId node, const Attr& attr);
+  Result<void> opens(NodeId node, int flags) override;
+  void end_open(NodeId node);
+  void finish_open(const std::string& path, const OpenPlan& plan, bool success);
   Result<void> settle();
   Result<void> link_node(NodeId node, const std::string& to, const Caller& caller);
   void forget_nameless(NodeId node);

@@ -79,6 +79,7 @@ Result<OpenPlan> WritableImageFs::plan_write(const Node& node, const Attr& attr,
   const bool appends = (how.flags & O_APPEND) != 0 && (how.flags & O_TRUNC) == 0;
   if ((attr.stx_attributes & STATX_ATTR_APPEND) != 0 && !appends) return Errno(EPERM);
   if ((how.flags & O_NOATIME) != 0 && !is_owner(attr, caller)) return Errno(EPERM);
+  TRY(opens(node.id, how.flags));
   std::string host;
   if ((how.flags & O_TRUNC) != 0 && !stage().has_content(node.id)) {
     TRY_ASSIGN(host, stage().empty_content(node.id, attr, node.place.name));
@@ -99,7 +100,10 @@ Result<OpenPlan> WritableImageFs::plan_new(const Spot& spot, const OpenHow& how,
   remember({node, {spot.directory, spot.name}});
   mounted().unconfirmed[node] = MountedImage::Unconfirmed::kMade;
   Result<std::string> host = Errno(EIO);
-  if (socket) {
+  const Result<void> open = opens(node, how.flags);
+  if (!open) {
+    host = open.error();
+  } else if (socket) {
     host = stage().object_to_make(node);
   } else if (const auto attr = attr_of(node); attr) {
     host = stage().empty_content(node, *attr, spot.name);
@@ -108,6 +112,7 @@ Result<OpenPlan> WritableImageFs::plan_new(const Spot& spot, const OpenHow& how,
   }
   if (!host) {
     mounted().unconfirmed.erase(node);
+    if (mounted().hears != nullptr) mounted().hears->closed(node);
     TRY(writable().unlink(spot.directory, spot.name));
     return host.error();
   }
@@ -149,7 +154,65 @@ Result<OpenPlan> WritableImageFs::plan_nameless(const std::string& path, const O
   return plan_for(node, std::move(*host), plain);
 }
 
+Result<void> WritableImageFs::opens(NodeId node, int flags) {
+  if (mounted().hears == nullptr) return {};
+  TRY_ASSIGN(const bool changed, mounted().hears->opens(node, flags));
+  mounted().open.insert(node);
+  return changed && stage().has_content(node) ? renew(node) : Result<void>();
+}
+
+/// What was written here isn't older than what the image has.
+Result<void> WritableImageFs::renew(NodeId node) {
+  if (pending().pending(node)) return pending().write_back(node);
+  return stage().renew(node);
+}
+
+void WritableImageFs::follow(NodeId node) {
+  if (!stage().has_content(node) || pending().pending(node)) return;
+  // Where it can't be read, what was read before stays.
+  if (mounted().hears->content_changed(node)) (void)renew(node);
+}
+
+Result<bool> WritableImageFs::closing(const std::string& host) {
+  const std::optional<NodeId> node = stage().node_at(host);
+  if (!node) return stage().ghost_at(host) != nullptr;
+  const Result<void> written = pending().write_back(*node);
+  TRY(mounted().hears->flush(*node));
+  TRY(written);
+  return true;
+}
+
+void WritableImageFs::closed(const std::string& host) {
+  if (const auto node = stage().node_at(host)) return end_open(*node);
+  if (host.empty()) {
+    const std::vector<NodeId> nodes(mounted().open.begin(), mounted().open.end());
+    for (const NodeId node : nodes) end_open(node);
+  }
+  // Their names have gone: nobody is left to be told of an error.
+  for (const NodeId node : stage().ended()) (void)writable().release(node);
+}
+
+bool WritableImageFs::has_closed(const std::string& host) const {
+  const auto ends = [&](NodeId node) { return !stage().in_use(node); };
+  const auto& open = mounted().open;
+  if (const auto node = stage().node_at(host)) return open.count(*node) != 0 && ends(*node);
+  return stage().has_ghosts() || (host.empty() && std::any_of(open.begin(), open.end(), ends));
+}
+
+void WritableImageFs::end_open(NodeId node) {
+  if (mounted().open.count(node) == 0 || stage().in_use(node)) return;
+  // Who closed it last was told of what failed; it is tried again at the end.
+  if (!pending().settle(node) || stage().in_use(node)) return;
+  mounted().open.erase(node);
+  mounted().hears->closed(node);
+}
+
 void WritableImageFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
+  finish_open(path, plan, success);
+  if (!success && mounted().hears != nullptr) closed(plan.host);
+}
+
+void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan, bool success) {
   const std::optional<NodeId> content = stage().node_at(plan.host);
   if (!content && stage().ghost_at(plan.host) != nullptr) return stage().opened(plan.host);
   NodeId node = content.value_or(0);

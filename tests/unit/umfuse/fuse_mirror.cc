@@ -1,6 +1,6 @@
 // A FUSE server that shows a directory: fuse_mirror SOURCE MOUNTPOINT [OPTION...]. Its high-level
 // interface of libfuse is that of most servers. With MIRROR_LACKS=name,... it lacks these
-// operations.
+// operations; MIRROR_LOG=FILE gets a line for each flush, release and for the end.
 #define FUSE_USE_VERSION 31
 #include <dirent.h>
 #include <fcntl.h>
@@ -100,11 +100,28 @@ int mirror_create(const char* path, mode_t mode, fuse_file_info* info) {
   info->fh = static_cast<uint64_t>(fd);
   return 0;
 }
-int mirror_release(const char*, fuse_file_info* info) {
+/// A line in the file MIRROR_LOG.
+void note(const char* what, const char* path) {
+  const char* log = getenv("MIRROR_LOG");
+  if (log == nullptr) return;
+  const std::string line = std::string(what) + " " + path + "\n";
+  const int fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (fd >= 0 && write(fd, line.data(), line.size()) < 0) perror("fuse_mirror: log");
+  if (fd >= 0) close(fd);
+}
+void mirror_destroy(void*) { note("destroy", "/"); }
+
+int mirror_release(const char* path, fuse_file_info* info) {
+  note("release", path);
   close(handle(info));
   return 0;
 }
-int mirror_flush(const char*, fuse_file_info* info) { return result(close(dup(handle(info)))); }
+/// What is called "quota" has no room when it is closed, as on NFS.
+int mirror_flush(const char* path, fuse_file_info* info) {
+  note("flush", path);
+  if (strcmp(path, "/quota") == 0) return -EDQUOT;
+  return result(close(dup(handle(info))));
+}
 int mirror_fsync(const char*, int data, fuse_file_info* info) {
   return result(data != 0 ? fdatasync(handle(info)) : fsync(handle(info)));
 }
@@ -198,6 +215,7 @@ fuse_operations operations() {
   all.release = mirror_release;
   all.flush = mirror_flush;
   all.fsync = mirror_fsync;
+  all.destroy = mirror_destroy;
   all.read = mirror_read;
   all.write = mirror_write;
   all.readdir = mirror_readdir;

@@ -1,0 +1,62 @@
+#!/bin/bash
+# What was written to a file of a FUSE server is with it when close(2) comes back, whatever closes
+# it; close(2) has the server's error; and the server hears when nobody has it open any more.
+. "$(dirname "$0")/../support/lib.sh"
+needs_view
+need python3
+. "$(dirname "$0")/../support/fuse.sh"
+export MIRROR_LOG=$T/log
+got=$(in_view <<'BODY'
+mirror
+echo new >mnt/n; cat src/n
+exec 3>mnt/k; echo one >&3; exec 3>&-; cat src/k
+cp /bin/true mnt/true; cmp mnt/true src/true && src/true && echo same
+(exec 4>mnt/sub; echo at exit >&4); cat src/sub
+cat >"$TMPDIR/t.py" <<'PY'
+import os, sys, signal, subprocess
+def show(name): print(name, open("src/" + name).read())
+try:
+    f = open("mnt/quota", "w"); f.write("x"); f.close(); print("no error")
+except OSError as e:
+    print("close:", os.strerror(e.errno))
+fd = os.open("mnt/dup", os.O_WRONLY | os.O_CREAT, 0o644)
+other = os.dup(fd)
+os.write(fd, b"first"); os.close(fd); show("dup")
+os.write(other, b"+"); os.dup2(0, other); show("dup")
+fd = os.open("mnt/range", os.O_WRONLY | os.O_CREAT, 0o644)
+os.write(fd, b"ranged"); os.closerange(fd, fd + 1); show("range")
+fd = os.open("mnt/closed", os.O_WRONLY | os.O_CREAT, 0o444)
+os.write(fd, b"read only"); os.close(fd); show("closed")
+if os.fork() == 0:
+    fd = os.open("mnt/killed", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(fd, b"killed"); os.kill(os.getpid(), signal.SIGKILL)
+os.wait()
+print("killed", open("mnt/killed").read())
+if os.fork() == 0:
+    fd = os.open("mnt/exec", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    os.write(fd, b"cloexec"); os.execv("/bin/cat", ["cat", "src/exec"])
+os.wait()
+PY
+python3 "$TMPDIR/t.py"
+umount mnt
+ended
+show() { grep -c "^$1" "$MIRROR_LOG"; }
+show 'flush /dup'; show 'release /dup'; show 'release /killed'; show 'destroy'
+BODY
+) || die "$got"
+assert_eq closes "new
+one
+same
+at exit
+close: Disk quota exceeded
+dup first
+dup first+
+range ranged
+closed read only
+killed killed
+cloexec
+server 0
+2
+1
+1
+1" "$got"
