@@ -1,8 +1,10 @@
 #include <linux/falloc.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 
+#include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
 
 namespace viewsh {
@@ -19,6 +21,21 @@ std::optional<uint64_t> allowed(Call& call, int fd, uint64_t size) {
 /// A call whose argument says how much it writes: shortened to what fits, as the kernel does it.
 Outcome shortened(Call& call, int fd, uint64_t size, unsigned argument) {
   std::optional<uint64_t> fits = allowed(call, fd, size);
+  if (!fits || *fits >= size) return Outcome::as_is();
+  if (*fits == 0) return Outcome::error(ENOSPC);
+  return Outcome::rewritten().set(argument, *fits);
+}
+
+/// The same for what comes from another file: programs ask for more than any file has, and the room
+/// for that isn't looked for.
+Outcome copied(Call& call, int from, int to, uint64_t size, unsigned argument) {
+  constexpr uint64_t kUnknown = 1 << 20;  // files of proc(5) have no length
+  const Result<UniqueFd> source = borrow_fd(call.task(), from);
+  struct stat st {};
+  uint64_t most = size;
+  if (source.ok() && fstat(source->get(), &st) == 0 && S_ISREG(st.st_mode))
+    most = std::min(size, std::max(static_cast<uint64_t>(st.st_size), kUnknown));
+  const std::optional<uint64_t> fits = allowed(call, to, most);
   if (!fits || *fits >= size) return Outcome::as_is();
   if (*fits == 0) return Outcome::error(ENOSPC);
   return Outcome::rewritten().set(argument, *fits);
@@ -49,12 +66,12 @@ Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count) {
   return Outcome::rewritten().set(2, whole);
 }
 
-Outcome sys_quota_sendfile(Call& call, Fd to, Fd, uint64_t, uint64_t size) {
-  return shortened(call, to.value, size, 3);
+Outcome sys_quota_sendfile(Call& call, Fd to, Fd from, uint64_t, uint64_t size) {
+  return copied(call, from.value, to.value, size, 3);
 }
 
-Outcome sys_quota_copy(Call& call, Fd, uint64_t, Fd to, uint64_t, uint64_t size) {
-  return shortened(call, to.value, size, 4);
+Outcome sys_quota_copy(Call& call, Fd from, uint64_t, Fd to, uint64_t, uint64_t size) {
+  return copied(call, from.value, to.value, size, 4);
 }
 
 Outcome sys_quota_fallocate(Call& call, Fd fd, Flags mode, int64_t, int64_t size) {

@@ -307,8 +307,9 @@ Result<void> FuseImage::extract(NodeId id, int to) {
   const uint64_t size = node->attr.size;
   if (size > kMaxContent) return Errno(EFBIG);
   uint64_t end = 0;
-  if (size == 0 || handle->direct_io()) {
-    // As cat(1) reads it; but one that never ends doesn't fill the disk.
+  if (handle->direct_io()) {
+    // What the server says of the size counts for others only: as cat(1) reads it; but one that
+    // never ends doesn't fill the disk.
     const auto most = static_cast<uint64_t>(session_.options().max_unknown);
     TRY_ASSIGN(end, copy_range(*handle, to, 0, most + 1));
     if (end > most) return Errno(EFBIG);

@@ -15,14 +15,15 @@ constexpr uint32_t kReadahead = 128 << 10;
 /// How many nodes are forgotten at a time.
 constexpr size_t kForgetsAtOnce = 200;
 
-/// What is offered: only what FuseImage does, or what changes nothing for it. Not offered: locks
-/// (they stay with the engine), splice (a socket cuts such packets), the write-back cache, ACLs,
-/// DAX, submounts.
+/// What is offered: only what FuseImage does, or what changes nothing for it: modes are sent with
+/// the umask taken off, which does no harm to who takes it off himself. Not offered: locks (they
+/// stay with the engine), splice (a socket cuts such packets), the write-back cache, ACLs, DAX,
+/// submounts.
 constexpr uint64_t kOffer = FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |
-                            FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO |
-                            FUSE_NO_OPEN_SUPPORT | FUSE_PARALLEL_DIROPS | FUSE_ABORT_ERROR |
-                            FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA |
-                            FUSE_INIT_EXT | FUSE_HAS_EXPIRE_ONLY;
+                            FUSE_DONT_MASK | FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS |
+                            FUSE_ASYNC_DIO | FUSE_NO_OPEN_SUPPORT | FUSE_PARALLEL_DIROPS |
+                            FUSE_ABORT_ERROR | FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT |
+                            FUSE_EXPLICIT_INVAL_DATA | FUSE_INIT_EXT | FUSE_HAS_EXPIRE_ONLY;
 
 struct Since {
   uint64_t flag;
@@ -30,11 +31,11 @@ struct Since {
 };
 /// The version that brought a flag: an older one must not see it.
 constexpr Since kSince[] = {
-    {FUSE_EXPORT_SUPPORT, 10},     {FUSE_BIG_WRITES, 9},           {FUSE_AUTO_INVAL_DATA, 20},
-    {FUSE_DO_READDIRPLUS, 21},     {FUSE_ASYNC_DIO, 22},           {FUSE_NO_OPEN_SUPPORT, 23},
-    {FUSE_PARALLEL_DIROPS, 25},    {FUSE_ABORT_ERROR, 27},         {FUSE_MAX_PAGES, 28},
-    {FUSE_NO_OPENDIR_SUPPORT, 29}, {FUSE_EXPLICIT_INVAL_DATA, 30}, {FUSE_INIT_EXT, 36},
-    {FUSE_HAS_EXPIRE_ONLY, 38},
+    {FUSE_EXPORT_SUPPORT, 10},  {FUSE_BIG_WRITES, 9},          {FUSE_DONT_MASK, 12},
+    {FUSE_AUTO_INVAL_DATA, 20}, {FUSE_DO_READDIRPLUS, 21},     {FUSE_ASYNC_DIO, 22},
+    {FUSE_NO_OPEN_SUPPORT, 23}, {FUSE_PARALLEL_DIROPS, 25},    {FUSE_ABORT_ERROR, 27},
+    {FUSE_MAX_PAGES, 28},       {FUSE_NO_OPENDIR_SUPPORT, 29}, {FUSE_EXPLICIT_INVAL_DATA, 30},
+    {FUSE_INIT_EXT, 36},        {FUSE_HAS_EXPIRE_ONLY, 38},
 };
 
 uint64_t offer_for(uint32_t minor) {

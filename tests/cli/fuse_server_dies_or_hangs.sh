@@ -3,7 +3,7 @@
 # waiting that ask it, who can be killed, and nobody else: not the view's end either.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
-. "$(dirname "$0")/../support/fuse.sh"
+. "$(dirname "$0")/../support/fuse_mirror.sh"
 echo content >"$W/src/a"
 echo other >"$W/src/b"
 got=$(in_view <<'BODY'

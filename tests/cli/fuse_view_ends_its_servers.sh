@@ -3,7 +3,7 @@
 # they serve him.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
-. "$(dirname "$0")/../support/fuse.sh"
+. "$(dirname "$0")/../support/fuse_mirror.sh"
 export MIRROR_LOG=$T/log
 got=$(in_view 30 <<'BODY'
 "$M" src mnt

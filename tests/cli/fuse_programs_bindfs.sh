@@ -1,0 +1,15 @@
+#!/bin/bash
+# bindfs in a view: libfuse 3, a real directory behind it.
+. "$(dirname "$0")/../support/lib.sh"
+need bindfs
+. "$support/fuse.sh"
+mkdir src
+in_view <<'BODY'
+bindfs src mnt || wrong "bindfs: $?"
+mounted mnt
+works mnt tree
+cp -a tree src/t; shows mnt/t tree
+[ "$(mnt/t/run)" = ran ] || wrong exec
+unmounts mnt bindfs
+BODY
+diff -r --no-dereference tree src/t || die "what is on the host"

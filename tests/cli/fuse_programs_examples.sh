@@ -1,0 +1,27 @@
+#!/bin/bash
+# libfuse's own examples in a view, compiled: passthrough, passthrough_fh, passthrough_ll, hello.
+. "$(dirname "$0")/../support/lib.sh"
+need cc pkg-config
+. "$support/fuse.sh"
+examples=/usr/share/doc/libfuse3-dev/examples
+pkg-config --exists fuse3 && [ -f "$examples/hello.c" ] || skip "libfuse3-dev is not installed"
+for one in hello hello_ll passthrough passthrough_fh passthrough_ll; do
+  # shellcheck disable=SC2046  # words
+  cc -Wno-all -o "$one" "$examples/$one.c" $(pkg-config --cflags --libs fuse3) 2>"$T/cc" || die "$one: $(cat "$T/cc")"
+done
+in_view <<'BODY'
+for one in hello hello_ll; do
+  ./$one mnt || wrong "$one: $?"
+  mounted mnt
+  [ "$(cat mnt/hello)" = 'Hello World!' ] || wrong "$one: $(ls mnt)"
+  unmounts mnt $one
+done
+mkdir work
+for one in passthrough passthrough_fh passthrough_ll; do
+  ./$one mnt || wrong "$one: $?"
+  mounted mnt
+  works "mnt$PWD/work" tree
+  cp -a tree "work/$one"; shows "mnt$PWD/work/$one" tree
+  unmounts mnt $one
+done
+BODY

@@ -1,0 +1,17 @@
+#!/bin/bash
+# A server in Python in a view, by python3-fusepy: libfuse 2, in the foreground.
+. "$(dirname "$0")/../support/lib.sh"
+need python3
+. "$support/fuse.sh"
+python3 -c 'import fuse; fuse.FUSE' 2>/dev/null || skip "python3-fusepy is not installed"
+mkdir src
+export S
+in_view <<'BODY'
+python3 "$S/tests/programs/fusepy_mirror.py" src mnt &
+mounted mnt
+works mnt tree -r
+cp -r tree mnt/t; shows mnt/t tree
+umount mnt || wrong umount
+wait $! || wrong "the server: $?"
+BODY
+diff -r --no-dereference tree src/t || die "what is on the host"

@@ -1,0 +1,18 @@
+#!/bin/bash
+# sshfs in a view, to an sftp server over its standard input and output: libfuse 3 with a program below it.
+. "$(dirname "$0")/../support/lib.sh"
+need sshfs
+. "$support/fuse.sh"
+server=/usr/lib/openssh/sftp-server
+[ -x "$server" ] || skip "sftp-server is not installed"
+mkdir src
+printf '#!/bin/sh\nexec %s\n' "$server" >ssh && chmod 755 ssh
+in_view <<'BODY'
+sshfs -o "ssh_command=$PWD/ssh" "nobody:$PWD/src" mnt || wrong "sshfs: $?"
+mounted mnt
+works mnt tree
+cp -a tree src/t; shows mnt/t tree
+unmounts mnt sshfs
+ended sftp-server
+BODY
+diff -r --no-dereference tree src/t || die "what is on the host"
