@@ -10,6 +10,7 @@
 #include "cli/text.h"
 
 namespace viewsh {
+std::unique_ptr<Command> make_mount_host();  // TEMP
 namespace {
 
 struct Row {
@@ -18,7 +19,7 @@ struct Row {
   std::unique_ptr<Command> (*make)();
 };
 
-constexpr std::array<Row, 16> kCommands = {{
+constexpr std::array<Row, 17> kCommands = {{
     {"run", "run COMMAND (default: $SHELL) in a view", make_run},
     {"try", "run on a copy-on-write root, then say what changed and ask", make_try},
     {"check", "validate profiles", make_check},
@@ -35,10 +36,10 @@ constexpr std::array<Row, 16> kCommands = {{
     {"import", "make a layer of such an archive or directory", make_import},
     {"snapshot", "remember a layer's state, or list what is remembered", make_snapshot},
     {"restore", "take a layer back to a snapshot", make_restore},
+    {"mount-host", "show a view to processes outside it, as a FUSE mount", make_mount_host},
 }};
 /// Commands that belong to later versions of the program.
-constexpr std::array<const char*, 6> kLaterCommands = {"ps",   "exec",   "stop",
-                                                       "load", "unload", "mount-host"};
+constexpr std::array<const char*, 5> kLaterCommands = {"ps", "exec", "stop", "load", "unload"};
 
 /// Help as the manual page has it: the usage names what follows the options.
 class HelpText : public CLI::Formatter {

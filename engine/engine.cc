@@ -1,7 +1,6 @@
 #include "engine.h"
 
 #include <grp.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "job_control.h"
 #include "launch.h"
 #include "mounts.h"
+#include "own_limits.h"
 #include "plugin_host.h"
 #include "report.h"
 #include "syscalls/table.h"
@@ -51,14 +51,6 @@ int run_plain(const LaunchPlan& plan, Report& report) {
   take_terminal_back(pid);
   report.print_stats();
   return exit_status_of(status);
-}
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  // Fewer descriptors only mean that a view with very many processes gets slower.
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// The program that starts others in a view: beside the engine's own, or where it was installed.
@@ -128,18 +120,6 @@ std::string start_dir(const ViewSpec& spec, const View& view) {
   Result<Walked> walked = walk(view, {}, dir, flags, {geteuid(), getegid(), {}, 022}, nullptr);
   bool there = walked.ok() && walked->found.kind == Found::Kind::kNode;
   return there ? dir : "/";
-}
-
-/// File systems end in the reverse order of their mounts: what is on top first.
-bool shut_down(const BuiltView& built) {
-  bool fine = true;
-  for (auto it = built.made.rbegin(); it != built.made.rend(); ++it) {
-    Result<void> done = (*it)->fs->shutdown();
-    if (done.ok()) continue;
-    complain((*it)->type + " at " + (*it)->at + ": " + done.error().message());
-    fine = false;
-  }
-  return fine;
 }
 
 std::FILE* trace_target(const RunOptions& options, UserError* error) {
@@ -227,7 +207,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));
   int status = tracer.run(leader, mask);
   bool fine = mounts.shut_down();
-  fine = shut_down(built) && fine;
+  fine = shut_down(built, complain) && fine;
   report.print_stats();
   if (trace_file != stderr) fclose(trace_file);
   int code = exit_status_of(status);
@@ -238,7 +218,7 @@ UserError check_view(const ViewSpec& spec) {
   PluginHost host;
   BuiltView built;
   UserError error = build_view(spec, &host, &built, true);
-  if (!error) shut_down(built);
+  if (!error) shut_down(built, complain);
   return error;
 }
 
@@ -267,7 +247,7 @@ UserError resolve_in_view(const ViewSpec& spec, const std::vector<std::string>& 
     }
     out->push_back(std::move(answer));
   }
-  shut_down(built);
+  shut_down(built, complain);
   return {};
 }
 

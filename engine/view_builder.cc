@@ -443,4 +443,15 @@ UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, boo
   return Builder(spec, host, out, look_only).build();
 }
 
+bool shut_down(const BuiltView& built, const std::function<void(const std::string&)>& tell) {
+  bool fine = true;
+  for (auto it = built.made.rbegin(); it != built.made.rend(); ++it) {
+    Result<void> done = (*it)->fs->shutdown();
+    if (done.ok()) continue;
+    tell((*it)->type + " at " + (*it)->at + ": " + done.error().message());
+    fine = false;
+  }
+  return fine;
+}
+
 }  // namespace viewsh

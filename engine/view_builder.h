@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,5 +32,9 @@ struct BuiltView {
 /// `look_only`: nothing will run in it; no named layer is made or locked.
 UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out,
                      bool look_only = false);
+
+/// File systems end in the reverse order of their mounts: what is on top first. False: something
+/// couldn't be written back, of which `tell` got a line each.
+bool shut_down(const BuiltView& built, const std::function<void(const std::string&)>& tell);
 
 }  // namespace viewsh

@@ -16,7 +16,7 @@ _viewsh() {
     prev=${COMP_WORDS[COMP_CWORD - 1]}
   fi
   local commands="run try check show resolve profiles plugins doctor layers diff commit discard
-    export import snapshot restore"
+    export import snapshot restore mount-host"
   local view="--profile --bind --hide --tmpfs --cow --mincow --layer --merge --mount --root --disk --env
     --allow --uid --gid --fake-root --unset --clear-env --cwd"
   local run="--trace --stats --kill-on-exit"
@@ -103,6 +103,7 @@ _viewsh() {
     import) options="--at --root --overlayfs --json" ;;
     layers) options="--history --verify --repair --json" ;;
     snapshot) options="--delete --json" ;;
+    mount-host) options="--foreground" ;;
     check | profiles | plugins | doctor | discard | restore) options="--json" ;;
   esac
   if [[ $cur == -* ]]; then
@@ -113,6 +114,14 @@ _viewsh() {
     run | try) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
     check) mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names profiles)" -- "$cur"
       compgen -f -X '!*.yaml' -- "$cur") ;;
+    mount-host)
+      if ((cword == 2)) || [[ $prev == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names profiles)" -- "$cur"
+          compgen -f -X '!*.yaml' -- "$cur")
+      else
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+      fi
+      ;;
     resolve) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     import) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     layers) mapfile -t COMPREPLY < <(compgen -W "$(_viewsh_names layers)" -- "$cur") ;;

@@ -14,7 +14,7 @@ TEST_F(AppTest, VersionAndHelp) {
   EXPECT_NE(run_words({"--help"}).out.find("  commit "), std::string::npos);
   for (const char* name :
        {"run", "try", "check", "show", "resolve", "profiles", "plugins", "doctor", "layers", "diff",
-        "commit", "discard", "snapshot", "restore"}) {
+        "commit", "discard", "snapshot", "restore", "mount-host"}) {
     Outcome outcome = run_words({name, "--help"});
     EXPECT_EQ(outcome.status, 0) << name;
     EXPECT_NE(outcome.out.find(std::string("Usage: viewsh ") + name), std::string::npos) << name;
@@ -30,6 +30,18 @@ TEST_F(AppTest, Faults) {
             "viewsh: discard: needs LAYER [PATH...] (viewsh discard --help)\n");
   EXPECT_EQ(run_words({"plugins", "x"}).err, "viewsh: plugins: x: one argument too many\n");
   EXPECT_EQ(run_words({"diff", "--patch", "--stat", "w"}).status, 125);
+}
+
+TEST_F(AppTest, MountHost) {
+  const std::string profile =
+      write("p.yaml", "viewsh: 1\nname: p\nmounts:\n  - {type: tmpfs, at: /t}\n");
+  EXPECT_EQ(run_words({"mount-host", "-f", profile, "dir"}).status, 0);
+  EXPECT_EQ(fake_engine().host_mount.dir, "dir");
+  EXPECT_EQ(fake_engine().host_mount.source, profile);
+  EXPECT_TRUE(fake_engine().host_mount.foreground);
+  ASSERT_EQ(fake_engine().spec.mounts.size(), 1U);
+  EXPECT_EQ(run_words({"mount-host", profile}).err,
+            "viewsh: mount-host: needs PROFILE DIR (viewsh mount-host --help)\n");
 }
 
 TEST_F(AppTest, RunPassesTheCommandOn) {

@@ -94,6 +94,12 @@ FakeEngine& fake_engine() {
   return engine;
 }
 
+int mount_host(const ViewSpec& spec, const HostMount& mount) {
+  fake_engine().spec = spec;
+  fake_engine().host_mount = mount;
+  return 0;
+}
+
 int run_view(const ViewSpec& spec, const RunOptions& options) {
   FakeEngine& engine = fake_engine();
   engine.spec = spec;

@@ -7,6 +7,7 @@
 
 #include "cli/app.h"
 #include "engine.h"
+#include "mount_host.h"
 #include "viewsh/layer.h"
 
 namespace viewsh {
@@ -14,6 +15,7 @@ namespace viewsh {
 /// Stands for the engine: remembers what it was asked for and answers what a test has put here.
 struct FakeEngine {
   ViewSpec spec;
+  HostMount host_mount;  ///< what mount-host was asked
   RunOptions run;
   int runs = 0;
   int exit_status = 0;
