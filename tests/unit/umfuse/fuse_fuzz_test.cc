@@ -1,5 +1,5 @@
 // FUSE replies of random bytes; VIEWSH_FUZZ_ROUNDS and VIEWSH_FUZZ_SEED say how many and which.
-#include "fuse_fuzz.h"
+#include "fuzz.h"
 
 #include <gtest/gtest.h>
 

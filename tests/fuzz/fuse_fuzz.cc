@@ -1,42 +1,18 @@
-// Replies made of any bytes, to everything that FuseImage asks: it ends, and crashes nothing. A
-// build with clang has it as umfuse_fuse_fuzz; fuse_fuzz_test.cc runs it over random bytes.
-#include "fuse_fuzz.h"
-
+// Replies made of any bytes, to everything that FuseImage asks: it ends, and crashes nothing.
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstring>
 #include <deque>
 
+#include "bytes.h"
 #include "fuse_bytes.h"
 #include "fuse_image.h"
+#include "fuzz.h"
 
 namespace viewsh {
 namespace {
-
-/// What the bytes say next.
-class Bytes {
- public:
-  Bytes(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool over() const { return size_ == 0; }
-  uint8_t one() {
-    if (size_ == 0) return 0;
-    --size_;
-    return *data_++;
-  }
-  std::string some(size_t count) {
-    std::string out(reinterpret_cast<const char*>(data_), std::min(count, size_));
-    data_ += out.size();
-    size_ -= out.size();
-    return out;
-  }
-
- private:
-  const uint8_t* data_;
-  size_t size_;
-};
 
 /// Answers while a request waits, and hangs up when there are no bytes left.
 class BytesServer final : public FuseWait {
@@ -217,10 +193,3 @@ void fuse_fuzz_one(const uint8_t* data, size_t size) {
 }
 
 }  // namespace viewsh
-
-#ifdef VIEWSH_LIBFUZZER
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  viewsh::fuse_fuzz_one(data, size);
-  return 0;
-}
-#endif
