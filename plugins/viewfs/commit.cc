@@ -95,7 +95,7 @@ class Course {
   std::string go_on() {
     if (record_.stage == CommitRecord::Stage::kApplied) return clean();
     if (const auto known = journal_.read(); !known) return "journal: " + known.error().message();
-    std::string why = run_.loosen();
+    std::string why = run_.loosen(true);
     if (why.empty()) why = run_.resume(run_.renamed());
     if (why.empty()) why = settle();
     return why.empty() ? clean() : why + "; it is still unfinished";
@@ -103,7 +103,10 @@ class Course {
 
   std::string back() {
     std::string why;
-    if (record_.stage == CommitRecord::Stage::kReady) why = run_.undo(run_.renamed());
+    if (record_.stage == CommitRecord::Stage::kReady) {
+      why = run_.loosen(true);
+      if (why.empty()) why = run_.undo(run_.renamed());
+    }
     if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {
       why = run_.undo_preparation();
     }

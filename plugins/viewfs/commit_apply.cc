@@ -27,14 +27,15 @@ std::string CommitRun::fail(const std::string& path, Errno why) const {
   return fail_shown((at_ == "/" ? "" : at_) + "/" + path, why);
 }
 
-std::string CommitRun::loosen() {
+std::string CommitRun::loosen(bool again) {
   for (const TouchedDir& d : r_.dirs) {
     if (!d.loosen) continue;
     const auto dir = lower_.parent(d.path);
-    if (!dir) return fail(d.path, dir.error());
-    const auto now = lstat_in(*dir, leaf_of(d.path));
-    if (!now) return fail(d.path, now.error());
-    if (now->stx_ino != d.ino) return fail(d.path, Errno(ESTALE));
+    const auto now = dir ? lstat_in(*dir, leaf_of(d.path)) : Result<Attr>(dir.error());
+    const Errno why = now && now->stx_ino != d.ino ? Errno(ESTALE) : now.error();
+    const bool moved = why == Errno(ESTALE) || why == Errno(ENOENT) || why == Errno(ENOTDIR);
+    if (again && moved) continue;
+    if (!(why == 0)) return fail(d.path, why);
     const mode_t mode = (d.before.mode & 07777) | S_IRWXU;
     if (fchmodat((*dir)->get(), leaf_of(d.path).c_str(), mode, 0) < 0) {
       return fail(d.path, Errno::last());

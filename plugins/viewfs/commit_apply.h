@@ -24,8 +24,9 @@ class CommitRun {
 
   /// Makes directories writable that are not, and the layer ready for what is replaced.
   std::string prepare();
-  /// The first of both.
-  std::string loosen();
+  /// The first of both. `again`: of a commit that was cut short, where directories may have moved;
+  /// those were made writable before.
+  std::string loosen(bool again = false);
   /// How many of the renames were made.
   size_t renamed();
   /// Makes the changes. What is to be written to must be as it was found.

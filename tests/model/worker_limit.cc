@@ -20,12 +20,14 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 }
 
 /// "What was removed there [in the lower] and is still open" can't be changed, nor be opened for
-/// writing or given a name: it isn't the layer's. Not so what was made or is open for writing.
-bool lost_its_name(const Worker& w, const std::string& slot) {
+/// writing or given a name: it isn't the layer's. Not so what was made or is open for writing. Of a
+/// directory that went in this way only the attributes are meant.
+bool lost_its_name(const Worker& w, const std::string& slot, bool attributes = false) {
   const int fd = w.fd(slot);
   const int flags = fcntl(fd, F_GETFL);
   struct stat st {};
-  if (flags < 0 || fstat(fd, &st) != 0 || S_ISDIR(st.st_mode) || w.is_own(slot)) return false;
+  if (flags < 0 || fstat(fd, &st) != 0 || w.is_own(slot)) return false;
+  if (S_ISDIR(st.st_mode) && !attributes) return false;
   const bool reads = (flags & O_ACCMODE) == O_RDONLY || (flags & O_PATH) != 0;
   if (!reads && !S_ISFIFO(st.st_mode)) return false;
   char text[PATH_MAX];
@@ -51,7 +53,7 @@ bool is_fifo(const Worker& w, const std::string& path) {
 
 bool limited(const Worker& w, const std::string& result, const Op& op) {
   if (is_one_of(op.verb, {"fsetxattr", "fchmod", "futimens"})) {
-    return result == "EROFS" && lost_its_name(w, op.args[0]);
+    return result == "EROFS" && lost_its_name(w, op.args[0], true);
   }
   if (op.verb == "reopen") return result == "EROFS" && lost_its_name(w, op.args[1]);
   if (op.verb == "giveaname") return result == "EXDEV" && lost_its_name(w, op.args[0]);

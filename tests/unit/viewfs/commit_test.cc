@@ -211,6 +211,64 @@ TEST(Commit, AFullDiskTakesEverythingBack) {
   expect_tidy(c);
 }
 
+/// Files and nothing else, so that each change is one rename. Killed after so many of them.
+void kill_among_files(uint64_t at, bool resume) {
+  SCOPED_TRACE("killed at step " + std::to_string(at) + (resume ? ", resumed" : ", undone"));
+  TempDir dir;
+  TestHost host(dir.path());
+  const std::string tree = dir.path() + "/tree";
+  sh("mkdir -p " + tree + "/d && cd " + tree +
+     "/d && for i in 1 2 3 4 5 6 7 8; do echo old $i >f$i; done && touch -d @1000000000 . *");
+  const auto store = make_layer_store(host);
+  {
+    CowCalls cow(cow_over(tree, host, "work"));
+    for (const char* name : {"d/f1", "d/f2", "d/new", "d/new2"}) {
+      EXPECT_EQ(cow.write(name, O_WRONLY | O_CREAT | O_TRUNC, 0644, "new content"), 0) << name;
+    }
+    EXPECT_EQ(cow.unlink("d/f3"), 0);
+    EXPECT_EQ(cow.unlink("d/f4"), 0);
+    EXPECT_EQ(cow.chmod("d/f5", 0600), 0);
+  }
+  const std::string layer = host.state_dir() + "/layers/work";
+  const std::string before = CommitCase::print_of(tree);
+  const std::string upper = CommitCase::print_of(layer + "/upper");
+  const pid_t pid = fork();
+  if (pid == 0) {
+    CommitOptions options;
+    options.progress = [&](const char* phase, uint64_t done, uint64_t) {
+      if (std::string(phase) == "applying" && done == at) kill(getpid(), SIGKILL);
+    };
+    _exit(store->commit("work", {}, options).ok() ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto record = CommitJournal(layer).read();
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->direct.size(), 6u);
+  EXPECT_TRUE(record->renames.empty() && record->trash.empty() && record->temps.empty());
+  if (!resume) {
+    EXPECT_EQ(store->undo_commit("work", {}).error, "");
+    EXPECT_EQ(CommitCase::print_of(tree), before);
+    EXPECT_EQ(CommitCase::print_of(layer + "/upper"), upper);
+    EXPECT_NE(access((layer + "/replaced").c_str(), F_OK), 0);
+    EXPECT_EQ(store->commit("work", {}, {}).error, "");
+  } else {
+    EXPECT_EQ(store->resume_commit("work", {}).error, "");
+  }
+  EXPECT_EQ(read_file(tree + "/d/f1") + read_file(tree + "/d/new2"), "new contentnew content");
+  EXPECT_NE(access((tree + "/d/f3").c_str(), F_OK), 0);
+  sh("test $(ls " + tree + "/d | wc -l) = 8");
+  EXPECT_TRUE(store->layers().value.empty());
+}
+
+TEST(Commit, KilledAmongRenamesOutOfTheLayerIsResumedOrUndone) {
+  for (uint64_t at = 0; at <= 7 && !testing::Test::HasFailure(); ++at) {
+    kill_among_files(at, true);
+    kill_among_files(at, false);
+  }
+}
+
 TEST(Commit, SelectedByPatternKeptAndDropped) {
   CommitCase c;
   CommitOptions options;
@@ -297,6 +355,7 @@ TEST(CommitJournal, RoundTrip) {
   r.dirs.push_back({"", 5, {040755, 1, 2, -3, 4}, true});
   r.temps.push_back({"d\xff", "%"});
   r.locked.push_back({"l", 0});
+  r.upper_dirs.push_back({"u", 6, {040700, 1, 2, 3, 4}, false});
   ASSERT_TRUE(journal.begin(r));
   EXPECT_EQ(journal.begin(r).error(), Errno(EEXIST));
   InPlace in;
@@ -313,6 +372,13 @@ TEST(CommitJournal, RoundTrip) {
   rename.there.ino = 9;
   rename.show = "/to";
   r.renames.push_back(rename);
+  Direct direct;
+  direct.kind = Direct::Kind::kOut;
+  direct.dir = "d e";
+  direct.name = "n\n";
+  direct.own = "0";
+  direct.there = {4, 0100644, 5, -6, false};
+  r.direct.push_back(direct);
   r.trash.push_back({"", "t", 1, 2});
   r.finish.push_back({"", 3, {}});
   ASSERT_TRUE(journal.ready(r));
@@ -325,6 +391,11 @@ TEST(CommitJournal, RoundTrip) {
   EXPECT_EQ(back->in_place.at(0).xattrs_before, in.xattrs_before);
   EXPECT_TRUE(back->in_place.at(0).stamp.only_ino);
   EXPECT_EQ(back->renames.at(0).there.ino, 9u);
+  EXPECT_EQ(back->upper_dirs.at(0).before.mtime, 4);
+  EXPECT_EQ(back->direct.at(0).kind, Direct::Kind::kOut);
+  EXPECT_EQ(back->direct.at(0).dir, "d e");
+  EXPECT_EQ(back->direct.at(0).name, "n\n");
+  EXPECT_EQ(back->direct.at(0).there.mtime, -6);
   EXPECT_EQ(back->trash.at(0).name, "t");
   // A line that a kill cut short doesn't count, and what is written next replaces it.
   const std::string whole = read_file(dir.path() + "/commit");
