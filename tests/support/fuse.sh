@@ -15,7 +15,7 @@ mounted() {
   exit 1
 }
 mirror() {
-  "$M" src mnt -f "$@" &
+  "$M" "$PWD/src" mnt -f "$@" &
   s=$!
   mounted
 }
