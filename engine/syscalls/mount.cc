@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "base/path.h"
 #include "syscalls/borrow.h"
 #include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
@@ -217,34 +216,11 @@ Outcome sys_mount(Call& call, OptionalPath source, UserPath target, OptionalPath
   return Outcome::of(mount_at(call, source, *walked, type, flags, data));
 }
 
-namespace {
-
-/// The root of a mount whose server is gone, of which nothing can be asked. LOOKUP_MOUNTPOINT of
-/// fs/namei.c
-Result<Walked> walk_to_dead(Call& call, const UserPath& path) {
-  std::string text = path.text;
-  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
-  const size_t slash = text.rfind('/') + 1;  // 0: none
-  UserPath parent = path;
-  parent.text = text.substr(0, slash) + ".";
-  TRY_ASSIGN(Walked walked, walk_to(call, parent, true));
-  const std::string at = join_path(walked.view_path, text.substr(slash));
-  const Location here = call.view().locate(at);
-  if (here.mount->at != at || !here.path.empty()) return Errno(ENOTCONN);
-  walked.view_path = at;
-  walked.mount = here.mount;
-  walked.path.clear();
-  return walked;
-}
-
-}  // namespace
-
 Outcome sys_umount2(Call& call, UserPath target, Flags flags) {
   constexpr int kKnown = MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW;
   // MNT_EXPIRE would need a memory of who used what since.
   if ((flags & ~kKnown) != 0) return Outcome::error(EINVAL);
   Result<Walked> walked = walk_to(call, target, (flags & UMOUNT_NOFOLLOW) == 0);
-  if (!walked.ok() && walked.error() == ENOTCONN) walked = walk_to_dead(call, target);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (call.session().mounter == nullptr) return Outcome::error(EPERM);
   Session& session = call.session();

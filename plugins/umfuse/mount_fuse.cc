@@ -41,15 +41,18 @@ class ServedImage final : public WritableImageFs {
       if (const auto node = find(path)) follow(node->id);
       return attr;
     }
-    Attr attr{};
-    attr.stx_mask = STATX_BASIC_STATS | kOwnOwners;
-    attr.stx_mode = static_cast<uint16_t>(served_.session().options().rootmode);
-    attr.stx_nlink = 1;
-    attr.stx_ino = served_.root();
-    attr.stx_uid = served_.session().who().uid;
-    attr.stx_gid = served_.session().who().gid;
-    attr.stx_dev_minor = mounted().minor;
-    return attr;
+    return root_attr();
+  }
+  /// The way to the root, or through it, asks nothing: a mount whose server is gone can be taken
+  /// away.
+  Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                        const Caller& caller) override {
+    if (!is_root(base, rest)) return WritableImageFs::resolve(base, rest, flags, caller);
+    TRY_ASSIGN(const Node root, find(""));
+    return found(root, root_attr());
+  }
+  static bool is_root(const std::string& base, std::string_view rest) {
+    return base.empty() && rest.empty();
   }
   /// Who has a file open, and looks whether there is more of it, is to be able to read that.
   bool fix_attr(Attr* attr) override {
@@ -70,6 +73,17 @@ class ServedImage final : public WritableImageFs {
   }
 
  private:
+  Attr root_attr() const {
+    Attr attr{};
+    attr.stx_mask = STATX_BASIC_STATS | kOwnOwners;
+    attr.stx_mode = static_cast<uint16_t>(served_.session().options().rootmode);
+    attr.stx_nlink = 1;
+    attr.stx_ino = served_.root();
+    attr.stx_uid = served_.session().who().uid;
+    attr.stx_gid = served_.session().who().gid;
+    attr.stx_dev_minor = mounted().minor;
+    return attr;
+  }
   bool uses(NodeId node) {
     const MountedImage& image = mounted();
     const bool open = image.open.count(node) != 0 || image.unconfirmed.count(node) != 0 ||
@@ -93,6 +107,11 @@ class ServedFs final : public LockedFs, public CloseListener {
  public:
   ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<ImageLock> lock)
       : LockedFs(image, std::move(lock), false), image_(*image) {}
+  Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
+                        const Caller& caller) override {
+    if (!ServedImage::is_root(base, rest)) return LockedFs::resolve(base, rest, flags, caller);
+    return brief([&] { return image_.resolve(base, rest, flags, caller); });
+  }
   /// Most descriptors are of others: that is found without the lock.
   Result<bool> closing(const std::string& host) override {
     if (!brief([&] { return image_.reverse(host); })) return false;

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
 need python3
-. "$(dirname "$0")/../support/fuse_mirror.sh"
+. "$(dirname "$0")/../support/fuse.sh"
 export MIRROR_LOG=$T/log
 got=$(in_view <<'BODY'
 mirror

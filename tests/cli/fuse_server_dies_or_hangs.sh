@@ -3,7 +3,7 @@
 # waiting that ask it, who can be killed, and nobody else: not the view's end either.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
-. "$(dirname "$0")/../support/fuse_mirror.sh"
+. "$(dirname "$0")/../support/fuse.sh"
 echo content >"$W/src/a"
 echo other >"$W/src/b"
 got=$(in_view <<'BODY'
@@ -23,6 +23,7 @@ umount mnt
 ended
 BODY
 ) || die "$got"
+got=$(grep -v Killed <<<"$got")
 assert_eq "killed" "content
 cat: mnt/b: Transport endpoint is not connected
 cat: mnt/a: Transport endpoint is not connected

@@ -3,7 +3,7 @@
 # umount(8) and by fusermount3, with one thread, several, and a descriptor for each.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
-. "$(dirname "$0")/../support/fuse_mirror.sh"
+. "$(dirname "$0")/../support/fuse.sh"
 echo content >"$W/src/a"
 got=$(in_view <<'BODY'
 for how in "-s" "" "-o clone_fd"; do

@@ -2,7 +2,7 @@
 # Servers that hand data over by splice(2) and vmsplice(2) serve as well as those that write.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
-. "$(dirname "$0")/../support/fuse_mirror.sh"
+. "$(dirname "$0")/../support/fuse.sh"
 head -c 3000000 /dev/urandom >"$W/src/big"
 export MIRROR_SPLICE=1 MIRROR_BUFFERS=1
 got=$(in_view <<'BODY'

@@ -3,10 +3,10 @@
 # they serve him.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
-. "$(dirname "$0")/../support/fuse_mirror.sh"
+. "$(dirname "$0")/../support/fuse.sh"
 export MIRROR_LOG=$T/log
 got=$(in_view 30 <<'BODY'
-"$M" src mnt
+"$M" "$PWD/src" mnt
 mounted
 echo daemon >mnt/a
 BODY
@@ -14,10 +14,10 @@ BODY
 assert_eq "the daemon's file" daemon "$(cat "$W/src/a")"
 assert_eq "its end" 1 "$(grep -c destroy "$T/log")"
 got=$(in_view 30 <<'BODY'
-"$M" src mnt
+"$M" "$PWD/src" mnt
 mounted
 mkdir two
-(setsid "$M" mnt two -f &)
+(setsid "$M" "$PWD/mnt" two -f &)
 mounted two
 (sleep 1; cat two/a >late; echo more >two/b) >/dev/null 2>&1 &
 BODY

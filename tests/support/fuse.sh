@@ -1,21 +1,33 @@
 # shellcheck shell=bash
-# Sourced after lib.sh by scenarios with programs that serve FUSE mounts. They work in $W, where
-# there is `tree` (fuse_work.sh), and a directory `mnt`.
-needs_view
-export PATH=$PATH:/sbin:/usr/sbin
-need mountpoint fusermount3
+# For scenarios with FUSE servers. $T/body.sh is what runs in the view: mirror [OPTION...] starts a
+# server in the background that shows src at mnt, whose number is then $s.
+cat >"$T/body.sh" <<BODY
+M="$P/fuse_mirror"
 cd "$W" || exit 1
-. "$support/fuse_work.sh"
-mkdir mnt
-make_tree tree || die "the tree"
-# fusermount3, ssh and others want to know what the user is called.
-{ cat /etc/passwd && echo "tester:x:$(id -u):$(id -g):Tester:$HOME:/bin/bash"; } >"$T/passwd"
-
-# in_view [OPTION...] <body: runs it with bash in a view in which may be mounted; all is well when
-# its last line is "done".
+BODY
+cat >>"$T/body.sh" <<'BODY'
+mounted() {
+  for _ in $(seq 200); do
+    grep -q " $PWD/${1:-mnt} fuse" /proc/mounts && return
+    sleep 0.05
+  done
+  echo "not mounted: ${1:-mnt}"
+  exit 1
+}
+mirror() {
+  "$M" "$PWD/src" mnt -f "$@" &
+  s=$!
+  mounted
+}
+ended() { # what became of the server
+  wait "$s"
+  echo "server $?"
+}
+BODY
+mkdir "$W/src" "$W/mnt"
+[ -x "$P/fuse_mirror" ] || skip "libfuse3 isn't there to build a server with"
+# in_view: the rest of the body comes from standard input.
 in_view() {
-  { echo ". '$support/fuse_work.sh'" && cat && echo 'echo done'; } >"$T/body.sh"
-  "$VIEWSH" run --bind "$T/passwd:/etc/passwd" --allow mount "$@" -- bash -x "$T/body.sh" >"$T/view.out" 2>"$T/view.err" </dev/null
-  [ "$(tail -n 1 "$T/view.out")" = done ] || die "in the view: $(tail -n 20 "$T/view.out" "$T/view.err")"
-  assert_eq 'nothing on the host' '' "$(ls -A mnt)"
+  cat "$T/body.sh" - >"$T/run.sh"
+  timeout "${1:-60}" "$VIEWSH" run --allow mount -- bash "$T/run.sh" 2>&1
 }
