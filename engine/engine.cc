@@ -129,8 +129,8 @@ std::string start_dir(const ViewSpec& spec, const View& view) {
   return there ? dir : "/";
 }
 
-/// File systems end in the reverse order of their mounts: what is on top first.
-bool shut_down(const BuiltView& built) {
+/// File systems end in the reverse order of their mounts: what is on top first. Then their servers.
+bool shut_down(BuiltView& built) {
   bool fine = true;
   for (auto it = built.made.rbegin(); it != built.made.rend(); ++it) {
     Result<void> done = (*it)->fs->shutdown();
@@ -138,6 +138,7 @@ bool shut_down(const BuiltView& built) {
     complain((*it)->type + " at " + (*it)->at + ": " + done.error().message());
     fine = false;
   }
+  while (!built.servers.empty()) built.servers.pop_back();
   return fine;
 }
 
@@ -218,6 +219,8 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   std::optional<Observer> observer;
   Mounts mounts(&host, built.next_id);
   Session session = make_session(built, host, spec.allow_mount ? &mounts : nullptr);
+  session.take_fuse = options.take_fuse;
+  session.is_server = static_cast<bool>(options.take_fuse);
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "fuse_server.h"
 #include "plugin_host.h"
 #include "vfs/host_fs.h"
 #include "vfs/view.h"
@@ -18,6 +19,7 @@ struct BuiltView {
   std::vector<std::shared_ptr<const Mount>> made;
   std::shared_ptr<PathCache> cache;
   std::vector<ExecFormats*> exec_formats;
+  std::vector<std::unique_ptr<FuseServer>> servers;  ///< the oldest first
   /// The host's tree at its own place, of which nothing is hidden or covered but viewsh's own.
   bool shows_host = false;
   unsigned traps = 0;  ///< bits of Trap; 0: nothing differs from the host
