@@ -111,6 +111,26 @@ Result<void> Builder::scaffold(const std::string& at, bool directory) {
   return {};
 }
 
+/// What a FUSE server mounts goes where the specification says, in its turn.
+UserError Builder::start_server(const MountSpec& spec, MountRequest* request) {
+  constexpr int kAnswerMs = 20'000;
+  const std::string what = spec.type + " at " + spec.at;
+  request->type = look_only_ ? "tmpfs" : "fuse";
+  request->options.clear();
+  if (look_only_) {
+    const UserError error = FuseServer::check(spec);
+    return error ? wrong(spec.place, what, error.text) : UserError{};
+  }
+  auto server = std::make_unique<FuseServer>();
+  if (const UserError error = server->start(spec, spec_.env))
+    return wrong(spec.place, what, error.text);
+  request->connection = server->connection();
+  request->options = server->options();
+  request->answer_ms = kAnswerMs;
+  out_->servers.push_back(std::move(server));
+  return {};
+}
+
 UserError Builder::install(const Target& target, Mount mount, const Place& place) {
   mount.at = target.at;
   mount.id = next_id_++;

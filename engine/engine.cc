@@ -202,6 +202,8 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   std::optional<Observer> observer;
   Mounts mounts(&host, built.next_id);
   Session session = make_session(built, host, spec.may_mount() ? &mounts : nullptr);
+  session.take_fuse = options.take_fuse;
+  session.is_server = static_cast<bool>(options.take_fuse);
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));

@@ -179,7 +179,8 @@ UserError Builder::put_back(std::vector<Mount> real, const MountSpec& spec) {
 
 UserError Builder::add_mount(const MountSpec& spec) {
   if (spec.type == "symlink") return add_symlink(spec);
-  Plugin* plugin = host_->provider("fs:" + spec.type);
+  const bool served = is_fuse_server(spec.type);
+  Plugin* plugin = host_->provider("fs:" + (served ? "fuse" : spec.type));
   if (plugin == nullptr) {
     return wrong(spec.place, spec.type, "no plugin for this type of mount");
   }
@@ -201,6 +202,7 @@ UserError Builder::add_mount(const MountSpec& spec) {
     request.below = below();
   }
   for (const std::string& source : spec.sources) {
+    if (served) break;  // the server knows what it is
     Target found;
     UserError error = canonical(source, spec.place, true, &found);
     if (error) return error;
@@ -208,6 +210,10 @@ UserError Builder::add_mount(const MountSpec& spec) {
   }
   view_ = present;
   MountError failed;
+  if (served) {
+    if (UserError error = start_server(spec, &request)) return error;
+    if (look_only_) plugin = host_->provider("fs:tmpfs");
+  }
   std::shared_ptr<FileSystem> fs = plugin->mount(request, &failed);
   if (!fs) return wrong(spec.place, spec.type + " at " + spec.at, failed.text);
   Mount mount;
@@ -443,7 +449,7 @@ UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, boo
   return Builder(spec, host, out, look_only).build();
 }
 
-bool shut_down(const BuiltView& built, const std::function<void(const std::string&)>& tell) {
+bool shut_down(BuiltView& built, const std::function<void(const std::string&)>& tell) {
   bool fine = true;
   for (auto it = built.made.rbegin(); it != built.made.rend(); ++it) {
     Result<void> done = (*it)->fs->shutdown();
@@ -451,6 +457,7 @@ bool shut_down(const BuiltView& built, const std::function<void(const std::strin
     tell((*it)->type + " at " + (*it)->at + ": " + done.error().message());
     fine = false;
   }
+  while (!built.servers.empty()) built.servers.pop_back();
   return fine;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "fuse_server.h"
 #include "plugin_host.h"
 #include "vfs/host_fs.h"
 #include "vfs/view.h"
@@ -19,6 +20,7 @@ struct BuiltView {
   std::vector<std::shared_ptr<const Mount>> made;
   std::shared_ptr<PathCache> cache;
   std::vector<ExecFormats*> exec_formats;
+  std::vector<std::unique_ptr<FuseServer>> servers;  ///< the oldest first
   /// The host's tree at its own place, of which nothing is hidden or covered but viewsh's own.
   bool shows_host = false;
   unsigned traps = 0;            ///< bits of Trap; 0: nothing differs from the host
@@ -34,7 +36,7 @@ UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out,
                      bool look_only = false);
 
 /// File systems end in the reverse order of their mounts: what is on top first. False: something
-/// couldn't be written back, of which `tell` got a line each.
-bool shut_down(const BuiltView& built, const std::function<void(const std::string&)>& tell);
+/// couldn't be written back, of which `tell` got a line each. FUSE servers of the profile end last.
+bool shut_down(BuiltView& built, const std::function<void(const std::string&)>& tell);
 
 }  // namespace viewsh

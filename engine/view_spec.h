@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "viewsh/device.h"
 #include "viewsh/exec_format.h"
 #include "viewsh/identity.h"
+#include "viewsh/result.h"
 
 namespace viewsh {
 
@@ -91,6 +93,7 @@ struct ViewSpec {
 };
 
 struct AccessRecord;
+struct FuseConnection;
 
 /// What `run` does round the view.
 struct RunOptions {
@@ -99,6 +102,8 @@ struct RunOptions {
   bool stats = false;
   bool kill_on_exit = false;
   AccessRecord* record = nullptr;  ///< gets what the run uses; null: nobody asks
+  /// Gets the first FUSE mount that is made, which then isn't one of this view; empty: nobody.
+  std::function<Result<void>(const FuseConnection&)> take_fuse;
 };
 
 }  // namespace viewsh

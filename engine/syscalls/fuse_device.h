@@ -55,6 +55,13 @@ class FuseDevice final : public Device {
   std::unordered_map<uint64_t, Connection> connections_;  ///< by inode of the server's end
 };
 
+/// What mount(2) of a FUSE server says, and our end of its connection.
+struct FuseConnection {
+  int fd = -1;  ///< of the caller
+  std::string source;
+  std::string options;  ///< with "ro" where the flags say so
+};
+
 /// The device that is mounted at a place of the view; null: something else is.
 FuseDevice* fuse_device_at(FileSystem& fs);
 /// The one of the view; null: it has none.

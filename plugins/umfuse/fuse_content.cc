@@ -356,6 +356,8 @@ Result<void> FuseImage::sync_node(NodeId id, bool directory) {
   const auto node = nodes_.find(id);
   // What was forgotten meanwhile had lost its name.
   if (!node) return {};
+  // Nothing else can be opened, and the kernel has no such call for it either.
+  if (!directory && !S_ISREG((*node)->type)) return {};
   if (session_.lacks(opcode)) return {};
   const auto handle = handle_to_sync(*node);
   if (!handle) {

@@ -2,7 +2,7 @@
 # archivemount in a view: a tar archive, which is written anew when it is taken away.
 . "$(dirname "$0")/../support/lib.sh"
 need archivemount tar
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 tar -czf image.tar.gz -C tree . || die tar
 in_view <<'BODY'
 archivemount image.tar.gz mnt || wrong "archivemount: $?"
@@ -16,3 +16,6 @@ BODY
 mkdir after && tar -xzf image.tar.gz -C after || die "the archive afterwards"
 assert_eq 'in the archive' text "$(cat after/new/file)"
 [ ! -e after/none ] || die "what was removed"
+by_profile fuse.archivemount "$W/image.tar.gz" '' <<'BODY'
+[ "$(cat mnt/new/file)" = text ] || wrong "another tree"
+BODY

@@ -2,7 +2,7 @@
 # exfat-fuse in a view: an exFAT image.
 . "$(dirname "$0")/../support/lib.sh"
 need mount.exfat-fuse mkfs.exfat
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 truncate -s 64M image
 mkfs.exfat image >"$T/mk" 2>&1 || die "mkfs.exfat: $(cat "$T/mk")"
 plain_tree plain

@@ -2,7 +2,7 @@
 # fuse-overlayfs in a view: libfuse 3, its low-level interface.
 . "$(dirname "$0")/../support/lib.sh"
 need fuse-overlayfs
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 mkdir upper work && cp -a tree lower
 in_view <<'BODY'
 fuse-overlayfs -o lowerdir=lower,upperdir=upper,workdir=work mnt || wrong "fuse-overlayfs: $?"

@@ -2,7 +2,7 @@
 # fuse-zip in a view: a zip archive that is written to.
 . "$(dirname "$0")/../support/lib.sh"
 need fuse-zip zip unzip
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 (cd tree && zip -qry ../image.zip .) || die zip
 in_view <<'BODY'
 fuse-zip image.zip mnt || wrong "fuse-zip: $?"

@@ -2,7 +2,7 @@
 # fusefat in a view: a FAT image.
 . "$(dirname "$0")/../support/lib.sh"
 need fusefat mkfs.fat mcopy
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 truncate -s 64M image
 mkfs.fat -F 32 image >"$T/mk" 2>&1 || die "mkfs.fat: $(cat "$T/mk")"
 mkdir plain plain/sub && echo hello >plain/a && seq 60000 >plain/sub/numbers

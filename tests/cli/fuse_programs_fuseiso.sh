@@ -2,7 +2,7 @@
 # fuseiso in a view: an ISO image by libfuse 2.
 . "$(dirname "$0")/../support/lib.sh"
 need fuseiso genisoimage
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 genisoimage -quiet -R -o image tree 2>/dev/null || die genisoimage
 in_view <<'BODY'
 fuseiso image mnt || wrong "fuseiso: $?"
@@ -10,4 +10,7 @@ mounted mnt
 diff -r --no-dereference tree mnt || wrong "another tree"
 cp -r mnt out && diff -r --no-dereference tree out || wrong "cp -r"
 unmounts mnt fuseiso
+BODY
+by_profile fuse.fuseiso "$W/image" '' <<'BODY'
+diff -r --no-dereference tree mnt || wrong "another tree"
 BODY

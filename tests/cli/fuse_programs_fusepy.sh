@@ -2,7 +2,7 @@
 # A server in Python in a view, by python3-fusepy: libfuse 2, in the foreground.
 . "$(dirname "$0")/../support/lib.sh"
 need python3
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 python3 -c 'import fuse; fuse.FUSE' 2>/dev/null || skip "python3-fusepy is not installed"
 mkdir src
 export S

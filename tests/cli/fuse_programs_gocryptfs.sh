@@ -2,7 +2,7 @@
 # gocryptfs in a view: FUSE in Go, without libfuse.
 . "$(dirname "$0")/../support/lib.sh"
 need gocryptfs
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 mkdir cipher
 gocryptfs -q -init -scryptn 10 -extpass 'echo secret' cipher >"$T/mk" 2>&1 || die "init: $(cat "$T/mk")"
 in_view <<'BODY'
@@ -16,4 +16,8 @@ gocryptfs -q -extpass 'echo secret' cipher mnt || wrong "again: $?"
 mounted mnt
 shows mnt/t tree
 unmounts mnt gocryptfs
+BODY
+by_profile fuse.gocryptfs "$W/cipher" "'extpass=echo secret'" <<'BODY'
+shows mnt/t tree
+works mnt tree
 BODY

@@ -2,7 +2,7 @@
 # mergerfs in a view: several directories as one.
 . "$(dirname "$0")/../support/lib.sh"
 need mergerfs
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 mkdir one two && cp -a tree one/t
 in_view <<'BODY'
 mergerfs one:two mnt || wrong "mergerfs: $?"
@@ -11,4 +11,8 @@ shows mnt/t tree
 works mnt tree
 echo second >two/only && cat mnt/only >/dev/null || wrong "of the second"
 unmounts mnt mergerfs
+BODY
+by_profile fuse.mergerfs "$W/one" '' <<'BODY'
+shows mnt/t tree
+works mnt tree
 BODY

@@ -2,7 +2,7 @@
 # A server in Python in a view, by python3-pyfuse3 as its documentation has it: libfuse 3 and trio.
 . "$(dirname "$0")/../support/lib.sh"
 need python3
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 example=/usr/share/doc/python3-pyfuse3/examples/passthroughfs.py
 [ -f "$example" ] || skip "the examples of python3-pyfuse3 are not installed"
 mkdir src && cp -a tree src/t

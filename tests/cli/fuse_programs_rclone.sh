@@ -2,7 +2,7 @@
 # rclone in a view: FUSE in Go, another library.
 . "$(dirname "$0")/../support/lib.sh"
 need rclone
-. "$support/fuse.sh"
+. "$support/fuse_programs.sh"
 mkdir src
 plain_tree plain
 in_view <<'BODY'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced in the view by scenarios with FUSE programs (fuse.sh): what is done on their mounts.
+# Sourced in the view by scenarios with FUSE programs (fuse_programs.sh): what is done on their mounts.
 
 # wrong WHAT: ends the scenario's part in the view.
 wrong() {

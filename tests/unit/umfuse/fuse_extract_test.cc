@@ -41,10 +41,20 @@ class FuseExtract : public FuseImageTest {
   UniqueFd fd_;
 };
 
-TEST_F(FuseExtract, ASizeOfZeroIsNotBelieved) {
+TEST_F(FuseExtract, ASizeOfZeroIsBelievedUnlessReadsAreDirect) {
   has_content("the content of a file as in proc");
   ASSERT_TRUE(extract(0));
+  EXPECT_EQ(content(), "");
+  says(FUSE_OPEN, fuse_open_out{1, FOPEN_DIRECT_IO, 0});
+  ASSERT_TRUE(extract(0));
   EXPECT_EQ(content(), "the content of a file as in proc");
+}
+
+/// go-fuse has such a file, and opens it to find out whether it can be polled.
+TEST_F(FuseExtract, WhatIsEmptyIsNotRead) {
+  fails(FUSE_READ, ERANGE);
+  ASSERT_TRUE(extract(0));
+  EXPECT_EQ(content(), "");
 }
 
 TEST_F(FuseExtract, DirectReadsGoOnToTheEnd) {
@@ -65,6 +75,8 @@ TEST_F(FuseExtract, AContentWithoutEndEnds) {
     return std::vector{ScriptedServer::reply(request.header.unique,
                                              std::string(request.as<fuse_read_in>().size, '\0'))};
   };
+  EXPECT_EQ(extract(INT64_MAX).error(), EFBIG);
+  says(FUSE_OPEN, fuse_open_out{1, FOPEN_DIRECT_IO, 0});
   EXPECT_EQ(extract(0).error(), EFBIG);
   EXPECT_EQ(extract(INT64_MAX).error(), EFBIG);
 }
