@@ -31,6 +31,6 @@ assert_contains show "$("$VIEWSH" show -p ./good.yaml)" '^identity +uid 0, gid 0
 assert_contains 'maps override' "$("$VIEWSH" show -p ./more.yaml)" '^identity +uid 0, gid 5, groups 0 27$'
 "$VIEWSH" show -p ./good.yaml --yaml >again.yaml
 assert_contains 'as a profile' "$("$VIEWSH" show -p ./again.yaml)" '^identity +uid 0, gid 0, groups 0 27$'
-assert_contains json "$("$VIEWSH" show --fake-root --json | tr -d ' \n')" '"identity":\{"gid":0,"uid":0\}'
+assert_contains json "$("$VIEWSH" show --fake-root --json | tr -d ' \n')" '"identity":\{"uid":0,"gid":0\}'
 assert_eq 'an option over a profile' '3 5 5' "$("$VIEWSH" run -p ./good.yaml --uid 3 --gid 5 -- sh -c 'echo $(id -u) $(id -g) $(id -G)')"
 refused 125 "can't be recorded" "$VIEWSH" run --uid 5 --learn l.yaml -- true

@@ -78,14 +78,14 @@ class Plugin {
   }
   /// Null if the plugin knows no executable formats.
   virtual ExecFormats* exec_formats() { return nullptr; }
+  /// Null if the plugin keeps no layers. Owned by the plugin.
+  virtual LayerStore* layer_store() { return nullptr; }
   /// Who the processes of the view are, asked once. Owned by the plugin. Null: `error` is filled.
   virtual Identity* identity(const IdentityRequest& request, MountError* error) {
     (void)request;
     *error = {Errno(ENODEV), "no identities"};
     return nullptr;
   }
-  /// Null if the plugin keeps no layers. Owned by the plugin.
-  virtual LayerStore* layer_store() { return nullptr; }
 };
 
 /// What a plugin's entry returns. The struct only grows; a reader goes by `size`.
