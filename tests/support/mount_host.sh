@@ -41,3 +41,5 @@ if [ -z "${VIEWSH_TEST_IN_VIEW-}" ] && ! has_host_fuse; then
   VIEWSH_TEST_IN_VIEW=1 "$VIEWSH" run --allow mount -- bash "$0"
   exit
 fi
+# A view doesn't show where it keeps what is its own.
+export XDG_STATE_HOME=$W/state
