@@ -10,7 +10,6 @@
 #include "cli/text.h"
 
 namespace viewsh {
-std::unique_ptr<Command> make_mount_host();  // TEMP
 namespace {
 
 struct Row {

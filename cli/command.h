@@ -45,5 +45,6 @@ std::unique_ptr<Command> make_export();
 std::unique_ptr<Command> make_import();
 std::unique_ptr<Command> make_snapshot();
 std::unique_ptr<Command> make_restore();
+std::unique_ptr<Command> make_mount_host();
 
 }  // namespace viewsh

@@ -9,7 +9,6 @@
 #include "cli/text.h"
 
 namespace viewsh {
-std::unique_ptr<Command> make_mount_host();  // TEMP
 namespace {
 
 /// viewsh mount-host

@@ -11,6 +11,9 @@
 namespace viewsh {
 namespace {
 
+/// fsync(2) is for what a server can open; it would wait at a FIFO.
+bool can_be_synced(mode_t type) { return S_ISREG(type) || S_ISDIR(type); }
+
 /// FUSE_SUPER_MAGIC of fs/fuse/inode.c.
 constexpr long kMagic = 0x65735546;
 
@@ -75,7 +78,7 @@ Result<void> FuseImage::setattr(NodeId id, const SetAttr& set) {
   // Interrupted, it may have been done.
   node->attr_end = 0;
   if (!reply) return reply.error();
-  unsynced_.emplace(id, S_ISDIR(node->type));
+  if (can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   fuse_attr_out out;
   if (!fuse_get_old(*reply, 0, size, &out)) return Errno(EIO);
   return nodes_.take_attr(node, out.attr, out.attr_valid, out.attr_valid_nsec, version);
@@ -132,7 +135,7 @@ Result<void> FuseImage::setxattr(NodeId id, const std::string& name, std::string
                             std::string_view(name.c_str(), name.size() + 1), value}),
       no_xattrs());
   FuseNodes::stale(node.get());
-  if (set) unsynced_.emplace(id, S_ISDIR(node->type));
+  if (set && can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   return set;
 }
 
@@ -145,7 +148,7 @@ Result<void> FuseImage::removexattr(NodeId id, const std::string& name) {
       session_.ask_nothing(FUSE_REMOVEXATTR, id, {std::string_view(name.c_str(), name.size() + 1)}),
       no_xattrs());
   FuseNodes::stale(node.get());
-  if (removed) unsynced_.emplace(id, S_ISDIR(node->type));
+  if (removed && can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   return removed;
 }
 

@@ -115,6 +115,8 @@ class LockedFs : public FileSystem {
   }
   bool quota() const override { return fs_->quota(); }
   Result<void> sync_names(const std::string& host) override {
+    // Another file's fsync(2), that of a server while it answers among them, waits for nobody here.
+    if (!host.empty() && !reverse(host)) return {};
     return locked([&] { return fs_->sync_names(host); });
   }
   Result<void> sync_all() override {

@@ -10,6 +10,11 @@ echo x >full/x
 chmod 555 sealed
 printf 'viewsh: 1\nname: p\nmounts:\n  - {type: tmpfs, at: /tmp/x}\n' >p.yaml
 printf 'viewsh: 1\nname: bad\nmounts:\n  - {type: bind, at: /x, source: %s/none}\n' "$W" >bad.yaml
+if ! [ -e /usr/local/libexec/viewsh/host-mount.so ]; then
+  mkdir -p "$T/lone/bin"
+  cp "$VIEWSH" "$T/lone/bin/viewsh"
+  refused 125 'mount-host: this viewsh was built without libfuse3' "$T/lone/bin/viewsh" mount-host p.yaml empty
+fi
 refused 125 'needs PROFILE DIR' "$VIEWSH" mount-host p.yaml
 refused 125 'one argument too many' "$VIEWSH" mount-host p.yaml empty x
 refused 125 'mount-host: none: No such file' "$VIEWSH" mount-host p.yaml none

@@ -55,7 +55,7 @@ perl -e 'open my $f, ">>", "log" or die; for (1 .. 200) { syswrite $f, "b\n" } '
 wait
 test "$(wc -l <log)" = 400
 sort -o log log
-find . -name 'f*' | sort | xargs cat | md5sum >sums
+find . -type f -name 'f*' | sort | xargs cat | md5sum >sums
 umask 077; echo x >masked; umask 022
 perl -e 'rename "masked", "masked2" or die; unlink "masked2" or die'
 sed -i s/file/FILE/ d1/f8
