@@ -39,6 +39,9 @@ struct MountedImage {
   /// Files that were made without a name (O_TMPFILE), which the image holds; may they get one?
   /// Their path is # and the number, as in the kernel's own names for them.
   std::unordered_map<NodeId, bool> nameless;
+  /// A directory's default ACL, not the umask, says what a new node's mode is: the image's
+  /// business.
+  bool default_acls = false;
   bool closed = false;
   NodePlaces places;
 };
