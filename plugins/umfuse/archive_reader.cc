@@ -185,7 +185,13 @@ uint64_t ArchiveReader::position() const {
 
 std::string ArchiveReader::why() const {
   const char* text = archive_error_string(archive_);
-  return text != nullptr ? text : "the archive library doesn't say why";
+  if (text == nullptr) return "the archive library doesn't say why";
+  // It may quote the archive, which then doesn't write to the user's terminal.
+  constexpr size_t kLongest = 200;
+  std::string line = std::string(text).substr(0, kLongest);
+  const auto not_shown = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
+  std::replace_if(line.begin(), line.end(), not_shown, ' ');
+  return line;
 }
 
 bool ArchiveReader::wasteful() const {

@@ -60,6 +60,7 @@ class ArchiveReader {
   bool filtered() const;
   /// Where the data of this entry begin, if they are there as they are.
   uint64_t position() const;
+  /// One line, whatever the archive holds.
   std::string why() const;
 
  private:

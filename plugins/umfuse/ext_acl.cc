@@ -103,6 +103,20 @@ Result<std::string> acl_with_mode(std::string_view acl, mode_t mode) {
   return changed;
 }
 
+Result<bool> acl_of_new(std::string* acl, mode_t* mode) {
+  TRY(check(*acl));
+  const bool has_mask = find_mask(*acl);
+  for (size_t at = kAclHeader; at < acl->size(); at += kEntry) {
+    const int shift = shift_of(get16(acl->data() + at), has_mask);
+    if (shift < 0) continue;
+    const mode_t allowed = get16(acl->data() + at + 2) & (*mode >> shift) & 7U;
+    *mode = (*mode & ~(7U << shift)) | allowed << shift;
+    const uint16_t bits = htole16(static_cast<uint16_t>(allowed));
+    std::memcpy(acl->data() + at + 2, &bits, sizeof bits);
+  }
+  return has_mask;
+}
+
 Result<std::string> acl_to_disk(std::string_view acl) {
   TRY(check(acl));
   const uint32_t version = htole32(kDiskVersion);

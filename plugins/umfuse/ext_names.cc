@@ -6,6 +6,8 @@
 #include <climits>
 #include <cstring>
 
+#include "ext_acl.h"
+#include "ext_attributes.h"
 #include "ext_error.h"
 #include "ext_image.h"
 #include "ext_inline.h"
@@ -34,6 +36,38 @@ uint32_t random32() {
     value = static_cast<uint32_t>(ext_now().tv_nsec);
   }
   return value;
+}
+
+/// The ACLs that a new node has from its directory's default one. ext4_init_acl()
+struct Inherited {
+  std::string access;  ///< empty: none
+  std::string standard;
+
+  Result<void> put(ExtFs* fs, uint64_t ino) const {
+    if (access.empty() && standard.empty()) return {};
+    ExtAttributes attributes;
+    TRY(attributes.open(fs, ino, true));
+    if (!standard.empty()) TRY(attributes.set(std::string(kDefaultAcl), standard));
+    if (!access.empty()) TRY(attributes.set(std::string(kAccessAcl), access));
+    return {};
+  }
+};
+
+/// *mode becomes what the ACL leaves of it.
+Result<Inherited> inherit(ExtFs* fs, uint64_t parent, const ExtInode& above, mode_t* mode) {
+  Inherited acls;
+  const bool can_have_some = above.i_file_acl != 0 || fs->large_inodes();
+  if (S_ISLNK(*mode) || !can_have_some) return acls;
+  ExtAttributes attributes;
+  TRY(attributes.open(fs, parent));
+  const auto standard = attributes.get(std::string(kDefaultAcl));
+  if (!standard && !(standard.error() == ENODATA)) return standard.error();
+  if (!standard) return acls;
+  std::string access = *standard;
+  TRY_ASSIGN(const bool more, acl_of_new(&access, mode));
+  if (more) acls.access = access;
+  if (S_ISDIR(*mode)) acls.standard = *standard;
+  return acls;
 }
 
 }  // namespace
@@ -130,9 +164,11 @@ Result<NodeId> ExtImage::create(NodeId parent, std::string_view name, const NewN
   return judge(create_at(parent, name, node, target));
 }
 
-Result<NodeId> ExtImage::create_at(NodeId parent, std::string_view name, const NewNode& node,
+Result<NodeId> ExtImage::create_at(NodeId parent, std::string_view name, const NewNode& wanted,
                                    const std::string* target) {
   TRY_ASSIGN(ExtInode above, fs_->load(parent));
+  NewNode node = wanted;
+  TRY_ASSIGN(const Inherited acls, inherit(fs_.get(), parent, above, &node.mode));
   const bool is_directory = S_ISDIR(node.mode);
   if (is_directory && above.i_links_count >= kMaxLinks &&
       !ext2fs_has_feature_dir_nlink(&fs_->super())) {
@@ -144,6 +180,7 @@ Result<NodeId> ExtImage::create_at(NodeId parent, std::string_view name, const N
   map_->forget(ino);
   dirs_->forget(ino);
   Result<void> made = fill_new(ino, &inode, parent, target);
+  if (made) made = acls.put(fs_.get(), ino);
   if (made) made = dirs_->add(parent, name, ino, node.mode);
   if (made && is_directory) made = change_links(parent, +1);
   if (!made) {

@@ -92,9 +92,11 @@ class Copy {
       size_t end = begin + kGrain;
       while (end < size && !same(end, size, known)) end += kGrain;
       end = std::min(end, size);
+      // What was there before is not written again: to some files one may only append.
+      while (begin < known && buffer_[begin] == old_[begin]) ++begin;
       changed_ = true;
       TRY(write_all(image_, node_, buffer_.data() + begin, end - begin, at + begin));
-      begin = end;
+      begin = (end + kGrain - 1) / kGrain * kGrain;
     }
     return {};
   }

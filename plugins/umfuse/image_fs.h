@@ -45,6 +45,9 @@ struct MountedImage {
   /// Their path is # and the number, as in the kernel's own names for them.
   std::unordered_map<NodeId, bool> nameless;
   std::unordered_set<NodeId> open;  ///< those that OpenedImage::opens() was said of
+  /// A directory's default ACL, not the umask, says what a new node's mode is: the image's
+  /// business.
+  bool default_acls = false;
   bool closed = false;
   NodePlaces places;
 };

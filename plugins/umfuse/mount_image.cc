@@ -196,6 +196,7 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
       std::make_shared<MountedImage>(source_, std::move(image), host_,
                                      device_number({&request_.sources[0], &request_.at}), limits);
   if (!limits.writable) return std::make_shared<ImageFs>(std::move(mounted), root);
+  mounted->default_acls = true;
   auto fs = std::make_shared<WritableImageFs>(std::move(mounted), root);
   auto mutex = std::make_shared<std::mutex>();
   auto locked = std::make_shared<LockedFs>(std::move(fs), std::make_shared<MutexLock>(mutex),

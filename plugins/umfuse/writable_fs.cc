@@ -81,9 +81,11 @@ Result<WritableImageFs::Victim> WritableImageFs::victim(const std::string& path,
 
 /// inode_init_owner() of fs/inode.c.
 WritableImage::NewNode WritableImageFs::new_node(const Spot& spot, mode_t mode,
-                                                 const Caller& caller) {
+                                                 const Caller& caller) const {
   WritableImage::NewNode node;
-  node.mode = mode & ~(S_ISLNK(mode) ? 0U : caller.umask);
+  const bool by_acl =
+      mounted().default_acls && writable().getxattr(spot.directory, "system.posix_acl_default");
+  node.mode = mode & ~(S_ISLNK(mode) || by_acl ? 0U : caller.umask);
   node.uid = caller.uid;
   node.gid = caller.gid;
   if ((spot.attr.stx_mode & S_ISGID) == 0) return node;

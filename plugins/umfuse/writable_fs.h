@@ -83,7 +83,7 @@ class WritableImageFs : public ImageFs {
   Result<void> may_delete(const Victim& victim, const Caller& caller) const;
   /// named(), and it may be deleted.
   Result<Victim> victim(const std::string& path, const Caller& caller);
-  static WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller);
+  WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller) const;
   /// After the last name of a node went.
   void gone(NodeId node, const Attr& attr, const std::string& path, bool held);
   Result<bool> hold_used(NodeId node, const Attr& attr);
@@ -101,6 +101,7 @@ class WritableImageFs : public ImageFs {
                               const Caller& caller);
   OpenPlan plan_for(NodeId node, std::string host, const OpenHow& how);
 
+  static Result<void> check_flags(const Attr& attr, const SetAttr& set);
   Result<void> check_setattr(const Attr& attr, const SetAttr& set, const Caller& caller) const;
   Result<void> set_size(NodeId node, const Attr& attr, uint64_t size);
   Result<Node> for_xattr(const std::string& path, const std::string& name, const Caller& caller);

@@ -246,6 +246,19 @@ void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan,
   mounted().places.erase(node);
 }
 
+/// notify_change() of fs/attr.c: what chattr(1) forbids.
+Result<void> WritableImageFs::check_flags(const Attr& attr, const SetAttr& set) {
+  const bool append = (attr.stx_attributes & STATX_ATTR_APPEND) != 0;
+  const auto given = [](const std::optional<timespec>& time) {
+    return time && time->tv_nsec != UTIME_NOW && time->tv_nsec != UTIME_OMIT;
+  };
+  const bool beyond_now =
+      set.mode || set.uid || set.gid || set.size || given(set.atime) || given(set.mtime);
+  const bool immutable = (attr.stx_attributes & STATX_ATTR_IMMUTABLE) != 0;
+  if (immutable || (append && beyond_now)) return Errno(EPERM);
+  return {};
+}
+
 /// setattr_prepare() and do_truncate().
 Result<void> WritableImageFs::check_setattr(const Attr& attr, const SetAttr& set,
                                             const Caller& caller) const {
@@ -254,6 +267,7 @@ Result<void> WritableImageFs::check_setattr(const Attr& attr, const SetAttr& set
     if (!S_ISREG(attr.stx_mode)) return Errno(EINVAL);
     if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
   }
+  TRY(check_flags(attr, set));
   if (set.mode && !is_owner(attr, caller)) return Errno(EPERM);
   if (set.uid && caller.uid != 0 && (*set.uid != attr.stx_uid || !is_owner(attr, caller)))
     return Errno(EPERM);

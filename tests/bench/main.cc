@@ -18,7 +18,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
+#include "images.h"
 #include "inside.h"
 #include "memory.h"
 #include "report.h"
@@ -159,6 +161,8 @@ int measure_all(const Options& options) {
   const std::string self = own_path();
   const std::string viewsh = viewsh_path(options, self);
   const std::vector<Workload> workloads = chosen(options);
+  std::optional<PeerMounts> peers;
+  if (options.images) peers.emplace();
   drop_root();
   if (access(self.c_str(), X_OK) != 0) die(self + ": an ordinary user can't run it there");
   if (!options.zlib.empty() && access((options.zlib + "/configure").c_str(), R_OK) != 0) {
@@ -169,6 +173,10 @@ int measure_all(const Options& options) {
   if (!options.keep) g_to_remove = scratch.top;
   atexit(remove_scratch);
   set_environment(scratch);
+  if (options.images) {
+    fputs(measure_images(viewsh, self, scratch, options, &*peers).c_str(), stdout);
+    return interrupted() ? 130 : 0;
+  }
   Report report;
   report.wrappers = make_wrappers(options.configs, viewsh, scratch);
   if (options.memory) {
@@ -199,8 +207,10 @@ int run_inner_mode(int argc, char** argv) {
     if (argc == 5 && chdir(argv[4]) != 0) die(std::string(argv[4]) + ": " + strerror(errno));
     return run_loop(argv[2], strtol(argv[3], nullptr, 10));
   }
-  if (mode == "--inside" && argc > 7) {
-    return run_inside(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), Argv(argv + 7, argv + argc));
+  const bool again = mode == "--again";
+  if ((mode == "--inside" || again) && argc > 7) {
+    return run_inside(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), Argv(argv + 7, argv + argc),
+                      again);
   }
   if (mode == "--tasks" && argc == 3) return run_tasks(atoi(argv[2]));
   return -1;

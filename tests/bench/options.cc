@@ -19,6 +19,7 @@ constexpr char kUsage[] =
   -w, --workloads A,B,...   only these                    -c, --configs A,B,...   native, bind, cow,
   -r, --rounds N            rounds of each (default 5)                            empty, proot, bwrap
   -q, --quick               small inputs, short loops     -m, --memory   the engine's peak memory, only
+  -i, --images              images only, beside FUSE programs that mount the same; best as root
       --json[=FILE]         JSON in place of the table, or into FILE beside it
       --zlib DIR            source of zlib; without it configure and make are skipped
       --viewsh FILE         default: beside this program, then PATH
@@ -36,6 +37,7 @@ constexpr option kLongOptions[] = {
     {"rounds", required_argument, nullptr, 'r'},
     {"quick", no_argument, nullptr, 'q'},
     {"memory", no_argument, nullptr, 'm'},
+    {"images", no_argument, nullptr, 'i'},
     {"help", no_argument, nullptr, 'h'},
     {"json", optional_argument, nullptr, kJson},
     {"zlib", required_argument, nullptr, kZlib},
@@ -73,6 +75,9 @@ void take(Options* options, int letter, const char* value) {
       return;
     case 'm':
       options->memory = true;
+      return;
+    case 'i':
+      options->images = true;
       return;
     case kJson:
       options->json = true;
@@ -122,7 +127,7 @@ std::vector<std::string> split(const std::string& text, char separator) {
 Options parse_options(int argc, char** argv) {
   Options options;
   for (int letter = 0;
-       (letter = getopt_long(argc, argv, "w:c:r:qmh", kLongOptions, nullptr)) != -1;) {
+       (letter = getopt_long(argc, argv, "w:c:r:qmih", kLongOptions, nullptr)) != -1;) {
     take(&options, letter, optarg);
   }
   if (optind < argc) die(std::string(argv[optind]) + ": not an option; see --help");

@@ -14,6 +14,7 @@ struct Options {
   bool json = false;
   std::string json_file;  ///< empty: standard output, in place of the table
   bool memory = false;    ///< only the engine's memory
+  bool images = false;    ///< only images, beside FUSE programs that show them
   bool strict = false;    ///< a failed or missing cell makes the exit status 1
   bool keep = false;
   bool list = false;

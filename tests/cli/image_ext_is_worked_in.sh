@@ -1,17 +1,17 @@
 #!/bin/bash
-# An ext4 image of 2 GB that is written from a view: an unpacked tree, a project built with make -j2, git with
-# gc, a program that runs, links, sparse files; afterwards e2fsck finds nothing, and debugfs and later views see
-# the same tree as natively.
+# An ext4 image of 2 GB that is mounted in a view by mount(8) and written: an unpacked tree of 8,000 files, a
+# project built with make -j2, git with gc, a program that runs, links, sparse files; after umount(8) e2fsck finds
+# nothing, and debugfs, later views and, where root is at hand, a loop mount see the same tree as natively.
 LIMIT=240
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
 export PATH=$PATH:/sbin:/usr/sbin
-need mkfs.ext4 e2fsck debugfs make gcc git tar
+need mkfs.ext4 e2fsck debugfs mount umount make gcc git tar
 cd "$W" || exit 1
 mkdir mnt src
 for d in $(seq 40); do
   mkdir "src/d$d"
-  for f in $(seq 25); do echo "$d $f $RANDOM" >"src/d$d/f$f"; done
+  for f in $(seq 200); do echo "$d $f $RANDOM" >"src/d$d/f$f"; done
 done
 cat >src/main.c <<'C'
 #include <stdio.h>
@@ -27,7 +27,7 @@ mkdir tree && tar -xf "$1" -C tree
 cd tree
 make -s -j2
 [ "$(./prog)" = 'built 1' ]
-git init -q . && git add -A && git commit -q -m one
+git init -q . && git config gc.auto 0 && git add -A && git commit -q -m one
 echo change >>d1/f1 && git commit -q -a -m two
 git gc -q && git fsck --full 2>/dev/null && git checkout -q HEAD~1 && [ -z "$(git status --porcelain)" ]
 git log --oneline | wc -l >log
@@ -39,8 +39,8 @@ BODY
 list() { (cd "$1" && find . -path ./tree/.git -prune -o -path ./lost+found -prune -o -type f -printf '%p %y %m %n %s\n' -o -printf '%p %y %m %l\n' | sort); }
 mkdir native && (cd native && bash ../work.sh "$W/src.tar") >native.out 2>&1 || die "natively: $(cat native.out)"
 mkfs.ext4 -q -F -E root_owner="$(id -u):$(id -g)" disk.img 2G >mkfs.out 2>&1 || die "mkfs: $(cat mkfs.out)"
-"$VIEWSH" run --mount "ext4:disk.img:$W/mnt" --cwd "$W/mnt" -- bash ../work.sh "$W/src.tar" >view.out 2>&1 ||
-  die "in the image: $(cat view.out)"
+"$VIEWSH" run --allow mount -- bash -c 'mount disk.img mnt && (cd mnt && bash ../work.sh "$1") && umount mnt && [ -z "$(ls mnt)" ]' \
+  mounts "$W/src.tar" >view.out 2>&1 || die "in the image: $(cat view.out)"
 clean() { e2fsck -fn disk.img >fsck.out 2>&1 || die "$1: $(cat fsck.out)"; }
 clean 'after the first view'
 list native >expected
@@ -53,6 +53,13 @@ grep -v '^\. ' expected | diff - got || die 'a later view sees another tree'
 mkdir dumped && debugfs -R "rdump /tree dumped" disk.img >debugfs.out 2>&1
 diff -r --no-dereference --exclude=.git --exclude=fifo --exclude=prog --exclude='*.o' native/tree dumped/tree ||
   die 'debugfs sees another tree'
+if sudo -n true 2>/dev/null && mkdir looped && sudo -n mount -o loop,ro disk.img looped 2>/dev/null; then
+  looped=$(list looped | grep -v '^\. ' | diff expected - 2>&1 | grep -v '^[<0-9].*\. d\|^1')
+  sudo -n umount looped
+  assert_eq 'a loop mount' '' "$looped"
+else
+  echo 'SKIP: the loop mount: no root at hand'
+fi
 
 # What fsync brought to disk is there after a kill -9 of the engine; the rest may be.
 cat >killed.sh <<'BODY'
@@ -82,6 +89,23 @@ assert_contains 'a full image' "$out" 'No space left on device'
 e2fsck -fn small.img >fsck.out 2>&1 || die "a full image: $(cat fsck.out)"
 sizes=$("$VIEWSH" run --mount "ext4:small.img:$W/mnt:ro" -- stat -c '%n %s' mnt/fits mnt/again)
 assert_eq 'what fitted' $'mnt/fits 4194304\nmnt/again 2097152' "$sizes"
+
+# A file that may only be appended to, one that can't be changed, and what a default ACL says.
+mkdir flags && echo first >flags/log && echo same >flags/fixed
+mkfs.ext4 -q -F -E root_owner="$(id -u):$(id -g)" -d flags flags.img 16M >mkfs.out 2>&1 || die "mkfs: $(cat mkfs.out)"
+printf 'sif /log flags 0x80020\nsif /fixed flags 0x80010\n' | debugfs -w flags.img >/dev/null 2>&1
+"$VIEWSH" run --mount "ext4:flags.img:$W/mnt" -- bash -c '
+  cd mnt && fails() { ! "$@" 2>/dev/null || { echo "done: $*"; exit 1; }; }
+  echo second >>log && sync log && echo third >>log && touch log || exit 1
+  fails bash -c "echo x >log"; fails truncate -s 0 log; fails rm log; fails chmod 600 log; fails touch -d 2001-01-01 log
+  fails bash -c "echo x >>fixed"; fails chmod 600 fixed; fails mv fixed other; fails touch fixed; fails truncate -s 0 fixed
+  command -v setfacl >/dev/null || exit 0
+  mkdir dir && setfacl -d -m u::rwx,g::rwx,o::r dir && umask 077 && touch dir/new && mkdir dir/sub && stat -c %a dir/new dir/sub >../modes' \
+  >flags.out 2>&1 || die "flags: $(cat flags.out)"
+e2fsck -fn flags.img >fsck.out 2>&1 || die "flags: $(cat fsck.out)"
+assert_eq 'appended' $'first\nsecond\nthird' "$(debugfs -R 'cat /log' flags.img 2>/dev/null)"
+assert_eq 'immutable' same "$(debugfs -R 'cat /fixed' flags.img 2>/dev/null)"
+[ ! -e modes ] || assert_eq 'modes by a default ACL' $'664\n774' "$(cat modes)"
 
 # Owned by root, as mkfs makes it: refused, but with fakeroot.
 mkfs.ext4 -q -F root.img 16M >mkfs.out 2>&1 || die "mkfs: $(cat mkfs.out)"

@@ -262,6 +262,9 @@ TEST_F(ExtNames, FlagsAreObeyed) {
   SetAttr shorter;
   shorter.size = 0;
   EXPECT_EQ(image->setattr(node, shorter).error(), EPERM);
+  SetAttr when;
+  when.mtime = timespec{1000, 0};
+  EXPECT_TRUE(image->setattr(node, when));  // who may do that is asked before
   ASSERT_TRUE(image->setflags(node, flags));
   EXPECT_EQ(image->setflags(node, flags ^ 0x80000).error(), EOPNOTSUPP);
   EXPECT_EQ(get(image.image.get(), node), "abcd");
@@ -317,23 +320,58 @@ TEST_F(ExtNames, AttributesWhereThereWereNone) {
   }
 }
 
+/// Entries of tag, permissions and id; acl(5).
+struct AclEntry {
+  char tag;
+  char bits;
+  uint32_t id = 0xffffffff;
+};
+std::string acl_of(const std::vector<AclEntry>& entries) {
+  std::string acl("\2\0\0\0", 4);
+  for (const AclEntry& entry : entries) {
+    acl += {entry.tag, 0, entry.bits, 0};
+    acl.append(reinterpret_cast<const char*>(&entry.id), sizeof entry.id);
+  }
+  return acl;
+}
+
+TEST_F(ExtNames, DefaultAccessControlLists) {
+  for (const std::string size : {"128", "256"}) {
+    const std::string file = make("image", 16, {"-t", "ext4", "-I", size});
+    Opened image = open(file);
+    const std::string standard = acl_of({{1, 7}, {2, 6, 1000}, {4, 7}, {16, 6}, {32, 0}});
+    const NodeId root = image->root();
+    WritableImage::NewNode any = file_node(0777);
+    const NodeId dir = *image->mkdir(root, "dir", any);
+    ASSERT_TRUE(image->setxattr(dir, "system.posix_acl_default", standard, 0));
+    any.mode = S_IFREG | 0646;
+    const NodeId made = *image->mknod(dir, "file", any);
+    EXPECT_EQ(image->getattr(made)->stx_mode, S_IFREG | 0640);
+    EXPECT_EQ(*image->getxattr(made, "system.posix_acl_access"),
+              acl_of({{1, 6}, {2, 6, 1000}, {4, 7}, {16, 4}, {32, 0}}));
+    EXPECT_EQ(image->getxattr(made, "system.posix_acl_default").error(), ENODATA);
+    any.mode = 0755;
+    const NodeId sub = *image->mkdir(dir, "sub", any);
+    EXPECT_EQ(image->getattr(sub)->stx_mode, S_IFDIR | 0740);
+    EXPECT_EQ(*image->getxattr(sub, "system.posix_acl_default"), standard);
+    EXPECT_TRUE(image->symlink(dir, "link", "x", any));
+    // What a mode can say is one.
+    ASSERT_TRUE(
+        image->setxattr(sub, "system.posix_acl_default", acl_of({{1, 6}, {4, 6}, {32, 4}}), 0));
+    any.mode = S_IFREG | 0666;
+    const NodeId plain = *image->mknod(sub, "plain", any);
+    EXPECT_EQ(image->getattr(plain)->stx_mode, S_IFREG | 0664);
+    EXPECT_EQ(image->getxattr(plain, "system.posix_acl_access").error(), ENODATA);
+    close(&image, file);
+  }
+}
+
 /// u::rw-,u:1000:r--,g::r--,m::r--,o::---
 TEST_F(ExtNames, AccessControlLists) {
   const std::string file = make("image", 16, {"-t", "ext4"});
   Opened image = open(file);
   const NodeId node = put(image.image.get(), image->root(), "file", "abc");
-  const unsigned char none[4] = {0xff, 0xff, 0xff, 0xff};
-  std::string acl("\2\0\0\0", 4);
-  const auto add = [&](char tag, char bits, const void* id) {
-    acl += {tag, 0, bits, 0};
-    acl.append(static_cast<const char*>(id), 4);
-  };
-  const uint32_t user = 1000;
-  add(1, 6, none);
-  add(2, 4, &user);
-  add(4, 4, none);
-  add(16, 4, none);
-  add(32, 0, none);
+  const std::string acl = acl_of({{1, 6}, {2, 4, 1000}, {4, 4}, {16, 4}, {32, 0}});
   ASSERT_TRUE(image->setxattr(node, "system.posix_acl_access", acl, 0));
   EXPECT_EQ(image->getattr(node)->stx_mode, S_IFREG | 0640);
   EXPECT_EQ(*image->getxattr(node, "system.posix_acl_access"), acl);
@@ -347,12 +385,8 @@ TEST_F(ExtNames, AccessControlLists) {
   EXPECT_EQ(image->setxattr(node, "system.posix_acl_access", "nonsense", 0).error(), EOPNOTSUPP);
   EXPECT_EQ(image->setxattr(node, "system.posix_acl_default", acl, 0).error(), EACCES);
   // What a mode says as well isn't kept.
-  std::string plain("\2\0\0\0", 4);
-  std::swap(acl, plain);
-  add(1, 6, none);
-  add(4, 4, none);
-  add(32, 4, none);
-  ASSERT_TRUE(image->setxattr(node, "system.posix_acl_access", acl, 0));
+  const std::string plain = acl_of({{1, 6}, {4, 4}, {32, 4}});
+  ASSERT_TRUE(image->setxattr(node, "system.posix_acl_access", plain, 0));
   EXPECT_EQ(image->getxattr(node, "system.posix_acl_access").error(), ENODATA);
   EXPECT_EQ(image->getattr(node)->stx_mode, S_IFREG | 0644);
   close(&image, file);
