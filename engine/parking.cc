@@ -46,8 +46,8 @@ Pending pending_of(pid_t tid) {
     return out;
   };
   // Ignored by default, and those that only stop.
-  const uint64_t harmless = bits({SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN,
-                                  SIGTTOU});
+  const uint64_t harmless =
+      bits({SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU});
   pending &= ~unheard;
   if ((pending & ~caught & ~harmless) != 0) return Pending::kFatal;
   return (pending & caught) != 0 ? Pending::kHandled : Pending::kNothing;

@@ -137,6 +137,7 @@ class LockedFs : public FileSystem {
     if (!lock_->between_threads()) return call();
     return locked(call);
   }
+
  private:
   Caller who(const Caller& caller) const {
     return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller;

@@ -18,9 +18,7 @@ namespace {
 class ServedImage final : public WritableImageFs {
  public:
   ServedImage(std::shared_ptr<MountedImage> image, FuseImage& served, Suspension* suspension)
-      : WritableImageFs(std::move(image), served.root()),
-        served_(served),
-        suspension_(suspension) {
+      : WritableImageFs(std::move(image), served.root()), served_(served), suspension_(suspension) {
     served_.keep([this](NodeId node) { return uses(node); });
   }
   ~ServedImage() override { leave(); }
@@ -35,8 +33,8 @@ class ServedImage final : public WritableImageFs {
       suspension_->wake(&channel);
     });
   }
-  /// Until the server answers the root is what mount(2) was told: it asks for that itself, before the
-  /// server can. fuse_fill_super_common() of fs/fuse/inode.c
+  /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
+  /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
   Result<Attr> getattr(const std::string& path) override {
     if (!path.empty() || served_.session().answered()) {
       TRY_ASSIGN(const Attr attr, WritableImageFs::getattr(path));
@@ -113,6 +111,11 @@ class ServedFs final : public LockedFs, public CloseListener {
                         const Caller& caller) override {
     if (!ServedImage::is_root(base, rest)) return LockedFs::resolve(base, rest, flags, caller);
     return brief([&] { return image_.resolve(base, rest, flags, caller); });
+  }
+  /// The server syncs files of its own while somebody waits for it: that is no call of ours.
+  Result<void> sync_names(const std::string& host) override {
+    if (host.empty() || !brief([&] { return image_.reverse(host); })) return {};
+    return LockedFs::sync_names(host);
   }
   /// Most descriptors are of others: that is found without the lock.
   Result<bool> closing(const std::string& host) override {
