@@ -32,7 +32,10 @@ Event Tracer::next_event() {
       event.kind = Event::Kind::kInterrupted;
       return event;
     }
-    parking_.sleep(children_.get());
+    if (!parking_.sleep(children_.get())) {
+      event.kind = Event::Kind::kInterrupted;
+      return event;
+    }
   }
 }
 
