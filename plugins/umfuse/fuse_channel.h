@@ -117,6 +117,7 @@ class FuseChannel {
   /// more.
   void shut();
   void leave_end() { leaves_end_ = true; }
+  bool leaves_end() const { return leaves_end_; }
   /// Called for notifications and late replies. May be null.
   void listen(FuseListener* listener) { listener_ = listener; }
   /// The largest packet that can be sent.

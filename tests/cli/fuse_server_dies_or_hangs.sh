@@ -65,6 +65,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
 import os
 fd = os.open("mnt/a", os.O_RDONLY)
 print(os.read(fd, 100))
+signal.setitimer(signal.ITIMER_REAL, 0)
 PY
 umount mnt
 ended

@@ -30,7 +30,7 @@ mirror
 cat mnt/a
 kill "$s"
 ended
-grep -c ' fuse' /proc/mounts
+grep -c ' fuse.fuse_mirror' /proc/mounts
 BODY
 )
 assert_eq "ended by a signal" "$(printf 'daemon\nserver 8\n0')" "$got"
