@@ -8,6 +8,7 @@ echo content >"$W/src/a"
 echo other >"$W/src/b"
 got=$(in_view <<'BODY'
 mirror -s
+disown "$s" # bash would tell of its end
 cat mnt/a
 kill -STOP "$s"
 cat mnt/b & waits=$!
