@@ -46,8 +46,8 @@ Pending pending_of(pid_t tid) {
     return out;
   };
   // Ignored by default, and those that only stop.
-  const uint64_t harmless = bits({SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN,
-                                  SIGTTOU});
+  const uint64_t harmless =
+      bits({SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU});
   pending &= ~unheard;
   if ((pending & ~caught & ~harmless) != 0) return Pending::kFatal;
   return (pending & caught) != 0 ? Pending::kHandled : Pending::kNothing;
@@ -157,7 +157,12 @@ void Parking::unwatch(int fd) {
   if (watches_.erase(fd) != 0) (void)control(EPOLL_CTL_DEL, fd, false);
 }
 
-void Parking::sleep(int child_fd) {
+bool Parking::sleep(int child_fd) {
+  // Signals of the engine's own may end each sleep before its time.
+  if (monotonic_ns() - last_look_ > kMomentNs) {
+    last_look_ = monotonic_ns();
+    interrupt_signalled();
+  }
   if (moment_ && monotonic_ns() - last_moment_ > kMomentNs) {
     last_moment_ = monotonic_ns();
     if (!moment_()) moment_ = nullptr;
@@ -165,14 +170,13 @@ void Parking::sleep(int child_fd) {
   pollfd fds[2] = {{.fd = child_fd, .events = POLLIN, .revents = 0},
                    {.fd = poll_.get(), .events = POLLIN, .revents = 0}};
   const int ready = poll(fds, 2, parked_.empty() && !moment_ ? -1 : kMomentMs);
-  if (ready == 0) return interrupt_signalled();
-  if (ready < 0) return;  // a signal of the engine's own
+  if (ready <= 0) return ready == 0;
   if ((fds[0].revents & POLLIN) != 0) {
     signalfd_siginfo child;
     while (read(child_fd, &child, sizeof child) > 0) {
     }
   }
-  if ((fds[1].revents & POLLIN) == 0) return;
+  if ((fds[1].revents & POLLIN) == 0) return true;
   std::array<epoll_event, 16> events{};
   const int count = epoll_wait(poll_.get(), events.data(), events.size(), 0);
   for (int i = 0; i < count; ++i) {
@@ -181,6 +185,7 @@ void Parking::sleep(int child_fd) {
     const std::shared_ptr<Watch> watch = it->second;  // it may take itself away
     watch->ready();
   }
+  return true;
 }
 
 }  // namespace viewsh

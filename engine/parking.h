@@ -51,7 +51,8 @@ class Parking final : public Suspension {
 
   /// Sleeps until a watched descriptor or `child_fd` has something, a signal came, or for a moment
   /// where somebody waits, and calls whoever watches. `child_fd`: a signalfd(2) of SIGCHLD.
-  void sleep(int child_fd);
+  /// False: a signal of the engine's own.
+  bool sleep(int child_fd);
 
  private:
   struct Parked {
@@ -76,6 +77,7 @@ class Parking final : public Suspension {
   UniqueFd poll_;
   std::function<bool()> moment_;
   int64_t last_moment_ = 0;
+  int64_t last_look_ = 0;
   std::function<void()> before_;
 };
 

@@ -32,7 +32,10 @@ Event Tracer::next_event() {
       event.kind = Event::Kind::kInterrupted;
       return event;
     }
-    parking_.sleep(children_.get());
+    if (!parking_.sleep(children_.get())) {
+      event.kind = Event::Kind::kInterrupted;
+      return event;
+    }
   }
 }
 
@@ -77,9 +80,8 @@ void Tracer::on_exited(const Event& event) {
   drop_kept(event.tid);
   abandon(*gone);
   const auto& left = session_.tasks;
-  const bool last = std::none_of(left.begin(), left.end(), [&](const auto& one) {
-    return one.second->tgid == gone->tgid;
-  });
+  const bool last = std::none_of(left.begin(), left.end(),
+                                 [&](const auto& one) { return one.second->tgid == gone->tgid; });
   if (last && gone->traces_closes) tell_closed(session_);
   reap_mounts();
   if (event.tid == leader_ && kill_on_exit_) {

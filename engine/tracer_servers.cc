@@ -71,8 +71,8 @@ void Tracer::end_read(Stopped& stopped) {
   FuseDevice* device = parking_.active() ? fuse_device_of(session_) : nullptr;
   if (device == nullptr || !stopped.load()) return;
   Registers& regs = stopped.regs();
-  const bool cut_off = static_cast<long>(regs.rax) == kRestartSys &&
-                       is_read(static_cast<long>(regs.orig_rax));
+  const bool cut_off =
+      static_cast<long>(regs.rax) == kRestartSys && is_read(static_cast<long>(regs.orig_rax));
   if (!cut_off || !device->is_ended(link_of(stopped.tid(), regs.rdi))) return;
   regs.rax = static_cast<unsigned long long>(-ENODEV);
   regs.orig_rax = static_cast<unsigned long long>(-1);

@@ -51,7 +51,7 @@ class FuseDevice final : public Device {
   Connection* find(const UniqueFd& socket);
 
   UniqueFd listener_;
-  std::string address_;  ///< a sockaddr_un
+  std::string address_;                                   ///< a sockaddr_un
   std::unordered_map<uint64_t, Connection> connections_;  ///< by inode of the server's end
 };
 

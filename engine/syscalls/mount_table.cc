@@ -268,8 +268,8 @@ Result<void> MountTable::remove_served() {
   Result<void> first;
   while (true) {
     // The newest first: a server may show what another one has.
-    const auto it = std::find_if(late.rbegin(), late.rend(),
-                                 [](const auto& one) { return is_served(*one); });
+    const auto it =
+        std::find_if(late.rbegin(), late.rend(), [](const auto& one) { return is_served(*one); });
     if (it == late.rend()) return first;
     const std::shared_ptr<const Mount> ended = *it;
     late.erase(std::next(it).base());

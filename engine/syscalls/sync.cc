@@ -2,6 +2,7 @@
 #include <sys/uio.h>
 
 #include "syscalls/handlers.h"
+#include "viewsh/close_listener.h"
 
 namespace viewsh {
 
@@ -17,6 +18,10 @@ std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call) {
   out.insert(out.end(), late.begin(), late.end());
   return out;
 }
+
+/// sync(2) and syncfs(2) leave FUSE servers alone, who may be the ones that call. fuse_sync_fs() of
+/// fs/fuse/inode.c
+bool is_served(const FileSystem& fs) { return dynamic_cast<const CloseListener*>(&fs) != nullptr; }
 
 /// What the view's file systems have to do before the kernel's own call. The loop waits for the
 /// disk.
@@ -46,7 +51,8 @@ Outcome sys_fsync(Call& call, Fd fd) {
 /// sync(2) has no error to tell.
 Outcome sys_sync(Call& call) {
   for (const auto& mount : all_mounts(call)) {
-    if (mount->own_fs()->keeps()) (void)mount->own_fs()->sync_all();
+    FileSystem& fs = *mount->own_fs();
+    if (fs.keeps() && !is_served(fs)) (void)fs.sync_all();
   }
   return Outcome::as_is();
 }
@@ -54,7 +60,8 @@ Outcome sys_sync(Call& call) {
 Outcome sys_syncfs(Call& call, Fd fd) {
   if (!call.object(fd.value)) return Outcome::as_is();
   // The descriptor may be one of the lower's, which can be another file system than the layer's.
-  return before_call(call, [](FileSystem& fs) { return fs.sync_all(); });
+  return before_call(call,
+                     [](FileSystem& fs) { return is_served(fs) ? Result<void>() : fs.sync_all(); });
 }
 
 Outcome sys_msync(Call& call, uint64_t, uint64_t, Flags flags) {

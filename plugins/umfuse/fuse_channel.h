@@ -113,9 +113,11 @@ class FuseChannel {
   /// Is there an answer, of whatever kind?
   bool done(uint64_t unique) const;
   bool dead() const { return dead_; }
-  /// The server gets end of file, or where its end is in somebody else's hands isn't heard any more.
+  /// The server gets end of file, or where its end is in somebody else's hands isn't heard any
+  /// more.
   void shut();
   void leave_end() { leaves_end_ = true; }
+  bool leaves_end() const { return leaves_end_; }
   /// Called for notifications and late replies. May be null.
   void listen(FuseListener* listener) { listener_ = listener; }
   /// The largest packet that can be sent.

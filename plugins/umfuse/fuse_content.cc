@@ -136,8 +136,9 @@ bool FuseImage::content_changed(NodeId id) {
   if (!found) return false;
   const FuseNode& node = **found;
   const fuse_attr& attr = node.attr;
-  return node.content_known && (node.content_size != attr.size || node.content_mtime != attr.mtime ||
-                                node.content_nsec != attr.mtimensec);
+  return node.content_known &&
+         (node.content_size != attr.size || node.content_mtime != attr.mtime ||
+          node.content_nsec != attr.mtimensec);
 }
 
 /// What is written here changes size and time as well: that is no news.

@@ -40,7 +40,7 @@ struct FuseNode {
   uint32_t content_nsec = 0;
   bool content_known = false;
   bool content_old = false;  ///< the server said so
-  bool fresh = false;  ///< was made, and opened, by FUSE_CREATE just now
+  bool fresh = false;        ///< was made, and opened, by FUSE_CREATE just now
 };
 
 /// The nodes that a server has told of, counted as it counts them, and for how long names and

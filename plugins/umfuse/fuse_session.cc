@@ -106,6 +106,11 @@ void FuseSession::destroy() {
   if (channel_.dead()) return;
   // One that never got as far as that has nothing to end.
   if (!started_ && !channel_.done(init_)) return channel_.shut();
+  if (channel_.leaves_end()) {
+    // The one who unmounts may be the server, at its end.
+    channel_.tell({.opcode = FUSE_DESTROY, .who = who_}, 0, true);
+    return channel_.shut();
+  }
   // Servers that don't know it say ENOSYS; one that doesn't answer is left alone as well.
   (void)ask_nothing(FUSE_DESTROY, 0, {});
   channel_.shut();

@@ -99,8 +99,8 @@ Result<void> PendingContent::resize(NodeId node, uint64_t size) {
   return from_libc(::ftruncate(fd.get(), static_cast<off_t>(size)));
 }
 
-/// What is written from here on shows by the time of the file: a tick's time isn't one with the last
-/// bit changed. False: its file system has no such fine times.
+/// What is written from here on shows by the time of the file: a tick's time isn't one with the
+/// last bit changed. False: its file system has no such fine times.
 bool PendingContent::mark(int fd, const struct stat& st, Entry* entry) {
   timespec marked = st.st_mtim;
   marked.tv_nsec ^= 1;

@@ -17,13 +17,13 @@ namespace {
 
 /// Writes what differs, so that nobody sees less than there is.
 Result<void> make_equal(int from, int to) {
-  constexpr size_t kPart = size_t{256} << 10;
-  std::string wanted(kPart, '\0');
-  std::string present(kPart, '\0');
+  constexpr size_t kAtOnce = size_t{256} << 10;
+  std::string wanted(kAtOnce, '\0');
+  std::string present(kAtOnce, '\0');
   struct stat st {};
   TRY(from_libc(::fstat(from, &st)));
   for (off_t at = 0; at < st.st_size;) {
-    const ssize_t n = ::pread(from, wanted.data(), kPart, at);
+    const ssize_t n = ::pread(from, wanted.data(), kAtOnce, at);
     if (n <= 0) return n < 0 ? Errno::last() : Errno(EIO);
     const auto size = static_cast<size_t>(n);
     const bool same = ::pread(to, present.data(), size, at) == n &&

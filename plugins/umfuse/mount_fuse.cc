@@ -117,6 +117,11 @@ class ServedFs final : public LockedFs, public CloseListener {
     if (!ServedImage::is_root(base, rest)) return LockedFs::resolve(base, rest, flags, caller);
     return brief([&] { return image_.resolve(base, rest, flags, caller); });
   }
+  /// The server syncs files of its own while somebody waits for it: that is no call of ours.
+  Result<void> sync_names(const std::string& host) override {
+    if (host.empty() || !brief([&] { return image_.reverse(host); })) return {};
+    return LockedFs::sync_names(host);
+  }
   /// Most descriptors are of others: that is found without the lock.
   Result<bool> closing(const std::string& host) override {
     if (!brief([&] { return image_.reverse(host); })) return false;

@@ -8,8 +8,8 @@ namespace viewsh {
 class OpenedImage {
  public:
   virtual ~OpenedImage() = default;
-  /// A task opens a regular file, with `flags` of open(2), which the image may refuse. True: what was
-  /// read of its content before may be wrong now.
+  /// A task opens a regular file, with `flags` of open(2), which the image may refuse. True: what
+  /// was read of its content before may be wrong now.
   virtual Result<bool> opens(NodeId node, int flags) = 0;
   /// A descriptor of it is closed; close(2) has this error.
   virtual Result<void> flush(NodeId node) = 0;

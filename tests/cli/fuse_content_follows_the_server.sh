@@ -23,7 +23,7 @@ umount mnt
 ended
 BODY
 ) || die "$got"
-assert_eq "bufferd" "one
+assert_eq "buffered" "one
 two
 two
 10 three

@@ -34,14 +34,15 @@ os.wait()
 print("killed", open("mnt/killed").read())
 if os.fork() == 0:
     fd = os.open("mnt/exec", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    os.write(fd, b"cloexec"); os.execv("/bin/cat", ["cat", "src/exec"])
+    os.write(fd, b"cloexec\n"); os.execv("/bin/cat", ["cat", "src/exec"])
 os.wait()
 PY
-python3 "$TMPDIR/t.py"
+python3 -u "$TMPDIR/t.py"
 umount mnt
 ended
-show() { grep -c "^$1" "$MIRROR_LOG"; }
-show 'flush /dup'; show 'release /dup'; show 'release /killed'; show 'destroy'
+for line in 'flush /dup' 'release /dup' 'release /killed' destroy; do
+  grep -q "^$line" "$MIRROR_LOG" || echo "no $line"
+done
 BODY
 ) || die "$got"
 assert_eq closes "new
@@ -55,8 +56,4 @@ range ranged
 closed read only
 killed killed
 cloexec
-server 0
-2
-1
-1
-1" "$got"
+server 0" "$got"

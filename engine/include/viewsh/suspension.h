@@ -16,11 +16,12 @@ class Suspension {
  public:
   virtual ~Suspension() = default;
 
-  /// What runs is the call of a task, which can wait. Else (a view is being made or ended) nobody of
-  /// the view would run meanwhile.
+  /// What runs is the call of a task, which can wait. Else (a view is being made or ended) nobody
+  /// of the view would run meanwhile.
   virtual bool can_wait() const = 0;
   /// Stops the present call until wake() is called with the same `what`. EINTR: the task is gone or
-  /// has a signal; the call should end, and what it does before that will not wait either.
+  /// has a signal that ends it; the call should end, and what it does before that will not wait
+  /// either. EAGAIN, once: it has a signal with a handler, and may wait on.
   virtual Result<void> wait(const void* what) = 0;
   /// All calls that wait for this go on, in the order in which they stopped, once what runs now has
   /// ended or waits itself.
