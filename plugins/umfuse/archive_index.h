@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +20,8 @@ struct ArchiveOptions {
   std::optional<mode_t> mode;   ///< of files, where the image knows no permissions
   std::optional<mode_t> dmode;  ///< of directories
   bool override_rock_ridge = false;
-  uid_t own_uid = 0;  ///< the owner where the image knows none
-  gid_t own_gid = 0;
+  uid_t own_uid = geteuid();  ///< the owner where the image knows none
+  gid_t own_gid = getegid();
 };
 
 /// All that is learned of an archive by reading it once.

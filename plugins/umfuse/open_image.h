@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,8 +22,8 @@ struct ImageRequest {
       options;            ///< without those of every mount, and those of a part
   bool writable = false;  ///< the source can be written, and is to be
   std::string at;         ///< where it is mounted
-  uid_t uid = 0;          ///< who the user is in the view
-  gid_t gid = 0;
+  uid_t uid = geteuid();  ///< who the user is in the view
+  gid_t gid = getegid();
   /// A directory of the view's own for temporary files, on a disk. Made when it is first asked for.
   std::function<Result<std::string>()> scratch;
   /// Gets a line for the user about an image that could be opened all the same. May be null.
