@@ -60,7 +60,19 @@ Result<void> ExtFs::start(const Settings& settings, std::string* note) {
   return {};
 }
 
+/// How much of an inode new ones use beyond the first 128 bytes: libext2fs takes it for granted
+/// that there is so much. As the kernel, which goes on with its own then: ext4_fill_super().
+void ExtFs::check_extra_size() {
+  ext2_super_block& super = *fs_->super;
+  const uint16_t wanted = super.s_want_extra_isize;
+  constexpr size_t kKnown = sizeof(ExtInode) - EXT2_GOOD_OLD_INODE_SIZE;
+  const size_t room = EXT2_INODE_SIZE(&super) - EXT2_GOOD_OLD_INODE_SIZE;
+  if (wanted > room || wanted % 4 != 0)
+    super.s_want_extra_isize = static_cast<uint16_t>(std::min(kKnown, room));
+}
+
 Result<void> ExtFs::start_writing(const Settings& settings) {
+  check_extra_size();
   TRY(alloc_->start());
   if (ext2fs_has_feature_journal(fs_->super)) {
     TRY_ASSIGN(journal_, ExtJournal::open(fs_, cache_.get()));

@@ -67,6 +67,7 @@ class ExtFs {
  private:
   ExtFs() = default;
   Result<void> start(const Settings& settings, std::string* note);
+  void check_extra_size();
   Result<void> start_writing(const Settings& settings);
   Result<void> write_super_now();
   Result<void> gather();

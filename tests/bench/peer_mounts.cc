@@ -30,6 +30,7 @@ pid_t start(const Argv& argv) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  setpgid(0, 0);  // an interrupt is the bench's, which unmounts
   std::vector<char*> args;
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);

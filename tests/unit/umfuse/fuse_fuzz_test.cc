@@ -1,12 +1,12 @@
 // FUSE replies of random bytes; VIEWSH_FUZZ_ROUNDS and VIEWSH_FUZZ_SEED say how many and which.
-#include "fuzz.h"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <random>
 #include <vector>
+
+#include "fuzz.h"
 
 namespace viewsh {
 namespace {
