@@ -224,6 +224,9 @@ UserError Builder::add_mount(const MountSpec& spec) {
   mount.layers = spec.layers_below;
   if (!spec.layer.empty()) mount.layers.push_back(spec.layer);
   mount.options = option_text(spec);
+  if (served) {
+    if (UserError error = meet_server(spec, &mount)) return error;
+  }
   std::vector<Mount> real;
   if (UserError error = find_real(spec, target.at, request.below, &real)) return error;
   std::shared_ptr<const View> covered = view_;

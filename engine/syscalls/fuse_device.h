@@ -1,14 +1,23 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "syscalls/call.h"
 #include "viewsh/device.h"
 #include "viewsh/unique_fd.h"
 
 namespace viewsh {
+
+/// What mount(2) of a FUSE server says, and our end of its connection.
+struct FuseConnection {
+  int fd = -1;  ///< the device's
+  std::string source;
+  std::string options;  ///< with "ro" where the flags say so
+};
 
 /// /dev/fuse of a view in which may be mounted. Whoever opens it gets one end of a connection of
 /// packets (AF_UNIX, SOCK_SEQPACKET), whose other end goes to the file system that mount(2) makes
@@ -25,20 +34,23 @@ class FuseDevice final : public Device {
   Result<UniqueFd> take(const UniqueFd& socket);
   bool knows(const UniqueFd& socket) const;
 
+  /// Gets the first mount of the view, which then isn't one of it.
+  using Taker = std::function<Result<void>(const FuseConnection&)>;
+  void give_to(Taker taker) { taker_ = std::move(taker), gives_ = true; }
+  /// The view is there for that, and tells nobody else of itself.
+  bool gives() const { return gives_; }
+  /// Once; empty: nobody wants it.
+  Taker taker() { return std::exchange(taker_, nullptr); }
+
  private:
   Result<void> listen();
   void forget_closed();
 
+  Taker taker_;
+  bool gives_ = false;
   UniqueFd listener_;
   std::string address_;                          ///< a sockaddr_un
   std::unordered_map<uint64_t, UniqueFd> ours_;  ///< by inode of the server's end; mounted: empty
-};
-
-/// What mount(2) of a FUSE server says, and our end of its connection.
-struct FuseConnection {
-  int fd = -1;  ///< of the caller
-  std::string source;
-  std::string options;  ///< with "ro" where the flags say so
 };
 
 /// The device that is mounted at a place of the view; null: something else is.

@@ -66,9 +66,9 @@ void FuseSession::start() {
                          .most = sizeof(fuse_init_out)});
 }
 
-Result<void> FuseSession::ready(FuseWait& wait) {
+Result<void> FuseSession::ready() {
   if (init_ == 0) start();
-  while (!started_ && !channel_.done(init_)) TRY(wait.wait(channel_, init_));
+  while (!started_ && !channel_.done(init_)) TRY(wait_.wait(channel_, init_));
   if (!started_) started_ = take_init();
   return *started_;
 }

@@ -32,13 +32,8 @@ class ServedImage final : public WritableImageFs {
       suspension_->wake(&channel);
     });
   }
-  /// Waits until the server has answered, or can't any more.
-  Result<void> begin(int milliseconds) {
-    FusePollWait wait(milliseconds);
-    return served_.ready(wait);
-  }
-  /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
-  /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
+  /// Until the server answers the root is what mount(2) was told: it asks for that itself, before the
+  /// server can. fuse_fill_super_common() of fs/fuse/inode.c
   Result<Attr> getattr(const std::string& path) override {
     if (!path.empty() || served_.session().answered()) return WritableImageFs::getattr(path);
     Attr attr{};
@@ -110,13 +105,6 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   if (const Result<void> entered = fs->enter(); !entered) {
     *error = {entered.error(), entered.error().message()};
     return nullptr;
-  }
-  if (request.answer_ms != 0) {
-    const Result<void> begun = fs->begin(request.answer_ms);
-    if (!begun) {
-      *error = {begun.error(), "the server: " + begun.error().message()};
-      return nullptr;
-    }
   }
   return std::make_shared<LockedFs>(std::move(fs), std::make_shared<CallLock>(suspension), false);
 }
