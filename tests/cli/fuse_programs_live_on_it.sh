@@ -31,8 +31,8 @@ assert_eq 'in the image' hello "$(debugfs -R 'cat t/a' src/image 2>/dev/null)"
 in_view --cow / <<'BODY'
 bindfs src mnt || wrong "bindfs: $?"
 mounted mnt
-echo new >mnt/only && echo changed >src/p.py || wrong "written"
-[ "$(cat src/only mnt/p.py)" = "$(printf 'new\nchanged')" ] || wrong "another content"
+echo new >mnt/only || wrong "written"
 unmounts mnt bindfs
+[ "$(cat src/only)" = new ] || wrong "another content"
 BODY
 [ ! -e src/only ] || die "what is below"
