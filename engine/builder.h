@@ -30,6 +30,7 @@ class Builder {
   UserError pass_kernel_mounts(const std::string& at, const View& below);
   UserError add_mount(const MountSpec& spec);
   UserError start_server(const MountSpec& spec, MountRequest* request);
+  UserError meet_server(const MountSpec& spec, Mount* mount);
   UserError add_symlink(const MountSpec& spec);
   UserError find_real(const MountSpec& spec, const std::string& at,
                       const std::shared_ptr<FileSystem>& below, std::vector<Mount>* real);

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "base/path.h"
 #include "builder.h"
+#include "mounts.h"
 #include "vfs/view_fs.h"
 
 namespace viewsh {
@@ -113,7 +115,6 @@ Result<void> Builder::scaffold(const std::string& at, bool directory) {
 
 /// What a FUSE server mounts goes where the specification says, in its turn.
 UserError Builder::start_server(const MountSpec& spec, MountRequest* request) {
-  constexpr int kAnswerMs = 20'000;
   const std::string what = spec.type + " at " + spec.at;
   request->type = look_only_ ? "tmpfs" : "fuse";
   request->options.clear();
@@ -126,8 +127,26 @@ UserError Builder::start_server(const MountSpec& spec, MountRequest* request) {
     return wrong(spec.place, what, error.text);
   request->connection = server->connection();
   request->options = server->options();
-  request->answer_ms = kAnswerMs;
   out_->servers.push_back(std::move(server));
+  return {};
+}
+
+/// The server has answered FUSE_INIT: it is there, and can be asked.
+UserError Builder::meet_server(const MountSpec& spec, Mount* mount) {
+  const std::string what = spec.type + " at " + spec.at;
+  if (look_only_) return {};
+  const FuseServer& server = *out_->servers.back();
+  if (!server.answers()) return wrong(spec.place, what, "the server doesn't answer");
+  const Result<struct statfs> asked = mount->fs->statfs("");
+  const int error = asked.ok() ? 0 : asked.error().value();
+  if (error == ENOTCONN || error == EPROTO || error == ETIMEDOUT)
+    return wrong(spec.place, what, "the server: " + asked.error().message());
+  mount->source = server.source();
+  mount->options = server.shown_options();
+  if (!server.options().contains("ro")) return {};
+  Result<std::shared_ptr<FileSystem>> same = Mounts(host_, 0).bind(mount->fs, "", true);
+  if (!same.ok()) return wrong(spec.place, what, same.error().message());
+  mount->content = std::exchange(mount->fs, std::move(*same));
   return {};
 }
 

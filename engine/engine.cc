@@ -18,6 +18,7 @@
 #include "own_limits.h"
 #include "plugin_host.h"
 #include "report.h"
+#include "server_view.h"
 #include "syscalls/table.h"
 #include "tracee/event.h"
 #include "tracer.h"
@@ -155,6 +156,10 @@ std::string layer_of(const PluginHost& host, const Walked& walked) {
 }  // namespace
 
 int run_view(const ViewSpec& spec, const RunOptions& options) {
+  return run_server_view(spec, options, nullptr);
+}
+
+int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice::Taker taker) {
   UserError error;
   std::FILE* trace_file = trace_target(options, &error);
   if (error) {
@@ -202,8 +207,7 @@ int run_view(const ViewSpec& spec, const RunOptions& options) {
   std::optional<Observer> observer;
   Mounts mounts(&host, built.next_id);
   Session session = make_session(built, host, spec.may_mount() ? &mounts : nullptr);
-  session.take_fuse = options.take_fuse;
-  session.is_server = static_cast<bool>(options.take_fuse);
+  if (taker) fuse_device_of(session)->give_to(std::move(taker));
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));

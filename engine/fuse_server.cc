@@ -1,7 +1,7 @@
 #include "fuse_server.h"
 
+#include <fcntl.h>
 #include <poll.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,7 +17,7 @@
 #include <sstream>
 
 #include "base/path.h"
-#include "syscalls/fuse_device.h"
+#include "server_view.h"
 
 namespace viewsh {
 
@@ -117,10 +117,9 @@ void FuseServer::run(const MountSpec& spec, const EnvSpec& env, int control) {
     options.command.emplace_back("-o");
     options.command.push_back(joined(spec.options));
   }
-  options.take_fuse = [control](const FuseConnection& mounted) {
+  _exit(run_server_view(view, options, [control](const FuseConnection& mounted) {
     return hand_over(control, mounted);
-  };
-  _exit(run_view(view, options));
+  }));
 }
 
 UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
@@ -180,6 +179,22 @@ UserError FuseServer::receive(int control) {
       options_[word.substr(0, equals)] = equals == std::string::npos ? "" : word.substr(equals + 1);
   }
   return {};
+}
+
+/// What the kernel shows of them: not what was for mount(2) alone.
+std::string FuseServer::shown_options() const {
+  std::map<std::string, std::string> shown = options_;
+  shown.erase("rootmode");
+  return joined(shown);
+}
+
+bool FuseServer::answers() const {
+  pollfd poll{.fd = same_.get(), .events = POLLIN, .revents = 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&poll, 1, kAnswerSeconds * 1000);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
 }
 
 bool FuseServer::ended(int milliseconds) {

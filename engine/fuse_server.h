@@ -39,8 +39,13 @@ class FuseServer {
   const std::shared_ptr<UniqueFd>& connection() const { return connection_; }
   const std::string& source() const { return source_; }
   const std::map<std::string, std::string>& options() const { return options_; }
+  std::string shown_options() const;
+
+  /// Waits until there is something from the server: its answer, or its end.
+  bool answers() const;
 
   static constexpr int kStartSeconds = 60;
+  static constexpr int kAnswerSeconds = 20;
 
  private:
   [[noreturn]] static void run(const MountSpec& spec, const EnvSpec& env, int control);

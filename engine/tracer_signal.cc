@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "job_control.h"
 #include "launch.h"
+#include "syscalls/fuse_device.h"
 #include "tracer.h"
 
 namespace viewsh {
@@ -160,7 +161,8 @@ void Tracer::forward_signal() {
 /// COMMAND has ended. What it leaves behind often ends with it: who waits in front of a terminal is
 /// told after a moment only. The timer goes on until then, since waitpid(2) may not be waiting yet.
 void Tracer::expect_the_rest() {
-  if (kill_on_exit_ || session_.is_server || !in_foreground()) return;
+  const FuseDevice* fuse = fuse_device_of(session_);
+  if (kill_on_exit_ || !in_foreground() || (fuse != nullptr && fuse->gives())) return;
   sigevent how{};
   how.sigev_notify = SIGEV_SIGNAL;
   how.sigev_signo = SIGRTMIN;

@@ -224,6 +224,9 @@ UserError Builder::add_mount(const MountSpec& spec) {
   mount.layers = spec.layers_below;
   if (!spec.layer.empty()) mount.layers.push_back(spec.layer);
   mount.options = option_text(spec);
+  if (served) {
+    if (UserError error = meet_server(spec, &mount)) return error;
+  }
   std::vector<Mount> real;
   if (UserError error = find_real(spec, target.at, request.below, &real)) return error;
   std::shared_ptr<const View> covered = view_;
@@ -452,7 +455,7 @@ UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, boo
 bool shut_down(BuiltView& built, const std::function<void(const std::string&)>& tell) {
   bool fine = true;
   for (auto it = built.made.rbegin(); it != built.made.rend(); ++it) {
-    Result<void> done = (*it)->fs->shutdown();
+    Result<void> done = (*it)->own_fs()->shutdown();
     if (done.ok()) continue;
     tell((*it)->type + " at " + (*it)->at + ": " + done.error().message());
     fine = false;

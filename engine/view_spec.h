@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,7 +10,6 @@
 #include "viewsh/device.h"
 #include "viewsh/exec_format.h"
 #include "viewsh/identity.h"
-#include "viewsh/result.h"
 
 namespace viewsh {
 
@@ -93,7 +91,6 @@ struct ViewSpec {
 };
 
 struct AccessRecord;
-struct FuseConnection;
 
 /// What `run` does round the view.
 struct RunOptions {
@@ -102,8 +99,6 @@ struct RunOptions {
   bool stats = false;
   bool kill_on_exit = false;
   AccessRecord* record = nullptr;  ///< gets what the run uses; null: nobody asks
-  /// Gets the first FUSE mount that is made, which then isn't one of this view; empty: nobody.
-  std::function<Result<void>(const FuseConnection&)> take_fuse;
 };
 
 }  // namespace viewsh

@@ -1,14 +1,23 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "syscalls/call.h"
 #include "viewsh/device.h"
 #include "viewsh/unique_fd.h"
 
 namespace viewsh {
+
+/// What mount(2) of a FUSE server says, and our end of its connection.
+struct FuseConnection {
+  int fd = -1;  ///< the device's
+  std::string source;
+  std::string options;  ///< with "ro" where the flags say so
+};
 
 /// /dev/fuse of a view in which may be mounted. Whoever opens it gets one end of a connection of
 /// packets (AF_UNIX, SOCK_SEQPACKET), whose other end goes to the file system that mount(2) makes
@@ -38,6 +47,14 @@ class FuseDevice final : public Device {
   /// For servers that wait in poll(2), which can't be told otherwise: an end of file.
   void hang_up();
 
+  /// Gets the first mount of the view, which then isn't one of it.
+  using Taker = std::function<Result<void>(const FuseConnection&)>;
+  void give_to(Taker taker) { taker_ = std::move(taker), gives_ = true; }
+  /// The view is there for that, and tells nobody else of itself.
+  bool gives() const { return gives_; }
+  /// Once; empty: nobody wants it.
+  Taker taker() { return std::exchange(taker_, nullptr); }
+
  private:
   Result<void> listen();
   void forget_closed();
@@ -50,16 +67,11 @@ class FuseDevice final : public Device {
   };
   Connection* find(const UniqueFd& socket);
 
+  Taker taker_;
+  bool gives_ = false;
   UniqueFd listener_;
   std::string address_;                                   ///< a sockaddr_un
   std::unordered_map<uint64_t, Connection> connections_;  ///< by inode of the server's end
-};
-
-/// What mount(2) of a FUSE server says, and our end of its connection.
-struct FuseConnection {
-  int fd = -1;  ///< of the caller
-  std::string source;
-  std::string options;  ///< with "ro" where the flags say so
 };
 
 /// The device that is mounted at a place of the view; null: something else is.

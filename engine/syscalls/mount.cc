@@ -5,7 +5,6 @@
 #include <climits>
 #include <cstdlib>
 #include <sstream>
-#include <utility>
 
 #include "syscalls/borrow.h"
 #include "syscalls/fuse_device.h"
@@ -120,10 +119,8 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   request.connection = std::make_shared<UniqueFd>(std::move(ours));
   if ((flags & MS_RDONLY) != 0) request.options["ro"] = "";
   mount.source = source.null ? "none" : source.path.text;
-  if (session.take_fuse) {
-    const auto take = std::exchange(session.take_fuse, nullptr);
+  if (const FuseDevice::Taker take = device->taker())
     return take({request.connection->get(), mount.source, text_of(request.options)});
-  }
   TRY_ASSIGN(mount.fs, session.mounter->make(request));
   const std::shared_ptr<FileSystem> fs = mount.fs;
   device->mounted(server, *fs);

@@ -17,8 +17,6 @@
 
 namespace viewsh {
 
-struct FuseConnection;
-
 /// The running view as the handlers see it: its mount table, its tasks, its credentials.
 struct Session {
   std::shared_ptr<const View> view;
@@ -44,10 +42,6 @@ struct Session {
   /// The file systems that were mounted while the view ran, and that are still in use: in the
   /// table, covered, or taken away from it (MNT_DETACH).
   std::vector<std::shared_ptr<const Mount>> late;
-  /// This view is there for a FUSE server of another one: it shows nothing on a terminal.
-  bool is_server = false;
-  /// Gets the first FUSE mount, in its stead.
-  std::function<Result<void>(const FuseConnection&)> take_fuse;
   /// Who knows by heart what the view shows hears of each new mount.
   std::function<void(const Mount&)> mounted;
   /// A FUSE server isn't needed any more, and is to hear of that.

@@ -12,7 +12,12 @@ class CallWait final : public FuseWait {
   static constexpr int kMomentMs = 2000;
   explicit CallWait(Suspension* suspension) : suspension_(suspension), moment_(kMomentMs) {}
   Result<void> wait(FuseChannel& channel, uint64_t unique) override {
-    if (suspension_ == nullptr || !suspension_->can_wait()) return moment_.wait(channel, unique);
+    if (suspension_ == nullptr || !suspension_->can_wait()) {
+      Result<void> waited = moment_.wait(channel, unique);
+      // By a signal of the engine's own, a timer's: the moment isn't over.
+      while (!waited && waited.error() == EINTR) waited = moment_.wait(channel, unique);
+      return waited;
+    }
     suspension_->want_write(channel.fd(), channel.wants_write());
     return suspension_->wait(&channel);
   }

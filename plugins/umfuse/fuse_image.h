@@ -41,8 +41,6 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   void set_who(const FuseWho& who) { session_.set_who(who); }
   /// Waits for the server's answer to FUSE_INIT, as each call does.
   Result<void> ready() { return session_.ready(); }
-  /// The same in another way.
-  Result<void> ready(FuseWait& wait) { return session_.ready(wait); }
   /// The server changed something itself. `listener` hears of it after this object.
   void listen(FuseListener* listener) { listener_ = listener; }
   /// To be polled, and pumped when there is something to read, or to write.

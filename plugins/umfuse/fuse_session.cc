@@ -66,10 +66,10 @@ void FuseSession::start() {
                          .most = sizeof(fuse_init_out)});
 }
 
-Result<void> FuseSession::ready(FuseWait& wait) {
+Result<void> FuseSession::ready() {
   if (init_ == 0) start();
   while (!started_ && !channel_.done(init_)) {
-    const Result<void> waited = wait.wait(channel_, init_);
+    const Result<void> waited = wait_.wait(channel_, init_);
     if (!waited && waited.error() != EAGAIN) return waited;
   }
   if (!started_) started_ = take_init();

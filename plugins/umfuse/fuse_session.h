@@ -34,8 +34,7 @@ class FuseSession {
   void start();
   /// Waits until the server has answered it, as each request does. EPROTO: another major version,
   /// one too old, or a reply that can't be. EINTR leaves the session as it is.
-  Result<void> ready() { return ready(wait_); }
-  Result<void> ready(FuseWait& wait);
+  Result<void> ready();
   /// It has, or will not any more: ready() doesn't wait.
   bool answered() const { return started_ || (init_ != 0 && channel_.done(init_)); }
   /// FUSE_DESTROY, and the server's end of file. No error: a server that is gone has ended, too.

@@ -33,11 +33,6 @@ class ServedImage final : public WritableImageFs {
       suspension_->wake(&channel);
     });
   }
-  /// Waits until the server has answered, or can't any more.
-  Result<void> begin(int milliseconds) {
-    FusePollWait wait(milliseconds);
-    return served_.ready(wait);
-  }
   /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
   /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
   Result<Attr> getattr(const std::string& path) override {
@@ -168,7 +163,7 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   auto image = std::make_unique<FuseImage>(std::move(*request.connection),
                                            std::make_unique<CallWait>(suspension), options);
   FuseImage& served = *image;
-  if (request.answer_ms == 0) served.channel().leave_end();  // the engine tells the server
+  served.channel().leave_end();  // the engine tells the server
   const Credentials* as = host.credentials();
   served.set_who({as != nullptr ? as->fsuid : geteuid(), as != nullptr ? as->fsgid : getegid(), 0});
   ImageStage::Limits limits;
@@ -179,13 +174,6 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   if (const Result<void> entered = fs->enter(); !entered) {
     *error = {entered.error(), entered.error().message()};
     return nullptr;
-  }
-  if (request.answer_ms != 0) {
-    const Result<void> begun = fs->begin(request.answer_ms);
-    if (!begun) {
-      *error = {begun.error(), "the server: " + begun.error().message()};
-      return nullptr;
-    }
   }
   return std::make_shared<ServedFs>(std::move(fs), std::make_shared<CallLock>(suspension));
 }

@@ -1,11 +1,11 @@
 #!/bin/bash
-# libfuse's own examples in a view, compiled: passthrough, passthrough_fh, passthrough_ll, hello.
+# libfuse's own examples in a view, compiled: passthrough, passthrough_fh, hello, hello_ll.
 . "$(dirname "$0")/../support/lib.sh"
 need cc pkg-config
 . "$support/fuse_programs.sh"
 examples=/usr/share/doc/libfuse3-dev/examples
 pkg-config --exists fuse3 && [ -f "$examples/hello.c" ] || skip "libfuse3-dev is not installed"
-for one in hello hello_ll passthrough passthrough_fh passthrough_ll; do
+for one in hello hello_ll passthrough passthrough_fh; do
   # shellcheck disable=SC2046  # words
   cc -Wno-all -o "$one" "$examples/$one.c" $(pkg-config --cflags --libs fuse3) 2>"$T/cc" || die "$one: $(cat "$T/cc")"
 done
@@ -17,7 +17,7 @@ for one in hello hello_ll; do
   unmounts mnt $one
 done
 mkdir work
-for one in passthrough passthrough_fh passthrough_ll; do
+for one in passthrough passthrough_fh; do
   ./$one mnt || wrong "$one: $?"
   mounted mnt
   works "mnt$PWD/work" tree -r # they set no times, compiled like this

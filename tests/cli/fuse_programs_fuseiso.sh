@@ -11,6 +11,3 @@ diff -r --no-dereference tree mnt || wrong "another tree"
 cp -r mnt out && diff -r --no-dereference tree out || wrong "cp -r"
 unmounts mnt fuseiso
 BODY
-by_profile fuse.fuseiso "$W/image" '' <<'BODY'
-diff -r --no-dereference tree mnt || wrong "another tree"
-BODY

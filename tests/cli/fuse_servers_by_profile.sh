@@ -23,7 +23,10 @@ diff -r --no-dereference tree src/t || die "what is below"
 # ends, one that mounts nothing for itself.
 assert_status 7 "$VIEWSH" run --mount "fuse.bindfs:$W/src:$W/mnt" -- sh -c 'cat mnt/t/a >/dev/null && exit 7'
 refused 125 'fuse.nosuch at .*: there is no program nosuch' "$VIEWSH" run --mount "fuse.nosuch:x:$W/mnt" -- true
-refused 125 'there is no program nosuch' "$VIEWSH" show --mount "fuse.nosuch:x:$W/mnt"
+profile <<YAML
+  - {type: fuse.nosuch, at: $W/mnt, source: x}
+YAML
+refused 125 'p.yaml:3:5: fuse.nosuch at .*: there is no program nosuch' "$VIEWSH" run -p "$T/p.yaml" -- true
 status=0
 "$VIEWSH" run --mount "fuse.bindfs:$W/none:$W/mnt" -- true >"$T/out" 2>"$T/err" || status=$?
 assert_eq 'a wrong source' 125 "$status"

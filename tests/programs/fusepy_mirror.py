@@ -3,7 +3,7 @@
 import os
 import sys
 
-from fuse import FUSE, FuseOSError, Operations  # pylint: disable=import-error
+from fusepy import FUSE, FuseOSError, Operations  # pylint: disable=import-error
 
 
 class Mirror(Operations):

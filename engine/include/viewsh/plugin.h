@@ -32,8 +32,6 @@ struct MountRequest {
   /// Of the type fuse: our end of the connection to the server, which the file system takes.
   std::shared_ptr<UniqueFd> connection;
   bool look_only = false;  ///< nothing will run: named state is neither made, locked nor changed
-  /// Of the type fuse: how long the server may take to answer; 0: nothing waits for it.
-  int answer_ms = 0;
 };
 
 /// What the engine gives to plugins. Lives longer than every plugin object.
