@@ -237,7 +237,7 @@ void ViewOptions::declare(CLI::App* app) {
             typed_.push_back({name, ""});
           },
           row.help);
-      option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)->trigger_on_parse();
     } else {
       option = app->add_option_function<std::string>(
           row.names,

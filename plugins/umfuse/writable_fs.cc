@@ -7,17 +7,10 @@
 
 #include <algorithm>
 
+#include "image_rights.h"
+
 namespace viewsh {
 namespace {
-
-bool in_group(gid_t gid, const Caller& caller) {
-  return caller.gid == gid ||
-         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
-}
-
-bool is_owner(const Attr& attr, const Caller& caller) {
-  return caller.uid == 0 || caller.uid == attr.stx_uid;
-}
 
 /// may_linkat() with fs.protected_hardlinks, as Debian sets it.
 bool may_link(const Attr& attr, const Caller& caller) {

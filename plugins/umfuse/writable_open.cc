@@ -4,21 +4,13 @@
 
 #include <algorithm>
 
+#include "image_rights.h"
 #include "writable_fs.h"
 
 namespace viewsh {
 namespace {
 
-bool is_owner(const Attr& attr, const Caller& caller) {
-  return caller.uid == 0 || caller.uid == attr.stx_uid;
-}
-
-bool in_group(gid_t gid, const Caller& caller) {
-  return caller.gid == gid ||
-         std::find(caller.groups.begin(), caller.groups.end(), gid) != caller.groups.end();
-}
-
-int access_wanted(int flags) {
+int rights_needed(int flags) {
   constexpr int kAccess[] = {R_OK, W_OK, R_OK | W_OK, R_OK | W_OK};
   return kAccess[flags & O_ACCMODE] | ((flags & O_TRUNC) != 0 ? W_OK : 0);
 }
@@ -40,7 +32,7 @@ OpenPlan WritableImageFs::plan_for(NodeId node, std::string host, const OpenHow&
   plan.mode = how.mode;
   plan.notify = true;
   stage().opens(plan.host);
-  if ((access_wanted(how.flags) & W_OK) != 0)
+  if ((rights_needed(how.flags) & W_OK) != 0)
     pending().begin(node, (how.flags & O_ACCMODE) == O_RDWR);
   return plan;
 }
@@ -58,7 +50,7 @@ Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenH
   }
   if (creates && (how.flags & O_EXCL) != 0) return Errno(EEXIST);
   TRY_ASSIGN(const Attr attr, attr_of(node->id));
-  const bool writes = (access_wanted(how.flags) & W_OK) != 0;
+  const bool writes = (rights_needed(how.flags) & W_OK) != 0;
   if (!writes || !S_ISREG(attr.stx_mode)) {
     OpenHow plain = how;
     if (!S_ISDIR(attr.stx_mode)) plain.flags &= ~O_CREAT;
@@ -74,7 +66,7 @@ Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenH
 
 Result<OpenPlan> WritableImageFs::plan_write(const Node& node, const Attr& attr, const OpenHow& how,
                                              const Caller& caller) {
-  if (!image_allows(attr, access_wanted(how.flags), caller)) return Errno(EACCES);
+  if (!image_allows(attr, rights_needed(how.flags), caller)) return Errno(EACCES);
   if ((attr.stx_attributes & STATX_ATTR_IMMUTABLE) != 0) return Errno(EPERM);
   const bool appends = (how.flags & O_APPEND) != 0 && (how.flags & O_TRUNC) == 0;
   if ((attr.stx_attributes & STATX_ATTR_APPEND) != 0 && !appends) return Errno(EPERM);
