@@ -110,8 +110,9 @@ void FuseModel::make(NodeId parent, const std::string& dir, const std::string& n
     }
     default: {
       const int fd = ::open(there.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+      const int native = error(fd);
       const auto made = image().mknod(parent, name, how);
-      same(made.error(), error(fd), "create " + there);
+      same(made.error(), native, "create " + there);
       if (made) image().closed(*made);
       if (fd >= 0) ::close(fd);
     }
