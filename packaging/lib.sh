@@ -130,13 +130,14 @@ use_readable_source() {
   fi
 }
 
-# build DIR NAME CMAKE_OPTION...: configures and builds source_dir/DIR.
+# build DIR NAME CMAKE_OPTION...: configures and builds source_dir/DIR. `project`: the directory of the
+# source that has the project, else all of it.
 build() {
   local dir=$source_dir/$1 name=$2
   shift 2
   say "building ($name) in $dir"
   mkdir -p "$dir"
-  cmake -S "$source_dir" -B "$dir" "$@" >"$dir/configure.log" 2>&1 ||
+  cmake -S "$source_dir${project:+/$project}" -B "$dir" "$@" >"$dir/configure.log" 2>&1 ||
     { cat "$dir/configure.log" >&2; die "cmake could not configure $dir"; }
   cmake --build "$dir" -j "$jobs" >"$dir/build.log" 2>&1 ||
     { tail -n 60 "$dir/build.log" >&2; die "the build in $dir failed; all of it: $dir/build.log"; }
