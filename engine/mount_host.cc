@@ -135,7 +135,7 @@ void go_to_background(UniqueFd* ready) {
   ready->reset();
 }
 
-int serve(const ViewSpec& spec, const HostMount& mount, const std::string& dir,
+int serve(const ViewSpec& spec, const HostMountRequest& mount, const std::string& dir,
           const TreeServerEntry& entry, UniqueFd ready) {
   const bool background = ready.valid();
   PluginHost::sweep();
@@ -172,7 +172,7 @@ int serve(const ViewSpec& spec, const HostMount& mount, const std::string& dir,
 }
 
 /// Returns in the process that was called, when the other one serves or has given up.
-int serve_in_background(const ViewSpec& spec, const HostMount& mount, const std::string& dir,
+int serve_in_background(const ViewSpec& spec, const HostMountRequest& mount, const std::string& dir,
                         const TreeServerEntry& entry) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) {
@@ -206,7 +206,7 @@ int serve_in_background(const ViewSpec& spec, const HostMount& mount, const std:
 
 }  // namespace
 
-int mount_host(const ViewSpec& spec, const HostMount& mount) {
+int mount_host(const ViewSpec& spec, const HostMountRequest& mount) {
   UserError error;
   std::string dir;
   const TreeServerEntry* entry = load_server(&error);

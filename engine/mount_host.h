@@ -7,7 +7,7 @@
 namespace viewsh {
 
 /// What `viewsh mount-host` was asked.
-struct HostMount {
+struct HostMountRequest {
   std::string source;  ///< how the mount table of the host names it: the profile
   std::string dir;     ///< an empty directory
   bool foreground = false;
@@ -17,6 +17,6 @@ struct HostMount {
 /// is unmounted or a SIGINT, SIGTERM or SIGHUP comes; then everything is written back. Without
 /// `foreground` it returns when the view is there, and another process serves it. Returns the
 /// status to exit with: 0, or 125 with a line on standard error.
-int mount_host(const ViewSpec& spec, const HostMount& mount);
+int mount_host(const ViewSpec& spec, const HostMountRequest& mount);
 
 }  // namespace viewsh

@@ -97,7 +97,8 @@ class Indexer {
       const ArchiveTree::Taken taken = take(reader_.entry());
       if (taken == ArchiveTree::Taken::kFull) return "it has too many entries";
       if (taken == ArchiveTree::Taken::kLeftOut) ++index_.left_out;
-      if (reader_.ordinal() > 4 * ArchiveTree::kMostNodes) return "it has too many entries";
+      if (most_ == 0) most_ = most_entries();
+      if (reader_.ordinal() > most_) return "it has too many entries";
     }
     finish();
     return {};
@@ -105,6 +106,15 @@ class Indexer {
 
  private:
   using Taken = ArchiveTree::Taken;
+
+  /// Directories of an ISO that share their records make libarchive remember more than there is:
+  /// no record of an honest one is shorter than 34 bytes. ISO 9660, 9.1
+  uint64_t most_entries() const {
+    constexpr uint64_t kFew = 10'000;
+    constexpr uint64_t kMost = 4 * ArchiveTree::kMostNodes;
+    const bool iso = reader_.format() == ARCHIVE_FORMAT_ISO9660;
+    return iso && !reader_.filtered() ? std::min(kMost, kFew + source_.data_size() / 34) : kMost;
+  }
 
   Taken take(archive_entry* entry) {
     const char* name = name_of(entry);
@@ -250,6 +260,7 @@ class Indexer {
   const ArchiveOptions& options_;
   ArchiveReader& reader_;
   ArchiveIndex& index_;
+  uint64_t most_ = 0;  ///< entries; 0: not known yet
   timespec time_ = {};
 };
 

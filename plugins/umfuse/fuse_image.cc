@@ -87,7 +87,7 @@ Result<FuseNodes::Ref> FuseImage::ask_entry(uint32_t opcode, NodeId directory,
 }
 
 FuseWho FuseImage::who_makes(const NewNode* node) const {
-  if (node == nullptr) return session_.who();
+  if (node == nullptr || !session_.options().checked) return session_.who();
   return {node->uid, node->gid, session_.who().pid};
 }
 

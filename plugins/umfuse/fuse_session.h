@@ -19,6 +19,7 @@ struct FuseOptions {
   mode_t rootmode = S_IFDIR;        ///< rootmode=: what the mount point is
   uint32_t max_read = 0;            ///< max_read=N; 0: no limit but the protocol's
   int64_t max_unknown = 1LL << 30;  ///< of a content that says its length only by its end
+  bool checked = true;  ///< callers are who they say; else all are who the session is for
 };
 
 /// A FUSE connection after FUSE_INIT: what both sides agreed on, the sizes of structures in that

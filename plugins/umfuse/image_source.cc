@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace viewsh {
 
@@ -40,6 +41,20 @@ Result<size_t> ImageSource::pread(void* to, size_t size, uint64_t offset) const 
     done += static_cast<size_t>(n);
   }
   return done;
+}
+
+uint64_t ImageSource::data_size() const {
+  const auto end = static_cast<off_t>(start_ + size_);
+  uint64_t total = 0;
+  for (auto at = static_cast<off_t>(start_); at < end;) {
+    const off_t data = lseek(fd_.get(), at, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) return size_;  // a device, which has no holes
+    if (data < 0 || data >= end) break;
+    const off_t hole = lseek(fd_.get(), data, SEEK_HOLE);
+    at = hole < 0 ? end : std::min(hole, end);
+    total += static_cast<uint64_t>(at - data);
+  }
+  return total;
 }
 
 bool ImageSource::unchanged() const {

@@ -24,6 +24,8 @@ class ImageSource {
   const struct stat& attr() const { return attr_; }
   /// pread(2) at an offset of the image; short only at its end.
   Result<size_t> pread(void* to, size_t size, uint64_t offset) const;
+  /// How much of the image isn't a hole. lseek(2), SEEK_DATA
+  uint64_t data_size() const;
   /// Is the file still what it was when it was opened? What was learned of it holds only then.
   bool unchanged() const;
 

@@ -105,8 +105,9 @@ class ServedImage final : public WritableImageFs {
 /// As the mount table has it.
 class ServedFs final : public LockedFs, public CloseListener {
  public:
-  ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<ImageLock> lock)
-      : LockedFs(image, std::move(lock), false), image_(*image) {}
+  /// `free`: everybody may do anything here.
+  ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<ImageLock> lock, bool free)
+      : LockedFs(image, std::move(lock), free), image_(*image) {}
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override {
     if (!ServedImage::is_root(base, rest)) return LockedFs::resolve(base, rest, flags, caller);
@@ -160,6 +161,8 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
     *error = {Errno(EINVAL), "an option's value can't be"};
     return nullptr;
   }
+  // Else what is allowed is the server's business alone. fuse_permission() of fs/fuse/dir.c
+  options.checked = request.options.count("default_permissions") != 0;
   auto image = std::make_unique<FuseImage>(std::move(*request.connection),
                                            std::make_unique<CallWait>(suspension), options);
   FuseImage& served = *image;
@@ -168,6 +171,7 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   served.set_who({as != nullptr ? as->fsuid : geteuid(), as != nullptr ? as->fsgid : getegid(), 0});
   ImageStage::Limits limits;
   limits.writable = true;  // where it is mounted read-only, the mount table sees to that
+  limits.as_root = !options.checked;
   auto mounted = std::make_shared<MountedImage>(
       nullptr, std::move(image), host, device_number({&request.type, &request.at}), limits);
   auto fs = std::make_shared<ServedImage>(std::move(mounted), served, suspension);
@@ -175,7 +179,8 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
     *error = {entered.error(), entered.error().message()};
     return nullptr;
   }
-  return std::make_shared<ServedFs>(std::move(fs), std::make_shared<CallLock>(suspension));
+  return std::make_shared<ServedFs>(std::move(fs), std::make_shared<CallLock>(suspension),
+                                    !options.checked);
 }
 
 }  // namespace viewsh

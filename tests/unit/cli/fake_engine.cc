@@ -94,7 +94,7 @@ FakeEngine& fake_engine() {
   return engine;
 }
 
-int mount_host(const ViewSpec& spec, const HostMount& mount) {
+int mount_host(const ViewSpec& spec, const HostMountRequest& mount) {
   fake_engine().spec = spec;
   fake_engine().host_mount = mount;
   return 0;

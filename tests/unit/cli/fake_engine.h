@@ -15,7 +15,7 @@ namespace viewsh {
 /// Stands for the engine: remembers what it was asked for and answers what a test has put here.
 struct FakeEngine {
   ViewSpec spec;
-  HostMount host_mount;  ///< what mount-host was asked
+  HostMountRequest host_mount;  ///< what mount-host was asked
   RunOptions run;
   int runs = 0;
   int exit_status = 0;
