@@ -230,7 +230,7 @@ std::string view_table(const ViewSpec& spec) {
   }
   for (const std::string& name : spec.env.unset) add_line(&out, "  unset", printable(name));
   if (spec.identity) add_line(&out, "identity", identity_text(spec.identity->request));
-  if (spec.may_mount()) add_line(&out, "allowed", "mount");
+  if (spec.may_mount_all()) add_line(&out, "allowed", "mount");
   Table mounts({"AT", "TYPE", "SOURCE", "OPTIONS", "FROM"});
   for (const MountSpec& mount : spec.mounts) {
     mounts.add({printable(mount.at), mount.type, source_text(mount), join(option_words(mount), ","),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ class Builder {
   UserError hide_own_state();
   UserError pass_kernel_mounts(const std::string& at, const View& below);
   UserError add_mount(const MountSpec& spec);
+  UserError allow_mounting(const MountSpec& spec);
+  UserError leave_for_later(const MountSpec& spec);
+  int held_by(const std::vector<std::string>& sources) const;
   UserError start_server(const MountSpec& spec, MountRequest* request);
   UserError meet_server(const MountSpec& spec, Mount* mount);
   UserError add_symlink(const MountSpec& spec);
@@ -52,6 +56,8 @@ class Builder {
     std::string text = place.text.empty() ? "" : place.text + ": ";
     return {text + what + ": " + why};
   }
+  /// Those that say something to the file system.
+  static std::map<std::string, std::string> own_options(const MountSpec& spec);
   static const Caller& self();
   static bool is_own(const Mount& mount);
 

@@ -101,6 +101,18 @@ Session make_session(const BuiltView& built, PluginHost& host, Mounts* mounts) {
   return session;
 }
 
+/// The mounts that the view begins with and that may be taken away again: they end when nobody
+/// holds them any more.
+void hand_over(BuiltView* built, Mounts* mounts, Session* session) {
+  std::erase_if(built->made, [&](const std::shared_ptr<const Mount>& mount) {
+    if (!mount->late) return false;
+    session->late.push_back(mount);
+    mounts->adopt(mount->own_fs(), mount->type + " at " + mount->at);
+    return true;
+  });
+  built->view.reset();
+}
+
 std::string lookup_file_of(PluginHost& host) {
   Result<std::string> dir = host.memory_dir();
   return dir.ok() ? *dir + "/lookups" : "";
@@ -207,6 +219,8 @@ int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice:
   std::optional<Observer> observer;
   Mounts mounts(&host, built.next_id);
   Session session = make_session(built, host, spec.may_mount() ? &mounts : nullptr);
+  if (!spec.may_mount_all()) session.mount_rights = MountRights(built.user_mounts);
+  hand_over(&built, &mounts, &session);
   if (taker) fuse_device_of(session)->give_to(std::move(taker));
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);

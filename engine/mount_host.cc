@@ -87,9 +87,13 @@ ViewSpec files_of(const ViewSpec& spec) {
   leave(!spec.devices.empty(), "devices");
   leave(!spec.binfmt.empty(), "binfmt");
   leave(spec.allow_mount, "allow");
+  leave(std::erase_if(out.mounts, is_for_later) > 0, "noauto");
   out.devices.clear();
   out.binfmt.clear();
   out.allow_mount = false;
+  for (MountSpec& mount : out.mounts)
+    std::erase_if(mount.options,
+                  [](const auto& option) { return is_mounting_option(option.first); });
   if (!left.empty())
     complain("mount-host: left out, as only processes of a view have them: " + left);
   return out;

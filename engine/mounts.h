@@ -23,6 +23,11 @@ class Mounts final : public Mounter {
   int next_id() override { return next_id_++; }
   const std::vector<Type>& types() override;
 
+  /// One that the view began with, and that may be taken away.
+  void adopt(std::shared_ptr<FileSystem> fs, std::string what) {
+    made_.push_back({std::move(fs), std::move(what)});
+  }
+
   /// The view ends: what is left ends, the newest first. False: something couldn't be written back,
   /// which is told.
   bool shut_down();

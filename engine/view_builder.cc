@@ -62,6 +62,7 @@ bool shows_host(const View& view) {
 std::string option_text(const MountSpec& spec) {
   std::string out;
   for (const auto& [key, value] : spec.options) {
+    if (is_mounting_option(key)) continue;
     out += (out.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
   }
   for (const ExceptSpec& except : spec.except) {
@@ -179,6 +180,8 @@ UserError Builder::put_back(std::vector<Mount> real, const MountSpec& spec) {
 
 UserError Builder::add_mount(const MountSpec& spec) {
   if (spec.type == "symlink") return add_symlink(spec);
+  if (UserError error = allow_mounting(spec)) return error;
+  if (is_for_later(spec)) return leave_for_later(spec);
   const bool served = is_fuse_server(spec.type);
   Plugin* plugin = host_->provider("fs:" + (served ? "fuse" : spec.type));
   if (plugin == nullptr) {
@@ -190,7 +193,7 @@ UserError Builder::add_mount(const MountSpec& spec) {
   MountRequest request;
   request.type = spec.type;
   request.at = target.at;
-  request.options = spec.options;
+  request.options = own_options(spec);
   request.layer = spec.layer;
   request.layers_below = spec.layers_below;
   request.below = below();
@@ -208,6 +211,9 @@ UserError Builder::add_mount(const MountSpec& spec) {
     if (error) return error;
     request.sources.push_back(found.at);
   }
+  Mount mount;
+  mount.source_in = held_by(request.sources);
+  mount.late = is_by_user(spec);
   view_ = present;
   MountError failed;
   if (served) {
@@ -216,7 +222,6 @@ UserError Builder::add_mount(const MountSpec& spec) {
   }
   std::shared_ptr<FileSystem> fs = plugin->mount(request, &failed);
   if (!fs) return wrong(spec.place, spec.type + " at " + spec.at, failed.text);
-  Mount mount;
   mount.fs = std::move(fs);
   // With auto, as with mount(8), it is the type that was found.
   mount.type = spec.type == "auto" ? std::string(mount.fs->type()) : spec.type;

@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "fuse_server.h"
 #include "plugin_host.h"
+#include "syscalls/user_mounts.h"
 #include "vfs/host_fs.h"
 #include "vfs/view.h"
 
@@ -27,6 +28,8 @@ struct BuiltView {
   Identity* identity = nullptr;  ///< null: that of who starts the view. Owned by its plugin
   bool host_proc = true;
   int next_id = 1;  ///< for mounts that are made later
+  /// What the view's processes may mount, where that isn't all.
+  std::vector<UserMount> user_mounts;
 };
 
 /// Makes the mounts of a specification in their order, each over the view so far. A mount point

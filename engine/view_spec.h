@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -37,6 +38,17 @@ struct MountSpec {
   bool must_exist =
       false;  ///< hide: what was typed may be mistyped; a profile serves many machines
 };
+
+/// Options of a mount that say who mounts it when, and nothing to its file system. fstab(5)
+inline bool is_mounting_option(std::string_view option) {
+  return option == "user" || option == "users" || option == "noauto";
+}
+/// The view's processes may make and take it away. `user`, `users`
+inline bool is_by_user(const MountSpec& spec) {
+  return spec.options.count("user") + spec.options.count("users") > 0;
+}
+/// It isn't there when the view begins. `noauto`
+inline bool is_for_later(const MountSpec& spec) { return spec.options.count("noauto") > 0; }
 
 /// Is it one of the mounts that keep changes in a layer?
 inline bool is_copy_on_write(std::string_view type) { return type == "cow" || type == "mincow"; }
@@ -87,7 +99,10 @@ struct ViewSpec {
 
   bool fake_root() const { return identity && identity->request.uid == uid_t{0}; }
   /// Root may mount without being told.
-  bool may_mount() const { return allow_mount || fake_root(); }
+  bool may_mount_all() const { return allow_mount || fake_root(); }
+  bool may_mount() const {
+    return may_mount_all() || std::any_of(mounts.begin(), mounts.end(), is_by_user);
+  }
 };
 
 struct AccessRecord;

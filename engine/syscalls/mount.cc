@@ -103,6 +103,17 @@ std::string text_of(const std::map<std::string, std::string>& options) {
   return out;
 }
 
+/// What may be mounted where, in a view whose processes may only mount what its profile names.
+/// `source`: empty where it isn't looked at. `options` become those that were allowed.
+Result<void> permit(Session& session, const std::string& type, const std::string& source,
+                    const std::string& at, std::map<std::string, std::string>* options) {
+  if (session.mount_rights.all()) return {};
+  const UserMount* meant = session.mount_rights.find(type, source, at);
+  if (meant == nullptr) return Errno(EPERM);
+  if (options != nullptr) *options = meant->options;
+  return {};
+}
+
 /// The kernel's side of a FUSE server. fs/fuse/inode.c
 Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& target,
                         const std::string& type, unsigned long flags, const std::string& data) {
@@ -112,6 +123,7 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   request.type = "fuse";
   request.at = target.view_path;
   request.options = options_of(data);
+  TRY(permit(session, type, "", target.view_path, nullptr));
   FuseDevice* device = fuse_device_of(session);
   if (device == nullptr) return Errno(ENODEV);
   TRY_ASSIGN(const UniqueFd server, take_server(call, &request.options));
@@ -149,9 +161,11 @@ Result<void> mount_new(Call& call, const OptionalPath& source, const Walked& tar
   request.at = target.view_path;
   request.options = options_of(data);
   request.below = std::make_shared<ViewFs>(session.view, "/");
+  mount.options = data;
   if (!known->nodev) {
     if (source.null || source.path.text.empty()) return Errno(EINVAL);
     TRY_ASSIGN(const Image image, find_image(call, source.path));
+    TRY(permit(session, type, image.path, target.view_path, &request.options));
     request.sources.push_back(image.path);
     request.options.insert(image.options.begin(), image.options.end());
     mount.source = image.shown;
@@ -159,12 +173,13 @@ Result<void> mount_new(Call& call, const OptionalPath& source, const Walked& tar
     if (image.mount->part_of == 0 && image.mount->late) mount.source_in = image.mount->id;
     if ((flags & MS_RDONLY) != 0) request.options["ro"] = "";
   } else {
+    TRY(permit(session, type, "", target.view_path, &request.options));
     mount.source = source.path.text;
   }
+  if (!session.mount_rights.all()) mount.options = text_of(request.options);
   TRY_ASSIGN(mount.fs, session.mounter->make(request));
   const std::shared_ptr<FileSystem> fs = mount.fs;
   mount.type = type;
-  mount.options = data;
   mount.flags = flags;
   const Result<void> added = MountTable(session).add(std::move(mount), target);
   // Nothing was done with it: the first error is the one that is told.
@@ -182,6 +197,8 @@ Result<std::string> read_options(Call& call, uint64_t data) {
 Result<void> mount_at(Call& call, const OptionalPath& source, const Walked& target,
                       const OptionalPath& type, unsigned long flags, uint64_t data) {
   if ((flags & MS_NOUSER) != 0) return Errno(EINVAL);
+  const bool makes_one = (flags & (MS_REMOUNT | MS_BIND | MS_MOVE | kPropagation)) == 0;
+  if (!makes_one && !call.session().mount_rights.all()) return Errno(EPERM);
   MountTable table(call.session());
   if ((flags & (MS_REMOUNT | MS_BIND)) == (MS_REMOUNT | MS_BIND))
     return table.remount_bind(target, flags);
@@ -226,6 +243,7 @@ Outcome sys_umount2(Call& call, UserPath target, Flags flags) {
   if (!walked.ok()) return Outcome::error(walked.error());
   if (call.session().mounter == nullptr) return Outcome::error(EPERM);
   Session& session = call.session();
+  if (!session.mount_rights.at(walked->view_path)) return Outcome::error(EPERM);
   const auto before = session.late;
   const Result<void> done = MountTable(session).remove(*walked, (flags & MNT_DETACH) != 0);
   for (const auto& mount : before) release_loop(session, mount->source);

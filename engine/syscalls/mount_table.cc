@@ -232,12 +232,20 @@ bool MountTable::is_late(int id) const {
                      [id](const auto& mount) { return mount->id == id; });
 }
 
-/// Something else needs its file system: another mount, or an image that lies in it.
-bool MountTable::is_wanted(const Mount& mount) const {
+/// An image lies in it, or whatever else was made of something in it.
+bool MountTable::is_source(const Mount& mount) const {
   const auto& late = session_.late;
   const auto& entries = session_.view->entries();
   return std::any_of(late.begin(), late.end(),
                      [&](const auto& one) { return one->source_in == mount.id; }) ||
+         std::any_of(entries.begin(), entries.end(),
+                     [&](const View::Entry& entry) { return entry.mount->source_in == mount.id; });
+}
+
+/// Something else needs its file system.
+bool MountTable::is_wanted(const Mount& mount) const {
+  const auto& entries = session_.view->entries();
+  return is_source(mount) ||
          std::any_of(entries.begin(), entries.end(), [&](const View::Entry& entry) {
            return entry.mount->id == mount.id || entry.mount->part_of == mount.id;
          });
@@ -249,9 +257,7 @@ Result<void> MountTable::remove(const Walked& at, bool detach) {
   Entries kept;
   Entries gone;
   split(mount.id, &kept, &gone);
-  const bool holds_image = std::any_of(session_.late.begin(), session_.late.end(),
-                                       [&](const auto& one) { return one->source_in == mount.id; });
-  if (!detach && (gone.size() > 1 || holds_image || MountUsers(session_).busy(mount)))
+  if (!detach && (gone.size() > 1 || is_source(mount) || MountUsers(session_).busy(mount)))
     return Errno(EBUSY);
   session_.change_table(View::of(kept));
   return reap();

@@ -40,6 +40,7 @@ class MountTable {
   bool is_present(const Walked& at) const;
   bool is_root(const Walked& at) const;
   bool is_late(int id) const;
+  bool is_source(const Mount& mount) const;
   bool is_wanted(const Mount& mount) const;
   Result<void> may_cover(const Mount& top, const Walked& target) const;
   Result<Mount> with_flags(const Mount& old, unsigned long flags, bool super_read_only) const;

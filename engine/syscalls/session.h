@@ -9,6 +9,7 @@
 
 #include "syscalls/mounter.h"
 #include "syscalls/task.h"
+#include "syscalls/user_mounts.h"
 #include "vfs/device_fs.h"
 #include "vfs/host_fs.h"
 #include "vfs/view.h"
@@ -39,6 +40,7 @@ struct Session {
   int next_socket = 0;
   std::vector<std::shared_ptr<DeviceFs>> devices;  ///< of the view
   Mounter* mounter = nullptr;                      ///< of a view in which may be mounted; not owned
+  MountRights mount_rights;                        ///< what may be mounted
   /// The file systems that were mounted while the view ran, and that are still in use: in the
   /// table, covered, or taken away from it (MNT_DETACH).
   std::vector<std::shared_ptr<const Mount>> late;

@@ -97,6 +97,7 @@ class ExtImage : public WritableImage {
   // ext_open.cc
   Result<void> start(int fd, std::string* why);
   Result<void> lock(int fd, uint64_t bytes, bool write, std::string* why);
+  void unlock();
   Result<bool> decide(int fd, std::string* why, std::string* note, std::string* unplayed);
 
   // ext_image.cc

@@ -40,10 +40,13 @@ Result<std::unique_ptr<ExtImage>> ExtImage::open(int fd, const ExtOptions& optio
   return image;
 }
 
-ExtImage::~ExtImage() {
+ExtImage::~ExtImage() { unlock(); }
+
+void ExtImage::unlock() {
   if (lock_fd_ < 0) return;
   struct flock lock = lock_of(F_UNLCK, options_.offset, lock_bytes_);
   ::fcntl(lock_fd_, F_OFD_SETLK, &lock);
+  lock_fd_ = -1;
 }
 
 /// Of the file's part that the file system is in: two partitions of one disk don't meet.
@@ -147,7 +150,9 @@ Result<void> ExtImage::close() {
     }
   }
   holds_.clear();
-  return fs_->close();
+  TRY(fs_->close());
+  unlock();
+  return {};
 }
 
 }  // namespace viewsh
