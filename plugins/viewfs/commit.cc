@@ -91,6 +91,8 @@ class Course {
   }
   /// It can be done without renames out of the layer; all was taken back.
   bool can_do_without() const { return run_.elsewhere() && undone_; }
+  /// The same, and nothing is taken back yet.
+  bool elsewhere() const { return run_.elsewhere(); }
 
   std::string go_on() {
     if (record_.stage == CommitRecord::Stage::kApplied) return clean();
@@ -202,14 +204,17 @@ std::string script_of(LayerView* view, const Selection& selection,
   return error->empty() ? write_script(*view, plan) : std::string();
 }
 
-std::string finish_commit(LayerView* view, const CommitRecord& record,
-                          const CommitOptions& options) {
+std::string finish_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options,
+                          bool* anew) {
   allow_many_descriptors();
   std::string error;
   const UniqueFd root = open_lower(*view, &error);
   if (!root) return error;
   Tree lower(root.get());
-  return Course(view, record, &lower, options).go_on();
+  Course course(view, record, &lower, options);
+  error = course.go_on();
+  *anew = course.elsewhere();
+  return error;
 }
 
 std::string undo_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options) {

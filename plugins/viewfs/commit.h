@@ -17,9 +17,10 @@ std::string script_of(LayerView* view, const Selection& selection,
                       const std::vector<NodeChange>& changes, std::string* error);
 
 /// Goes on with a commit of which the preparation was complete, up to where the layer can lose what
-/// was committed.
-std::string finish_commit(LayerView* view, const CommitRecord& record,
-                          const CommitOptions& options);
+/// was committed. `anew`: it can't be done as it was begun, but taken back and begun in another
+/// way.
+std::string finish_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options,
+                          bool* anew);
 /// Takes back a commit that was not applied, and removes its journal.
 std::string undo_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options);
 

@@ -304,7 +304,8 @@ std::string CommitRun::undo_preparation() {
 
 /// Each is another object, so several threads remove them. Empty, or the first error.
 std::string CommitRun::remove_trash() {
-  std::vector<Tree> trees(kMaxWorkers, Tree(lower_.root()));
+  // All of them together may have as many descriptors as one has else.
+  std::vector<Tree> trees(kMaxWorkers, Tree(lower_.root(), Tree::kKept / kMaxWorkers));
   std::vector<std::pair<size_t, Errno>> kept[kMaxWorkers];
   std::atomic<uint64_t> done{0};
   spread(r_.trash.size(), Load::kDisk, [&](size_t worker, size_t i) {

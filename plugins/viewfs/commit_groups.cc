@@ -20,7 +20,8 @@ std::string Groups::add(Node* node) {
   const bool meant = selection_.has(path);
   const bool partial = !selection_.all();
   if (!meant && !(node->is_dir() ? selection_.touches(path) : partial)) return {};
-  auto attr = upper_.lstat(path);
+  const auto known = view_.survey.upper(node);
+  auto attr = known ? Result<Attr>(*known) : upper_.lstat(path);
   if (!attr) return view_.view_path(path) + ": " + attr.error().message();
   const bool file = !S_ISDIR(attr->stx_mode);
   if (file && meant) {
@@ -75,7 +76,8 @@ void Groups::settle(Group* group, const std::map<std::string, const Change*>& ch
     }
     const std::string path = home_of(*node);
     if (path.empty() || !home.empty()) continue;
-    const auto attr = lower_.lstat(path);
+    const auto known = node->meta->redirect.empty() ? view_.survey.lower(node) : std::nullopt;
+    const auto attr = known ? *known : lower_.lstat(path);
     if (!attr || attr->stx_ino != node->meta->origin->ino) continue;
     if (type_of_mode(attr->stx_mode) != node->type) continue;
     if (dev_of(*attr) != node->meta->origin->dev) continue;

@@ -74,9 +74,9 @@ class Planner {
       const std::string below = join(path, child->name);
       if (!error_.empty()) return;
       if (!selection_.touches(below)) continue;
-      const Spot spot{dir, join(dir->lower, child->name), below, SIZE_MAX};
+      const Spot spot{dir, join(dir->lower, child->name), below, SIZE_MAX, child};
       if (!child->present()) {
-        if (child->hidden && selection_.has(below)) steps_.leave(spot.lower);
+        if (child->hidden && selection_.has(below)) steps_.leave(spot.lower, child);
       } else if (child->is_dir()) {
         directory(child, spot);
       } else {
@@ -91,7 +91,7 @@ class Planner {
       const std::string below = join(path, child->name);
       if (!error_.empty()) return;
       if (!child->present() || !selection_.touches(below)) continue;
-      const Spot spot{nullptr, {}, below, item};
+      const Spot spot{nullptr, {}, below, item, nullptr};
       child->is_dir() ? directory(child, spot) : file(child, spot);
     }
   }
@@ -102,7 +102,7 @@ class Planner {
       moved_directory(node, spot, redirect);
       return;
     }
-    Object* there = spot.dir == nullptr ? nullptr : steps_.lower(spot.lower);
+    Object* there = spot.dir == nullptr ? nullptr : steps_.lower(spot.lower, spot.node);
     if (node->merged() && there != nullptr) {
       if (!S_ISDIR(there->attr.stx_mode)) {
         fail(spot.path, "what is underneath is no directory any more");
@@ -138,7 +138,7 @@ class Planner {
   }
 
   void move(Object* moved, const Spot& spot) {
-    if (spot.dir != nullptr) steps_.leave(spot.lower);
+    if (spot.dir != nullptr) steps_.leave(spot.lower, spot.node);
     steps_.leave(moved->lower);
     if (!steps_.place(moved, spot))
       fail(spot.path, "was renamed from another file system; copy it");
@@ -180,14 +180,16 @@ class Planner {
     return read_own_xattrs_at((*dir)->get(), leaf_of(path));
   }
 
-  InPlace in_place(const std::string& path, Object* object, const Attributes& after) {
+  /// `plain`: it has no extended attributes.
+  InPlace in_place(const std::string& path, Object* object, const Attributes& after,
+                   bool plain = false) {
     InPlace out;
     out.path = object->lower;
     out.show = view_.view_path(path);
     out.before = attributes_of(object->attr);
     out.after = after;
     out.stamp = object->stamp;
-    out.xattrs_before = steps_.xattrs(object);
+    if (!plain) out.xattrs_before = steps_.xattrs(object);
     object->stamp.only_ino = true;
     return out;
   }
@@ -216,7 +218,7 @@ class Planner {
     }
     Group* group = groups_.of(node);
     const std::string& redirect = node->meta ? node->meta->redirect : no_redirect_;
-    const Object* there = spot.dir == nullptr ? nullptr : steps_.lower(spot.lower);
+    const Object* there = spot.dir == nullptr ? nullptr : steps_.lower(spot.lower, spot.node);
     const bool unchanged = there != nullptr && changed_.count(spot.path) == 0;
     if (group != nullptr && !group->kept.empty()) {
       const Object* kept = steps_.lower(group->kept);
@@ -283,8 +285,10 @@ class Planner {
       if (object == nullptr) continue;
       const Node* node = group.members[0];
       const std::string path = Index::path_of(node);
-      InPlace in = in_place(path, object, attributes_of(groups_.shown(node)));
-      in.xattrs_after = upper_xattrs(path);
+      const bool home = Index::lower_path_of(node) == group.kept;
+      const bool plain = home && view_.survey.plain(node);
+      InPlace in = in_place(path, object, attributes_of(groups_.shown(node)), plain);
+      if (!plain) in.xattrs_after = upper_xattrs(path);
       in.with_xattrs = in.xattrs_after != in.xattrs_before;
       if (group.content) {
         in.upper = path;

@@ -30,7 +30,7 @@ Steps::Steps(LayerView* view, Tree* lower, CommitPlan* plan)
   if (upper) upper_dev_ = dev_of(*upper);
 }
 
-Object* Steps::lower(const std::string& path) {
+Object* Steps::lower(const std::string& path, const Node* node) {
   const auto known = objects_.find(path);
   if (known != objects_.end()) return known->second;
   error_ = {};
@@ -40,7 +40,8 @@ Object* Steps::lower(const std::string& path) {
     if (parent == nullptr) return nullptr;
   }
   Object* out = nullptr;
-  if (const auto attr = tree_.lstat(path)) {
+  const auto seen = node != nullptr ? view_.survey.lower(node) : std::nullopt;
+  if (const auto attr = seen ? *seen : tree_.lstat(path)) {
     out = &plan_.objects.emplace_back();
     out->parent = parent;
     out->name = name_of(path);
@@ -60,20 +61,20 @@ InPlace::Xattrs Steps::xattrs(const Object* object) {
   return read_xattrs_at((*dir)->get(), leaf_of(object->lower));
 }
 
-Steps::Position& Steps::position(const std::string& path) {
+Steps::Position& Steps::position(const std::string& path, const Node* node) {
   const auto [it, fresh] = positions_.try_emplace(path);
   if (fresh) {
     it->second.dir = lower(std::string(parent_of(path)));
-    it->second.old = it->second.dir == nullptr ? nullptr : lower(path);
+    it->second.old = it->second.dir == nullptr ? nullptr : lower(path, node);
     it->second.show = view_.view_path(path);
   }
   return it->second;
 }
 
-void Steps::leave(const std::string& path) { position(path).leave = true; }
+void Steps::leave(const std::string& path, const Node* node) { position(path, node).leave = true; }
 
 void Steps::come(const Spot& spot, size_t item) {
-  Position& p = position(spot.lower);
+  Position& p = position(spot.lower, spot.node);
   p.item = item;
   p.show = view_.view_path(spot.path);
 }

@@ -12,10 +12,11 @@ namespace viewsh::viewfs {
 
 /// A name of the view: in a directory that the lower has, or in one that is new.
 struct Spot {
-  Object* dir = nullptr;   ///< the lower's; null: new
-  std::string lower;       ///< the lower path of the name before the commit
-  std::string path;        ///< the view's
-  size_t item = SIZE_MAX;  ///< the new directory
+  Object* dir = nullptr;       ///< the lower's; null: new
+  std::string lower;           ///< the lower path of the name before the commit
+  std::string path;            ///< the view's
+  size_t item = SIZE_MAX;      ///< the new directory
+  const Node* node = nullptr;  ///< what the layer has of it, where `dir` is the lower's
 };
 
 /// Gathers what is to become of names and turns it into renames in an order that works.
@@ -23,13 +24,14 @@ class Steps {
  public:
   Steps(LayerView* view, Tree* lower, CommitPlan* plan);
 
-  /// What the lower has at a path. Null: nothing (ENOENT), or error() says what else.
-  Object* lower(const std::string& path);
+  /// What the lower has at a path. Null: nothing (ENOENT), or error() says what else. `node`: the
+  /// path is the position of that.
+  Object* lower(const std::string& path, const Node* node = nullptr);
   Errno error() const { return error_; }
   InPlace::Xattrs xattrs(const Object* object);
 
   /// What the lower has by this name, if anything, leaves it.
-  void leave(const std::string& lower);
+  void leave(const std::string& lower, const Node* node = nullptr);
   /// An item gets a name in a lower directory.
   void come(const Spot& spot, size_t item);
   /// A new directory gets its attributes in the end: its own may not let its owner in.
@@ -59,7 +61,7 @@ class Steps {
     std::string show;
     size_t depth;
   };
-  Position& position(const std::string& lower);
+  Position& position(const std::string& lower, const Node* node);
   Object* object_of(size_t item);
   void touch(Object* dir);
   void settle(const std::string& lower, Position* p);

@@ -9,11 +9,6 @@
 #include "host_ops.h"
 
 namespace viewsh::viewfs {
-namespace {
-
-constexpr size_t kKeptOpen = 64;  ///< directories
-
-}  // namespace
 
 Result<Dir> Tree::dir(const std::string& path) {
   const auto known = open_.find(path);
@@ -24,7 +19,7 @@ Result<Dir> Tree::dir(const std::string& path) {
   struct stat st {};
   if (fstat(out->get(), &st) < 0) return Errno::last();
   out->ino = st.st_ino;
-  if (open_.size() >= kKeptOpen) open_.clear();
+  if (open_.size() >= kept_) open_.clear();
   open_.emplace(path, out);
   return out;
 }

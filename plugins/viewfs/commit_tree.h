@@ -23,7 +23,9 @@ using Dir = std::shared_ptr<OpenDir>;
 /// else is done by descriptors of directories. The last directories are kept open.
 class Tree {
  public:
-  explicit Tree(int root_fd) : root_(root_fd) {}
+  static constexpr size_t kKept = 64;
+  /// `kept`: so many directories at most stay open.
+  explicit Tree(int root_fd, size_t kept = kKept) : root_(root_fd), kept_(kept) {}
   /// ENOENT, EACCES; ELOOP: there is a link on the way.
   Result<Dir> dir(const std::string& path);
   /// The same, to be the directory `ino`. ESTALE: it is another one.
@@ -38,6 +40,7 @@ class Tree {
 
  private:
   int root_;
+  size_t kept_;
   std::unordered_map<std::string, Dir> open_;
 };
 

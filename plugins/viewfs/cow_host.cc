@@ -148,7 +148,18 @@ std::map<std::string, std::string> read_xattrs(const LongPath& path) {
   return read_xattrs(path, &refused);
 }
 
+bool has_no_xattrs_at(int dir_fd, const std::string& name) {
+  constexpr long kListxattrat = 465;  // Linux 6.13; not in older headers
+  static std::atomic<bool> known{true};
+  if (!known || name.empty() || name.size() >= PATH_MAX) return false;
+  const long got = syscall(kListxattrat, dir_fd, name.c_str(), AT_SYMLINK_NOFOLLOW, nullptr, 0);
+  // EPERM: a filter that was written before the call was there.
+  if (got < 0 && (errno == ENOSYS || errno == EPERM)) known = false;
+  return got == 0;
+}
+
 std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::string& name) {
+  if (has_no_xattrs_at(dir_fd, name)) return {};
   bool refused = false;
   const LongPath path(dir_fd, name);
   auto out = read_xattrs(path, &refused);
@@ -163,14 +174,7 @@ std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::str
 }
 
 std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string& name) {
-  constexpr long kListxattrat = 465;  // Linux 6.13; not in older headers
-  static std::atomic<bool> known{true};
-  if (known && !name.empty() && name.size() < PATH_MAX) {
-    const long got = syscall(kListxattrat, dir_fd, name.c_str(), AT_SYMLINK_NOFOLLOW, nullptr, 0);
-    if (got == 0) return {};  // as most have none
-    // EPERM: a filter that was written before the call was there.
-    if (got < 0 && (errno == ENOSYS || errno == EPERM)) known = false;
-  }
+  if (has_no_xattrs_at(dir_fd, name)) return {};  // as most have none
   return read_xattrs(LongPath(dir_fd, name));
 }
 

@@ -33,8 +33,11 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 Result<void> copy_data(int from, int to, const Attr& attr);
 /// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
 std::map<std::string, std::string> read_xattrs(const LongPath& path);
-/// The same of a name in an open directory, without a way through procfs where Linux has
-/// listxattrat(2).
+/// A name in an open directory has no extended attributes at all; false: it may have some, or Linux
+/// has no listxattrat(2).
+bool has_no_xattrs_at(int dir_fd, const std::string& name);
+/// The same as read_xattrs() of a name in an open directory, without a way through procfs where
+/// Linux has listxattrat(2) and there are none.
 std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string& name);
 /// Of a file that is the layer's own: also where its mode keeps its owner from reading them, for
 /// which the mode is changed for a moment.

@@ -58,7 +58,10 @@ class Differ {
   /// What the lower has at a position; of a tree that is not the host's what the layer noted of it.
   Result<Attr> lower_attr(bool has_lower, const std::string& old, const Node& node) {
     if (!has_lower) return Errno(ENOENT);
-    if (view_->knows_lower()) return lower_.lstat(old);
+    if (view_->knows_lower()) {
+      auto known = view_->survey.lower(&node);
+      return known ? std::move(*known) : lower_.lstat(old);
+    }
     const bool copied = node.meta && node.meta->origin;
     if (!copied && !node.hidden_state) return Errno(ENOENT);
     Attr attr{};
@@ -67,8 +70,9 @@ class Differ {
     return attr;
   }
 
-  /// `content` and `metadata` of an upper node against a host path of the lower.
-  void compare(NodeChange* c, const std::string& old, const Result<Attr>& a) {
+  /// `content` and `metadata` of an upper node against a host path of the lower; `home`: that of
+  /// its position.
+  void compare(NodeChange* c, const std::string& old, const Result<Attr>& a, bool home) {
     if (c->node->merged()) {
       // What else differs was done to the lower meanwhile.
       c->change.metadata = c->node->meta->changed;
@@ -96,11 +100,13 @@ class Differ {
           (sizes && a->stx_size != b->stx_size) || !same_content(old, c->change.upper);
     }
     c->change.metadata = c->change.metadata || (times && !c->change.content);
-    c->change.metadata = c->change.metadata || lower_.xattrs(old) != upper_xattrs(*c);
+    if (c->change.metadata || (home && view_->survey.plain(c->node))) return;
+    c->change.metadata = lower_.xattrs(old) != upper_xattrs(*c);
   }
 
   Result<Attr> upper_attr(const NodeChange& c) {
     if (view_->frozen || c.change.upper.empty()) return view_->upper_attr(c.path);
+    if (const auto known = view_->survey.upper(c.node)) return *known;
     return upper_.lstat(c.change.upper);
   }
   std::map<std::string, std::string> upper_xattrs(const NodeChange& c) {
@@ -120,7 +126,7 @@ class Differ {
       c.change.old_path = view_->view_path(source);
       c.change.lower = view_->lower_host(source);
       if (node->state == Node::State::kUpper) {
-        compare(&c, c.change.lower, lower_.lstat(c.change.lower));
+        compare(&c, c.change.lower, lower_.lstat(c.change.lower), false);
       }
       out_.push_back(std::move(c));
       return;
@@ -135,7 +141,7 @@ class Differ {
       const bool same_type = type_of_mode(attr->stx_mode) == node->type;
       c.change.kind = same_type ? Change::Kind::kChanged : Change::Kind::kTypeChanged;
       if (node->state == Node::State::kRef) c.change.metadata = true;
-      if (same_type && node->state == Node::State::kUpper) compare(&c, old, attr);
+      if (same_type && node->state == Node::State::kUpper) compare(&c, old, attr, !above);
       if (same_type && !c.change.content && !c.change.metadata) return;
     }
     out_.push_back(std::move(c));
@@ -194,7 +200,7 @@ class Differ {
         directory(node, path, true, source, "");
         return;
       }
-      compare(&c, old, Errno(ENOENT));
+      compare(&c, old, Errno(ENOENT), true);
       c.change.lower = old;
       if (c.change.metadata) out_.push_back(std::move(c));
       directory(node, path, true, lower, "");
@@ -264,8 +270,8 @@ bool tree_changed_since(const std::string& top, int64_t seen) {
   return false;
 }
 
-std::string compare_state(Near* near, const LowerState& then, const std::string& host, bool tree) {
-  const auto now = near->lstat(host);
+std::string compare_state(const Result<Attr>& now, const LowerState& then, const std::string& host,
+                          bool tree) {
   if (!now) return "is gone underneath";
   if ((now->stx_mode & S_IFMT) != (then.mode & S_IFMT)) return "has another type underneath";
   if (now->stx_ino != then.ino) return "was replaced underneath";
@@ -282,7 +288,15 @@ std::string compare_state(Near* near, const LowerState& then, const std::string&
 
 }  // namespace
 
-std::vector<NodeChange> changes_of(LayerView* view) { return Differ(view).run(); }
+std::vector<NodeChange> changes_of(LayerView* view) {
+  view->survey.take(*view);
+  return Differ(view).run();
+}
+
+Result<Attr> Conflicts::look(const Node& node, const std::string& host) {
+  auto known = view_.survey.lower(&node);
+  return known ? std::move(*known) : near_.lstat(host);
+}
 
 /// The directory of the lower that the change goes into must be the one that the view had.
 std::string Conflicts::of_directory(const Node& node) {
@@ -291,7 +305,7 @@ std::string Conflicts::of_directory(const Node& node) {
   if (dir == nullptr || !dir->meta->origin) return {};
   if (dir == dir_) return dir_conflict_;
   const std::string host = view_.lower_host(Index::lower_path_of(dir));
-  const std::string why = compare_state(&dirs_, *dir->meta->origin, host, false);
+  const std::string why = compare_state(dirs_.lstat(host), *dir->meta->origin, host, false);
   dir_ = dir;
   dir_conflict_ = why.empty() ? why : "its directory " + why;
   return dir_conflict_;
@@ -307,10 +321,11 @@ std::string Conflicts::of(const NodeChange& c) {
     const std::string& source = node.meta->redirect;
     const std::string& lower = source.empty() ? c.lower : source;
     if (!source.empty() || c.has_lower) {
-      why = compare_state(&near_, *node.meta->origin, view_.lower_host(lower), false);
+      const std::string host = view_.lower_host(lower);
+      const auto now = source.empty() ? look(node, host) : near_.lstat(host);
+      why = compare_state(now, *node.meta->origin, host, false);
       if (!why.empty()) return at + why;
       if (node.merged() && node.meta->changed) {
-        const auto now = near_.lstat(view_.lower_host(lower));
         const bool other = now && (now->stx_mode & 07777u) != (node.meta->origin->mode & 07777u);
         if (other) return at + "has another mode underneath";
       }
@@ -321,9 +336,9 @@ std::string Conflicts::of(const NodeChange& c) {
   const std::string host = view_.lower_host(c.lower);
   if (node.hidden && node.hidden_state) {
     if (view_.sources.count(c.lower) != 0) return {};
-    why = compare_state(&near_, *node.hidden_state, host, true);
+    why = compare_state(look(node, host), *node.hidden_state, host, true);
     if (!node.present() && why == "is gone underneath") return {};
-  } else if (near_.lstat(host)) {
+  } else if (look(node, host)) {
     why = "appeared underneath";
   }
   return why.empty() ? why : at + why;

@@ -8,6 +8,7 @@
 #include "cow_index.h"
 #include "deep_path.h"
 #include "layer_tree.h"
+#include "survey.h"
 #include "workers.h"
 
 namespace viewsh::viewfs {
@@ -16,10 +17,11 @@ namespace {
 /// Fills in the entries of a tree.
 class Scanner {
  public:
-  explicit Scanner(SnapshotTree* tree) : tree_(tree) {}
+  Scanner(const Survey& survey, SnapshotTree* tree) : survey_(survey), tree_(tree) {}
 
-  /// Everything below the directory `path` of `root`, which may be of any depth.
-  Result<void> directory(int root, const std::string& path, bool anchors) {
+  /// Everything below the directory `path` of `root`, which may be of any depth. `node`: what the
+  /// layer's index has of it, or null.
+  Result<void> directory(int root, const std::string& path, bool anchors, const Node* node) {
     std::vector<std::string> subdirs;
     {
       const UniqueFd fd = open_deep(root, path);
@@ -27,17 +29,28 @@ class Scanner {
       TRY_ASSIGN(const auto entries, list_sorted(fd.get()));
       for (const DeepEntry& entry : entries) {
         std::string child = join(path, entry.name);
-        TRY_ASSIGN(const Attr attr, lstat_at(fd.get(), entry.name));
+        const Node* known = node != nullptr ? node->child(entry.name) : nullptr;
+        const auto seen = known != nullptr ? survey_.upper(known) : std::nullopt;
+        Attr attr{};
+        if (seen) {
+          attr = *seen;
+        } else {
+          TRY_ASSIGN(attr, lstat_at(fd.get(), entry.name));
+        }
         if (anchors && S_ISDIR(attr.stx_mode)) continue;  // nothing of a layer's
         if (S_ISDIR(attr.stx_mode)) subdirs.push_back(child);
-        add(fd.get(), entry.name, std::move(child), attr, anchors);
+        add(fd.get(), entry.name, std::move(child), attr, anchors, known);
       }
     }
-    for (const std::string& child : subdirs) TRY(directory(root, child, anchors));
+    for (const std::string& child : subdirs) {
+      const Node* below = node != nullptr ? node->child(name_of(child)) : nullptr;
+      TRY(directory(root, child, anchors, below));
+    }
     return {};
   }
 
-  void add(int dir_fd, const std::string& name, std::string path, const Attr& attr, bool anchor) {
+  void add(int dir_fd, const std::string& name, std::string path, const Attr& attr, bool anchor,
+           const Node* node) {
     TreeEntry e;
     e.type = type_of_mode(attr.stx_mode);
     e.anchor = anchor;
@@ -48,7 +61,8 @@ class Scanner {
     e.size = attr.stx_size;
     e.atime = nanoseconds(attr.stx_atime);
     e.mtime = nanoseconds(attr.stx_mtime);
-    if (e.type != NodeType::kSymlink) e.xattrs = read_own_xattrs_at(dir_fd, name);
+    const bool plain = e.type == NodeType::kSymlink || survey_.plain_upper(node);
+    if (!plain) e.xattrs = read_own_xattrs_at(dir_fd, name);
     tree_->bytes += attr.stx_blocks * 512;
     if (e.type != NodeType::kDirectory) {
       const auto next = static_cast<uint32_t>(first_.size() + 1);
@@ -64,6 +78,7 @@ class Scanner {
   const std::vector<size_t>& first() const { return first_; }
 
  private:
+  const Survey& survey_;
   SnapshotTree* tree_;
   std::unordered_map<uint64_t, uint32_t> objects_;
   std::vector<size_t> first_;
@@ -129,12 +144,13 @@ class Sharer {
 
 }  // namespace
 
-Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, SnapshotTree* tree) {
-  Scanner scanner(tree);
+Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, const Index& index,
+                       const Survey& survey, SnapshotTree* tree) {
+  Scanner scanner(survey, tree);
   TRY_ASSIGN(const Attr root, lstat_at(upper_fd, ""));
-  scanner.add(upper_fd, ".", "", root, false);
-  TRY(scanner.directory(upper_fd, "", false));
-  TRY(scanner.directory(links_fd, "", true));
+  scanner.add(upper_fd, ".", "", root, false, nullptr);
+  TRY(scanner.directory(upper_fd, "", false, index.root()));
+  TRY(scanner.directory(links_fd, "", true, nullptr));
   if (objects_fd < 0) return {};
   tree->shelved = scanner.first().size() > SnapshotTree::kManyObjects;
   return Sharer(*tree, upper_fd, links_fd, objects_fd).run(scanner.first());

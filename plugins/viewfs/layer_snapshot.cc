@@ -30,13 +30,15 @@ Result<void> write_snapshot(LayerView* view, int temp_fd, SnapshotTree* tree) {
   size_t changes = 0;
   std::string log;
   const auto scan = [&] {
-    scanned = scan_tree(view->layer->upper_fd(), view->layer->links_fd(), objects.get(), tree);
+    scanned = scan_tree(view->layer->upper_fd(), view->layer->links_fd(), objects.get(),
+                        view->index, view->survey, tree);
   };
   // Reads of `view` alone, as the other does.
   const auto describe = [&] {
     changes = changes_of(view).size();
     log = log_text(view->index.snapshot(), true);
   };
+  view->survey.take(*view, Survey::Xattrs::kUpper);
   size_t names = 0;
   view->index.each([&](Node*) { ++names; });
   if (names >= kWorthThreads) {

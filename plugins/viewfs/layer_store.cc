@@ -119,9 +119,11 @@ class Store final : public LayerStore {
     viewfs::CommitRecord record;
     auto view = open_unfinished(layer, &record, &out.error);
     if (!view) return out;
-    if (record.stage < Stage::kReady) {
-      // Nothing was changed yet: it is done anew, and what changed underneath meanwhile is looked
-      // at.
+    bool anew = record.stage < Stage::kReady;
+    if (!anew) out.error = viewfs::finish_commit(view.get(), record, options, &anew);
+    if (anew) {
+      // Nothing was changed yet, or what was can't be gone on with in this way: it is done anew,
+      // and what changed underneath meanwhile is looked at.
       out.error = viewfs::undo_commit(view.get(), record, options);
       if (!out.ok()) return out;
       view.reset();
@@ -134,8 +136,6 @@ class Store final : public LayerStore {
         return out;
       }
       out.error = viewfs::apply_changes(view.get(), selection, changes, options);
-    } else {
-      out.error = viewfs::finish_commit(view.get(), record, options);
     }
     if (!out.ok()) {
       out.error = "commit: " + out.error;

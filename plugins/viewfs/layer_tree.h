@@ -28,6 +28,9 @@ struct TreeEntry {
   std::map<std::string, std::string> xattrs;
 };
 
+class Index;
+class Survey;
+
 /// What upper/ and links/ held, parents before what is in them.
 struct SnapshotTree {
   int64_t taken = 0;  ///< nanoseconds since the epoch
@@ -55,8 +58,10 @@ struct SnapshotTree {
 
 /// Reads upper/ and links/. Every inode that isn't a directory gets a name in `objects_fd`: another
 /// link where that can be, else a copy; the directories of the names are on disk then. `objects_fd`
-/// -1: they are only looked at. EMLINK, ENOSPC...
-Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, SnapshotTree* tree);
+/// -1: they are only looked at. `index`, `survey`: what is known of upper/ already. EMLINK,
+/// ENOSPC...
+Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, const Index& index,
+                       const Survey& survey, SnapshotTree* tree);
 /// The reverse into two empty directories. `notes`: a line for what could not be set.
 Result<void> build_tree(const SnapshotTree& tree, int objects_fd, int upper_fd, int links_fd,
                         std::vector<std::string>* notes);

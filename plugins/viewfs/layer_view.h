@@ -11,6 +11,7 @@
 #include "layer_selection.h"
 #include "layer_tree.h"
 #include "near.h"
+#include "survey.h"
 #include "viewsh/layer.h"
 
 namespace viewsh::viewfs {
@@ -25,6 +26,8 @@ struct LayerView {
   /// The layer that this one stands on. Null: the lower is what it was made over.
   std::unique_ptr<LayerView> below;
   std::string objects;  ///< of a snapshot: host path of its content, with a slash
+  /// Of its names; taken with changes_of(). Says nothing of what was changed since.
+  Survey survey;
 
   /// Null: `error` says why. `write`: takes the lock. `recover`: also with an unfinished commit.
   static std::unique_ptr<LayerView> open(const std::string& dir, const std::string& name,
@@ -78,6 +81,8 @@ class Conflicts {
 
  private:
   std::string of_directory(const Node& node);
+  /// What the lower has at the position of a node now; `host` is the path of that.
+  Result<Attr> look(const Node& node, const std::string& host);
 
   const LayerView& view_;
   Near near_, dirs_;

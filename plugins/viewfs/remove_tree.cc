@@ -18,8 +18,8 @@
 namespace viewsh::viewfs {
 namespace {
 
-constexpr size_t kLevels = 64;   ///< deeper ones are left to host_ops::remove_tree()
-constexpr size_t kFewDirs = 64;  ///< up to here their names are spread, not they
+constexpr size_t kLevels = 64;    ///< deeper ones are left to host_ops::remove_tree()
+constexpr size_t kBatch = 16384;  ///< names that are removed together
 constexpr size_t kRoom = PATH_MAX - 1;
 
 /// What is in a directory.
@@ -44,6 +44,45 @@ Names names_in(int dir_fd) {
   return out;
 }
 
+/// Names of files in some directories, which are removed together.
+class Batch {
+ public:
+  explicit Batch(int top) : top_(top) {}
+
+  void add(const std::string& dir, std::vector<std::string> files) {
+    dirs_.push_back(dir);
+    for (std::string& name : files) files_.push_back({dirs_.size() - 1, std::move(name)});
+    if (files_.size() >= kBatch) remove();
+  }
+  void remove() {
+    std::vector<Here> workers(kMaxWorkers);
+    spread(files_.size(), Load::kDisk, [&](size_t worker, size_t i) {
+      const File& file = files_[i];
+      Here& here = workers[worker];
+      if (here.dir != file.dir) here = {file.dir, open_deep(top_, dirs_[file.dir])};
+      if (here.fd) (void)unlinkat(here.fd.get(), file.name.c_str(), 0);
+      return true;
+    });
+    files_.clear();
+    dirs_.clear();
+  }
+
+ private:
+  struct File {
+    size_t dir;
+    std::string name;
+  };
+  /// The directory that a worker is in.
+  struct Here {
+    size_t dir = SIZE_MAX;
+    UniqueFd fd;
+  };
+
+  int top_;
+  std::vector<std::string> dirs_;
+  std::vector<File> files_;
+};
+
 /// Removes files, level by level. Whatever it can't remove stays, and says nothing: who comes after
 /// it meets it again.
 class Thinner {
@@ -53,43 +92,24 @@ class Thinner {
   void run() {
     std::vector<std::string> level{""};
     for (size_t depth = 0; depth < kLevels && !level.empty(); ++depth) {
-      std::vector<std::vector<std::string>> below(level.size());
-      if (level.size() <= kFewDirs) {
-        for (size_t i = 0; i < level.size(); ++i) below[i] = directory(level[i], true);
-      } else {
-        spread(level.size(), Load::kDisk, [&](size_t, size_t i) {
-          below[i] = directory(level[i], false);
-          return true;
-        });
-      }
-      level.clear();
-      for (auto& dirs : below) {
-        for (std::string& path : dirs) {
-          if (path.size() < kRoom) level.push_back(std::move(path));
+      std::vector<std::string> below;
+      Batch batch(top_);
+      for (const std::string& path : level) {
+        const UniqueFd fd = open_deep(top_, path);
+        if (!fd) continue;
+        Names names = names_in(fd.get());
+        batch.add(path, std::move(names.files));
+        for (const std::string& name : names.dirs) {
+          std::string dir = host_ops::join(path, name);
+          if (dir.size() < kRoom) below.push_back(std::move(dir));
         }
       }
+      batch.remove();
+      level = std::move(below);
     }
   }
 
  private:
-  /// The directories in it.
-  std::vector<std::string> directory(const std::string& path, bool threads) const {
-    const UniqueFd fd = open_deep(top_, path);
-    if (!fd) return {};
-    Names names = names_in(fd.get());
-    const auto remove = [&](size_t, size_t i) {
-      (void)unlinkat(fd.get(), names.files[i].c_str(), 0);
-      return true;
-    };
-    if (threads) {
-      spread(names.files.size(), Load::kDisk, remove);
-    } else {
-      for (size_t i = 0; i < names.files.size(); ++i) remove(0, i);
-    }
-    for (std::string& name : names.dirs) name = host_ops::join(path, name);
-    return std::move(names.dirs);
-  }
-
   int top_;
 };
 

@@ -17,7 +17,7 @@ size_t workers_for(size_t count, Load load) {
   if (load == Load::kDisk) return kMaxWorkers;
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) < 0) return 1;
-  return std::clamp<size_t>(static_cast<size_t>(CPU_COUNT(&cpus)), 1, kMaxWorkers);
+  return std::clamp<size_t>(static_cast<size_t>(CPU_COUNT(&cpus)), 1, kMaxBusyWorkers);
 }
 
 /// What the threads of one call share.

@@ -13,8 +13,9 @@ enum class Load {
 
 /// With fewer things to do, a thread costs more than it brings.
 constexpr size_t kWorthThreads = 256;
-/// Above as many workers nothing is gained.
-constexpr size_t kMaxWorkers = 4;
+/// Above as many workers nothing is gained: of those that wait for the disk, and of the others.
+constexpr size_t kMaxWorkers = 16;
+constexpr size_t kMaxBusyWorkers = 4;
 
 /// Calls `work(worker, i)` for every i below `count`: in the calling thread alone (worker 0) where
 /// there are few, else in some threads, each of which takes the next 32 that nobody has. `worker`

@@ -52,7 +52,7 @@ int do_open(int dir, const char* path, int flags, mode_t mode, bool own) {
 }
 
 int do_rename(int a, const char* from, int b, const char* to, unsigned flags) {
-  if (w::refused(b, to)) return -1;
+  if (w::refused(b, to) || w::apart(a, from, b, to)) return -1;
   const w::Renaming change(a, from, b, to, (flags & RENAME_EXCHANGE) != 0);
   const int rc = static_cast<int>(raw(SYS_renameat2, a, from, b, to, flags));
   if (rc == 0) change.done();
@@ -66,7 +66,7 @@ int do_unlink(int dir, const char* path, int flags) {
 }
 
 int do_link(int a, const char* from, int b, const char* to, int flags) {
-  if (w::refused(b, to) || w::no_links(b, to)) return -1;
+  if (w::refused(b, to) || w::no_links(b, to) || w::apart(a, from, b, to)) return -1;
   const int rc = static_cast<int>(raw(SYS_linkat, a, from, b, to, flags));
   if (rc == 0) w::linked(b, to);
   return rc;

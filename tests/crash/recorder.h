@@ -31,6 +31,11 @@ void fail_from(const std::string& root, uint64_t nth);
 /// Below `root` nothing gets a second name (EPERM) and no extended attribute is kept (EOPNOTSUPP),
 /// as on file systems that have neither; "": no more.
 void be_plain(const std::string& root);
+/// Nothing goes from one to the other by rename(2) or link(2): EXDEV, as between two mounts of one
+/// file system; "": no more.
+void be_apart(const std::string& one, const std::string& other);
+/// So many calls were refused for that.
+uint64_t kept_apart();
 /// So many of them failed.
 uint64_t failed();
 

@@ -33,6 +33,8 @@ struct State {
   std::vector<Op> ops;
   std::string full_root;
   std::string plain_root;
+  std::string apart[2];
+  uint64_t kept_apart = 0;
   uint64_t fail_at = 0;
   uint64_t count = 0;
   uint64_t failed = 0;
@@ -230,6 +232,15 @@ void fail_from(const std::string& root, uint64_t nth) {
 
 void be_plain(const std::string& root) { state().plain_root = root; }
 
+void be_apart(const std::string& one, const std::string& other) {
+  State& s = state();
+  s.apart[0] = one;
+  s.apart[1] = other;
+  s.kept_apart = 0;
+}
+
+uint64_t kept_apart() { return state().kept_apart; }
+
 uint64_t failed() { return state().failed; }
 
 }  // namespace recorder
@@ -265,6 +276,18 @@ bool plain(int dir, const char* path, int code) {
 
 bool no_links(int dir, const char* path) { return plain(dir, path, EPERM); }
 bool no_xattrs(const char* path) { return plain(AT_FDCWD, path, EOPNOTSUPP); }
+
+bool apart(int a, const char* from, int b, const char* to) {
+  State& s = state();
+  const auto& [one, other] = s.apart;
+  if (one.empty()) return false;
+  const int saved = errno;
+  const bool here =
+      (below(one, a, from) && below(other, b, to)) || (below(other, a, from) && below(one, b, to));
+  if (here) ++s.kept_apart;
+  errno = here ? EXDEV : saved;
+  return here;
+}
 
 size_t writable(int fd, size_t size) {
   State& s = state();

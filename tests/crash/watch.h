@@ -18,6 +18,8 @@ bool refused(int dir, const char* path);
 /// There are no hard links, no extended attributes here (recorder::be_plain): errno is set.
 bool no_links(int dir, const char* path);
 bool no_xattrs(const char* path);
+/// There is another mount between the two (recorder::be_apart): errno is set.
+bool apart(int a, const char* from, int b, const char* to);
 /// So many bytes may be written; 0: none, errno is set.
 size_t writable(int fd, size_t size);
 /// A descriptor that was opened; `program`: by the program in the view, not by the code under test.

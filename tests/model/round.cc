@@ -138,8 +138,25 @@ Op* op_of_line(Script* script, size_t line) {
   return nullptr;
 }
 
-/// The first line that isn't the same natively and in the view: if it can be by a documented limit,
-/// its operation gets to know what the view said, for the next native run.
+/// One comparison. `native` is `script`, perhaps with operations that are known to be limited.
+std::string compare_once(const Round& round, const Script& script, Script* native) {
+  Layout layout(*round.config);
+  make_work(round, layout);
+  const std::string log = run_natively(layout, layout.work(), *native);
+  const std::string tree = dump(layout.work(), {});
+  const std::string unlocked = dump(layout.work(), kUnlocked);
+  clear(*round.config, layout);
+  ViewRun view(round, layout, script);
+  const std::string problem = view.run(log, tree);
+  if (!problem.empty()) {
+    note_limit(log, view.log(), native);
+    return problem;
+  }
+  return view.finish(tree, unlocked);
+}
+
+}  // namespace
+
 void note_limit(const std::string& native_log, const std::string& view_log, Script* script) {
   const auto native = lines_of(native_log);
   const auto view = lines_of(view_log);
@@ -160,25 +177,6 @@ size_t count_limits(const Script& script) {
   return static_cast<size_t>(
       std::count_if(script.begin(), script.end(), [](const Op& op) { return op.verb == "limit"; }));
 }
-
-/// One comparison. `native` is `script`, perhaps with operations that are known to be limited.
-std::string compare_once(const Round& round, const Script& script, Script* native) {
-  Layout layout(*round.config);
-  make_work(round, layout);
-  const std::string log = run_natively(layout, layout.work(), *native);
-  const std::string tree = dump(layout.work(), {});
-  const std::string unlocked = dump(layout.work(), kUnlocked);
-  clear(*round.config, layout);
-  ViewRun view(round, layout, script);
-  const std::string problem = view.run(log, tree);
-  if (!problem.empty()) {
-    note_limit(log, view.log(), native);
-    return problem;
-  }
-  return view.finish(tree, unlocked);
-}
-
-}  // namespace
 
 Script draw_script(const Round& round) {
   Layout layout(*round.config);
