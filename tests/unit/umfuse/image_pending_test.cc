@@ -126,5 +126,41 @@ TEST_F(PendingTest, ShorterAndLongerAgain) {
   EXPECT_EQ(in_image(2'999'999, 2), std::string("\0z", 2));
 }
 
+TEST_F(PendingTest, TimesAreThoseOfTheWriteNotOfTheSync) {
+  announce({kTask, 100, 3});
+  write("new", 100);
+  const auto before = fs_->getattr("long");
+  ASSERT_TRUE(before);
+  usleep(50'000);
+  file_.reset();
+  ASSERT_TRUE(fs_->sync_all());
+  ASSERT_FALSE(mounted_->pending->pending(before->stx_ino));
+  const auto after = fs_->getattr("long");
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->stx_mtime.tv_nsec, before->stx_mtime.tv_nsec);
+  EXPECT_EQ(after->stx_ctime.tv_nsec, before->stx_ctime.tv_nsec);
+  EXPECT_EQ(in_image(100, 3), "new");
+}
+
+TEST_F(PendingTest, ATimeThatWasSetOutlivesTheWriteBefore) {
+  announce({kTask, 100, 3});
+  write("new", 100);
+  SetAttr when;
+  when.mtime = timespec{1000, 5};
+  ASSERT_TRUE(fs_->setattr("long", when, kRoot));
+  EXPECT_EQ(fs_->getattr("long")->stx_mtime.tv_sec, 1000);
+  ASSERT_TRUE(fs_->sync_all());
+  EXPECT_EQ(in_image(100, 3), "new");
+  EXPECT_EQ(fs_->getattr("long")->stx_mtime.tv_sec, 1000);
+  // What is written later counts again.
+  announce({kTask, 200, 3});
+  write("now", 200);
+  EXPECT_GT(fs_->getattr("long")->stx_mtime.tv_sec, 1000);
+  file_.reset();
+  ASSERT_TRUE(fs_->sync_all());
+  EXPECT_GT(fs_->getattr("long")->stx_mtime.tv_sec, 1000);
+  EXPECT_EQ(in_image(200, 3), "now");
+}
+
 }  // namespace
 }  // namespace viewsh
