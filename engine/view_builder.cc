@@ -436,8 +436,8 @@ UserError Builder::build() {
   if (!plain || !out_->exec_formats.empty()) out_->traps |= static_cast<unsigned>(Trap::kPaths);
   if (spec_.may_mount()) {
     // What is mounted later may need any of them.
-    for (const Trap trap :
-         {Trap::kPaths, Trap::kObjects, Trap::kQuota, Trap::kKept, Trap::kDevices})
+    for (const Trap trap : {Trap::kPaths, Trap::kObjects, Trap::kQuota, Trap::kKept, Trap::kDevices,
+                            Trap::kMeta, Trap::kWrites})
       out_->traps |= static_cast<unsigned>(trap);
   }
   out_->shows_host = shows_host(*view_);
@@ -447,6 +447,10 @@ UserError Builder::build() {
     if (own_nodes) out_->traps |= static_cast<unsigned>(Trap::kObjects);
     if (mount->fs->quota()) out_->traps |= static_cast<unsigned>(Trap::kQuota);
     if (mount->fs->keeps()) out_->traps |= static_cast<unsigned>(Trap::kKept);
+    if (mount->fs->own_meta()) out_->traps |= static_cast<unsigned>(Trap::kMeta);
+    // Compared is what is both written natively and kept elsewhere.
+    if (mount->fs->quota() && mount->fs->keeps())
+      out_->traps |= static_cast<unsigned>(Trap::kWrites);
     if (mount->type == "device") out_->traps |= static_cast<unsigned>(Trap::kDevices);
     if (mount->type == "tmpfs") out_->traps |= static_cast<unsigned>(Trap::kObjects);
   }

@@ -49,4 +49,13 @@ Result<void> check_access(const Attr& attr, int mode, const Caller& task) {
   return {};
 }
 
+Result<void> check_access(FileSystem& fs, const std::string& path, const Attr& attr, int mode,
+                          const Caller& caller) {
+  if (fs.own_meta() && mode != F_OK) {
+    const Result<void> may = fs.permits(path, mode, caller);
+    if (!(may.error() == ENOSYS)) return may;
+  }
+  return check_access(attr, mode, caller);
+}
+
 }  // namespace viewsh

@@ -176,6 +176,7 @@ class Call {
   /// For --learn: what was walked to, in order.
   const std::vector<Visit>& visits() const { return visits_; }
   void keep_visits() { keep_visits_ = true; }
+  bool keeps_visits() const { return keep_visits_; }
 
   /// The caller may search a directory whose attributes are the view's; of others the kernel
   /// decides. EACCES, ENOTDIR.

@@ -123,7 +123,7 @@ Result<void> check_program(Call& call, Walked* walked) {
   if (walked->mount && (walked->mount->flags & MS_NOEXEC) != 0) return Errno(EACCES);
   if (walked->found.deferred) {
     TRY_ASSIGN(const Attr attr, walked->fs_mutable().getattr(walked->path));
-    TRY(check_access(attr, X_OK, call.caller()));
+    TRY(check_access(walked->fs_mutable(), walked->path, attr, X_OK, call.caller()));
     // The right to read it isn't needed for that.
     TRY(call.have_content(walked, O_RDONLY, call.caller().as_root()));
   }

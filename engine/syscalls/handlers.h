@@ -95,18 +95,24 @@ Outcome sys_fsetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size
 Outcome sys_removexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_lremovexattr(Call& call, UserPath path, Addr<char> name);
 Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name);
-Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name);
-Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name);
-Outcome sys_listxattr(Call& call, UserPath path);
-Outcome sys_llistxattr(Call& call, UserPath path);
+Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size);
+Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size);
+Outcome sys_listxattr(Call& call, UserPath path, Addr<char> list, size_t size);
+Outcome sys_llistxattr(Call& call, UserPath path, Addr<char> list, size_t size);
 Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name,
                        Addr<char> uargs, size_t size);
-Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name);
-Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags);
+Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name,
+                       Addr<char> uargs, size_t size);
+Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> list,
+                        size_t size);
 Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name);
-Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags);
-Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t, Flags flags);
+Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t at, uint64_t size,
+                         Flags flags);
+Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t at, uint64_t size,
+                         Flags flags);
 Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument);
+Outcome sys_fgetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size);
+Outcome sys_flistxattr(Call& call, Fd fd, Addr<char> list, size_t size);
 
 // dir: chdir(2), getcwd(2), getdents64(2)
 Outcome sys_chdir(Call& call, UserPath path);
@@ -164,16 +170,20 @@ Outcome sys_vmsplice(Call& call);
 
 // sync: what has to be on disk. fsync(2), syncfs(2), msync(2)
 Outcome sys_fsync(Call& call, Fd fd);
+Outcome sys_mmap(Call& call, uint64_t address, size_t size, int protection, Flags flags, Fd fd);
+Outcome sys_io_submit(Call& call, uint64_t context, int64_t count, Addr<uint64_t> requests);
 Outcome sys_sync(Call& call);
 Outcome sys_syncfs(Call& call, Fd fd);
 Outcome sys_msync(Call& call, uint64_t address, uint64_t size, Flags flags);
 /// pwritev2(2): with RWF_DSYNC or RWF_SYNC, and within the limit of a file system.
-Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t low, uint64_t high,
-                     Flags flags);
 
 // quota: writes to a file system with a size limit
 Outcome sys_quota_write(Call& call, Fd fd, uint64_t buffer, uint64_t size);
+Outcome sys_quota_pwrite(Call& call, Fd fd, uint64_t buffer, uint64_t size, uint64_t offset);
 Outcome sys_quota_writev(Call& call, Fd fd, uint64_t vector, int count);
+Outcome sys_quota_pwritev(Call& call, Fd fd, uint64_t vector, int count, uint64_t offset);
+Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t offset, uint64_t high,
+                     Flags flags);
 Outcome sys_quota_sendfile(Call& call, Fd to, Fd from, uint64_t offset, uint64_t size);
 Outcome sys_quota_copy(Call& call, Fd from, uint64_t from_offset, Fd to, uint64_t to_offset,
                        uint64_t size);

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 
+#include "syscalls/file_flags.h"
 #include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
 #include "syscalls/loop.h"
+#include "syscalls/writing.h"
 
 namespace viewsh {
 
@@ -66,6 +68,8 @@ Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
     return ask_device(call, *device, request, argument);
   }
   if (auto answer = fuse_ioctl(call, fd.value, request, argument)) return std::move(*answer);
+  if (auto answer = flags_ioctl(call, fd.value, request, argument)) return std::move(*answer);
+  if (request == FICLONE || request == FICLONERANGE) tell_writing(call, fd.value, {});
   if (!changes_inode(request)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);

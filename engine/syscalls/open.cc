@@ -133,6 +133,7 @@ Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
     if (auto first = trace_closes(call)) return std::move(*first);
   }
   OpenHow how{open.flags, open.mode, NodeType::kRegular};
+  how.announced = true;
   Result<OpenPlan> plan = walked.fs_mutable().plan_open(walked.path, how, call.caller());
   if (!plan.ok()) return Outcome::error(plan.error());
   call.session().note_opened(plan->host, walked.view_path);

@@ -120,7 +120,7 @@ Outcome access_at(Call& call, DirFd dir, const UserPath& path, int mode, int fla
   if (refuse_write && !S_ISCHR(attr->stx_mode) && !S_ISFIFO(attr->stx_mode)) {
     return Outcome::error(EROFS);
   }
-  return Outcome::of(check_access(*attr, mode, call.caller()));
+  return Outcome::of(check_access(walked->fs_mutable(), walked->path, *attr, mode, call.caller()));
 }
 
 Outcome readlink_at(Call& call, DirFd dir, const UserPath& path, Addr<char> buffer, int size) {

@@ -2,22 +2,12 @@
 #include <sys/uio.h>
 
 #include "syscalls/handlers.h"
+#include "syscalls/writing.h"
 #include "viewsh/close_listener.h"
 
 namespace viewsh {
 
 namespace {
-
-/// Those of the table, and those that were mounted since, wherever they are now.
-std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call) {
-  std::vector<std::shared_ptr<const Mount>> out;
-  for (const auto& mount : call.view().mounts()) {
-    if (!mount->late && mount->fs) out.push_back(mount);
-  }
-  const auto& late = call.session().late;
-  out.insert(out.end(), late.begin(), late.end());
-  return out;
-}
 
 /// sync(2) and syncfs(2) leave FUSE servers alone, who may be the ones that call. fuse_sync_fs() of
 /// fs/fuse/inode.c
@@ -45,6 +35,7 @@ Outcome sync_names(Call& call, const std::string& host) {
 Outcome sys_fsync(Call& call, Fd fd) {
   Result<OpenObject> object = call.object(fd.value);
   if (!object) return Outcome::as_is();  // EBADF is the kernel's to say
+  tell_written(call, object->host);
   return sync_names(call, object->host);
 }
 
@@ -68,15 +59,6 @@ Outcome sys_msync(Call& call, uint64_t, uint64_t, Flags flags) {
   // Which files are mapped there is not looked up: nothing changed since the last one costs
   // nothing.
   return (flags & MS_SYNC) != 0 ? sync_names(call, "") : Outcome::as_is();
-}
-
-Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t, uint64_t,
-                     Flags flags) {
-  if ((flags & (RWF_DSYNC | RWF_SYNC)) != 0) {
-    Outcome failed = sys_fsync(call, fd);
-    if (failed.kind == Outcome::Kind::kReturn) return failed;
-  }
-  return sys_quota_writev(call, fd, vector, count);
 }
 
 }  // namespace viewsh

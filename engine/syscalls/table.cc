@@ -79,11 +79,22 @@ FilterPlan filter_plan(unsigned traps, bool native_lookups) {
   bool devices = (traps & static_cast<unsigned>(Trap::kDevices)) != 0;
   if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0 && !devices) {
     // Requests that change an inode although the descriptor is open for reading only.
-    plan.tests.push_back(
-        {kIoctl,
-         1,
-         {static_cast<uint32_t>(FS_IOC_SETFLAGS), static_cast<uint32_t>(FS_IOC_SETVERSION),
-          static_cast<uint32_t>(FS_IOC_FSSETXATTR)}});
+    std::vector<uint32_t> requests = {static_cast<uint32_t>(FS_IOC_SETFLAGS),
+                                      static_cast<uint32_t>(FS_IOC_SETVERSION),
+                                      static_cast<uint32_t>(FS_IOC_FSSETXATTR)};
+    if ((traps & static_cast<unsigned>(Trap::kMeta)) != 0) {
+      requests.push_back(static_cast<uint32_t>(FS_IOC_GETFLAGS));
+      requests.push_back(static_cast<uint32_t>(FS_IOC_FSGETXATTR));
+    }
+    if ((traps & static_cast<unsigned>(Trap::kWrites)) != 0) {
+      requests.push_back(static_cast<uint32_t>(FICLONE));
+      requests.push_back(static_cast<uint32_t>(FICLONERANGE));
+    }
+    plan.tests.push_back({kIoctl, 1, std::move(requests)});
+  }
+  if ((traps & static_cast<unsigned>(Trap::kWrites)) != 0) {
+    constexpr int kMmap = 9;
+    plan.tests.push_back({kMmap, 3, {}, MAP_SHARED});
   }
   if ((traps & static_cast<unsigned>(Trap::kObjects)) != 0) {
     plan.tests.push_back(

@@ -21,6 +21,8 @@ enum class Trap : uint16_t {
   kIdentity = 64,  ///< tells who a process is, or changes it; a view with an identity of its own
   kEnosys = 128,   ///< not in a view: fails with ENOSYS
   kCloses = 256,   ///< closes descriptors; only of processes that were made to (trace_closes())
+  kMeta = 512,     ///< asks for flags or extended attributes; a view with a file system's own ones
+  kWrites = 1024,  ///< changes a file by other means than a write(2); a view that compares contents
 };
 
 /// One system call. The table drives dispatch, filter, --trace, --stats and the docs.

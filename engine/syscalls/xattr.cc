@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "syscalls/attr.h"
+#include "syscalls/file_flags.h"
 #include "syscalls/handlers.h"
 
 namespace viewsh {
@@ -109,14 +110,55 @@ Outcome xattr_fd(Call& call, int fd, bool user, Change change) {
   return change(*walked);
 }
 
+/// What a call of this family that only reads asks for, and where the answer goes.
+struct Question {
+  std::optional<Addr<char>> name;  ///< nullopt: the names
+  uint64_t to = 0;
+  uint64_t size = 0;  ///< 0: only how much it would be
+};
+
+Outcome put_answer(Call& call, const Question& question, const std::string& answer) {
+  if (question.size != 0) {
+    if (answer.size() > question.size) return Outcome::error(ERANGE);
+    Result<void> put = call.memory().write(question.to, answer.data(), answer.size());
+    if (!put.ok()) return Outcome::error(put.error());
+  }
+  return Outcome::result(static_cast<long>(answer.size()));
+}
+
+/// The answer of a file system that keeps attributes itself; nullopt: the host's object has them.
+std::optional<Outcome> ask_own(Call& call, const Walked& walked, const Question& question) {
+  if (!walked.mount || !walked.fs().own_meta()) return std::nullopt;
+  FileSystem& fs = walked.fs_mutable();
+  Result<std::string> answer = Errno(ENOSYS);
+  if (question.name) {
+    Result<std::string> name = read_name(call, question.name->value);
+    if (!name.ok()) return Outcome::error(name.error());
+    answer = fs.getxattr(walked.path, *name, call.caller());
+  } else if (auto names = fs.listxattr(walked.path, call.caller()); names.ok()) {
+    std::string all;
+    for (const std::string& name : *names) all.append(name.c_str(), name.size() + 1);
+    answer = std::move(all);
+  } else {
+    answer = names.error();
+  }
+  if (answer.ok()) return put_answer(call, question, *answer);
+  if (answer.error() == ENOSYS) return std::nullopt;
+  return Outcome::error(answer.error());
+}
+
 /// `user`: the content of a user attribute is asked for, which is read as that of the file.
 /// xattr(7)
-Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, bool user) {
+Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow, bool user,
+                       const Question& question) {
   WalkFlags flags;
   flags.follow = follow;
   Result<Walked> walked = call.walk(dir, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (!walked->proc_magic) {
+    if (auto answer = ask_own(call, *walked, question)) return std::move(*answer);
+  }
   if (user && walked->found.attr_virtual) {
     // The host's object may be open where the view's isn't.
     Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
@@ -126,6 +168,15 @@ Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow,
   }
   if (walked->found.meta_host.empty()) return call.run_on(*walked, path);
   return Outcome::rewritten().path(path.argument, walked->found.meta_host);
+}
+
+/// Of an open file; natively where the view has nothing else to say.
+Outcome get_xattr_fd(Call& call, int fd, const Question& question) {
+  if (call.is_path_only(fd)) return Outcome::as_is();
+  Result<Walked> walked = call.walk_fd(fd);
+  if (!Call::shown(walked)) return Outcome::as_is();
+  std::optional<Outcome> answer = ask_own(call, *walked, question);
+  return answer ? std::move(*answer) : Outcome::as_is();
 }
 
 bool is_user_name(Call& call, Addr<char> name) {
@@ -177,22 +228,33 @@ Outcome sys_fremovexattr(Call& call, Fd fd, Addr<char> name) {
                   [&](const Walked& walked) { return remove_xattr_on(call, walked, name); });
 }
 
-Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name) {
+Outcome sys_getxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, {AT_FDCWD}, path, true, is_user_name(call, name));
+  return get_xattr_path(call, {AT_FDCWD}, path, true, is_user_name(call, name),
+                        {name, value.value, size});
 }
 
-Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name) {
+Outcome sys_lgetxattr(Call& call, UserPath path, Addr<char> name, Addr<char> value, size_t size) {
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return get_xattr_path(call, {AT_FDCWD}, path, false, is_user_name(call, name));
+  return get_xattr_path(call, {AT_FDCWD}, path, false, is_user_name(call, name),
+                        {name, value.value, size});
 }
 
-Outcome sys_listxattr(Call& call, UserPath path) {
-  return get_xattr_path(call, {AT_FDCWD}, path, true, false);
+Outcome sys_fgetxattr(Call& call, Fd fd, Addr<char> name, Addr<char> value, size_t size) {
+  if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
+  return get_xattr_fd(call, fd.value, {name, value.value, size});
 }
 
-Outcome sys_llistxattr(Call& call, UserPath path) {
-  return get_xattr_path(call, {AT_FDCWD}, path, false, false);
+Outcome sys_listxattr(Call& call, UserPath path, Addr<char> list, size_t size) {
+  return get_xattr_path(call, {AT_FDCWD}, path, true, false, {std::nullopt, list.value, size});
+}
+
+Outcome sys_llistxattr(Call& call, UserPath path, Addr<char> list, size_t size) {
+  return get_xattr_path(call, {AT_FDCWD}, path, false, false, {std::nullopt, list.value, size});
+}
+
+Outcome sys_flistxattr(Call& call, Fd fd, Addr<char> list, size_t size) {
+  return get_xattr_fd(call, fd.value, {std::nullopt, list.value, size});
 }
 
 namespace {
@@ -218,11 +280,12 @@ Result<Target> target_of(DirFd dir, OptionalPath given, int flags) {
 }
 
 /// One of these calls that only reads.
-Outcome read_at(Call& call, DirFd dir, OptionalPath path, int flags, bool user) {
+Outcome read_at(Call& call, DirFd dir, OptionalPath path, int flags, bool user,
+                const Question& question) {
   Result<Target> target = target_of(dir, std::move(path), flags);
   if (!target.ok()) return Outcome::error(target.error());
-  if (target->descriptor) return Outcome::as_is();
-  return get_xattr_path(call, dir, target->path, target->follow, user);
+  if (target->descriptor) return get_xattr_fd(call, dir.value, question);
+  return get_xattr_path(call, dir, target->path, target->follow, user, question);
 }
 
 /// struct xattr_args of <linux/xattr.h>, Linux 6.13.
@@ -262,13 +325,18 @@ Outcome sys_setxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Ad
   return xattr_path(call, dir, target->path, target->follow, change);
 }
 
-Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name) {
+Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name,
+                       Addr<char> uargs, size_t size) {
+  Result<XattrArgs> args = read_args(call, uargs.value, size);
+  if (!args.ok()) return Outcome::error(args.error());
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
-  return read_at(call, dir, std::move(path), flags, is_user_name(call, name));
+  return read_at(call, dir, std::move(path), flags, is_user_name(call, name),
+                 {name, args->value, args->size});
 }
 
-Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags) {
-  return read_at(call, dir, std::move(path), flags, false);
+Outcome sys_listxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> list,
+                        size_t size) {
+  return read_at(call, dir, std::move(path), flags, false, {std::nullopt, list.value, size});
 }
 
 Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Addr<char> name) {
@@ -280,17 +348,32 @@ Outcome sys_removexattrat(Call& call, DirFd dir, OptionalPath path, Flags flags,
   return xattr_path(call, dir, target->path, target->follow, change);
 }
 
-Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t,
-                         Flags flags) {
-  return read_at(call, dir, std::move(path), flags, false);
-}
-
-/// As FS_IOC_FSSETXATTR, by path: only where the host's own node is the view's.
-Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t, uint64_t,
+Outcome sys_file_getattr(Call& call, DirFd dir, OptionalPath path, uint64_t to, uint64_t size,
                          Flags flags) {
   Result<Target> target = target_of(dir, std::move(path), flags);
   if (!target.ok()) return Outcome::error(target.error());
-  auto change = [](const Walked& walked) {
+  WalkFlags how;
+  how.follow = target->follow;
+  Result<Walked> walked =
+      target->descriptor ? call.walk_fd(dir.value, true) : call.walk(dir, target->path, how);
+  if (target->descriptor && !Call::shown(walked)) return Outcome::as_is();
+  if (!walked.ok()) return Outcome::error(walked.error());
+  if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
+  if (!walked->proc_magic) {
+    if (auto answer = get_flags_at(call, *walked, to, size)) return std::move(*answer);
+  }
+  if (target->descriptor) return Outcome::as_is();
+  if (walked->found.meta_host.empty()) return call.run_on(*walked, target->path);
+  return Outcome::rewritten().path(target->path.argument, walked->found.meta_host);
+}
+
+/// As FS_IOC_FSSETXATTR, by path.
+Outcome sys_file_setattr(Call& call, DirFd dir, OptionalPath path, uint64_t from, uint64_t size,
+                         Flags flags) {
+  Result<Target> target = target_of(dir, std::move(path), flags);
+  if (!target.ok()) return Outcome::error(target.error());
+  auto change = [&](const Walked& walked) {
+    if (auto answer = set_flags_at(call, walked, from, size)) return std::move(*answer);
     return Outcome::error(walked.fs().read_only() ? EROFS : EOPNOTSUPP);
   };
   if (target->descriptor) return xattr_fd(call, dir.value, false, change);

@@ -163,6 +163,38 @@ Result<void> ViewFs::removexattr(const std::string& path, const std::string& nam
   return here.mount->fs->removexattr(here.path, name, caller);
 }
 
+bool ViewFs::own_meta() const {
+  const auto& mounts = view_->mounts();
+  return std::any_of(mounts.begin(), mounts.end(),
+                     [](const auto& mount) { return mount->fs && mount->fs->own_meta(); });
+}
+
+Result<FileFlags> ViewFs::getflags(const std::string& path) {
+  Location here = at(path);
+  return here.mount->fs->getflags(here.path);
+}
+
+Result<void> ViewFs::setflags(const std::string& path, const FileFlags& set, const Caller& caller) {
+  Location here = at(path);
+  return here.mount->fs->setflags(here.path, set, caller);
+}
+
+Result<std::string> ViewFs::getxattr(const std::string& path, const std::string& name,
+                                     const Caller& caller) {
+  Location here = at(path);
+  return here.mount->fs->getxattr(here.path, name, caller);
+}
+
+Result<std::vector<std::string>> ViewFs::listxattr(const std::string& path, const Caller& caller) {
+  Location here = at(path);
+  return here.mount->fs->listxattr(here.path, caller);
+}
+
+Result<void> ViewFs::permits(const std::string& path, int want, const Caller& caller) {
+  Location here = at(path);
+  return here.mount->fs->permits(here.path, want, caller);
+}
+
 Result<struct statfs> ViewFs::statfs(const std::string& path) {
   Location here = at(path);
   return here.mount->fs->statfs(here.path);

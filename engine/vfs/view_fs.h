@@ -43,6 +43,15 @@ class ViewFs : public FileSystem {
                         int flags, const Caller& caller) override;
   Result<void> removexattr(const std::string& path, const std::string& name,
                            const Caller& caller) override;
+  bool own_meta() const override;
+  Result<FileFlags> getflags(const std::string& path) override;
+  Result<void> setflags(const std::string& path, const FileFlags& set,
+                        const Caller& caller) override;
+  Result<std::string> getxattr(const std::string& path, const std::string& name,
+                               const Caller& caller) override;
+  Result<std::vector<std::string>> listxattr(const std::string& path,
+                                             const Caller& caller) override;
+  Result<void> permits(const std::string& path, int want, const Caller& caller) override;
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   Result<std::string> watch(const std::string& path, const Caller& caller) override;

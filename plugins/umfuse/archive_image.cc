@@ -110,8 +110,11 @@ Result<void> ArchiveImage::extract_alone(const ArchiveNode& node, int to) {
 }
 
 void ArchiveImage::keep_passed() {
+  // A new pass reads all headers again: who looks in another order, as tar(1) does at an ISO, would
+  // have one for nearly every file.
+  constexpr uint64_t kFew = 3;
   const uint64_t ordinal = stream_->ordinal();
-  if (!index_->skipping_costs || stream_->data_taken()) return;
+  if ((!index_->skipping_costs && passes_ <= kFew) || stream_->data_taken()) return;
   const NodeId owner = ordinal < index_->owners.size() ? index_->owners[ordinal] : 0;
   if (owner == 0 || keep_.has(owner)) return;
   const uint64_t size = index_->tree->at(owner).size;

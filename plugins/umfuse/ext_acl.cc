@@ -6,6 +6,7 @@
 
 #include "ext_attributes.h"
 #include "ext_image.h"
+#include "image_rights.h"
 
 namespace viewsh {
 namespace {
@@ -26,6 +27,12 @@ uint16_t get16(const char* at) {
   uint16_t value;
   std::memcpy(&value, at, sizeof value);
   return le16toh(value);
+}
+
+uint32_t get32(const char* at) {
+  uint32_t value;
+  std::memcpy(&value, at, sizeof value);
+  return le32toh(value);
 }
 
 Result<void> check(std::string_view acl) {
@@ -117,6 +124,29 @@ Result<bool> acl_of_new(std::string* acl, mode_t* mode) {
   return has_mask;
 }
 
+bool acl_permits(std::string_view acl, gid_t group, int want, const Caller& caller) {
+  const auto wanted = static_cast<unsigned>(want) & 7U;
+  const auto gives = [wanted](unsigned bits) { return (bits & wanted) == wanted; };
+  unsigned mask = 7;
+  for (size_t at = kAclHeader; at < acl.size(); at += kEntry) {
+    if (get16(acl.data() + at) == kMask) mask = get16(acl.data() + at + 2);
+  }
+  bool in_some = false;
+  for (size_t at = kAclHeader; at < acl.size(); at += kEntry) {
+    const uint16_t tag = get16(acl.data() + at);
+    const unsigned bits = get16(acl.data() + at + 2);
+    const uint32_t id = get32(acl.data() + at + 4);
+    if (tag == kUser && id == caller.uid) return gives(bits & mask);
+    const bool of_group = tag == kGroupObj || tag == kGroup;
+    if (of_group && in_group(tag == kGroup ? id : group, caller)) {
+      in_some = true;
+      if (gives(bits)) return gives(bits & mask);
+    }
+    if (tag == kOther) return !in_some && gives(bits);
+  }
+  return false;
+}
+
 Result<std::string> acl_to_disk(std::string_view acl) {
   TRY(check(acl));
   const uint32_t version = htole32(kDiskVersion);
@@ -148,6 +178,54 @@ Result<std::string> acl_from_disk(std::string_view disk) {
   return acl;
 }
 
+Result<ExtImage::Acls> ExtImage::acls(NodeId id) {
+  constexpr size_t kMost = 65536;
+  const auto known = acls_.find(id);
+  if (known != acls_.end()) return known->second;
+  ExtAttributes attributes;
+  TRY(attributes.open(fs_.get(), id));
+  const auto get = [&](std::string_view name) -> Result<std::string> {
+    auto acl = attributes.get(std::string(name));
+    return !acl && acl.error() == ENODATA ? std::string() : std::move(acl);
+  };
+  Acls found;
+  TRY_ASSIGN(found.access, get(kAccessAcl));
+  TRY_ASSIGN(found.standard, get(kDefaultAcl));
+  if (acls_.size() >= kMost) acls_.clear();
+  return acls_[id] = std::move(found);
+}
+
+std::optional<bool> ExtImage::acl_allows(NodeId id, const Attr& attr, int want,
+                                         const Caller& caller) {
+  const auto acls = judge(this->acls(id));
+  if (!acls) return false;  // nobody knows what it forbids
+  if (acls->access.size() <= kAclHeader) return std::nullopt;
+  return acl_permits(acls->access, attr.stx_gid, want, caller);
+}
+
+/// The ACLs that a new node has from its directory's default one; *mode becomes what that leaves of
+/// it. ext4_init_acl()
+Result<ExtImage::Acls> ExtImage::inherit(NodeId parent, mode_t* mode) {
+  Acls own;
+  if (S_ISLNK(*mode)) return own;
+  TRY_ASSIGN(const Acls above, acls(parent));
+  if (above.standard.empty()) return own;
+  std::string access = above.standard;
+  TRY_ASSIGN(const bool more, acl_of_new(&access, mode));
+  if (more) own.access = std::move(access);
+  if (S_ISDIR(*mode)) own.standard = above.standard;
+  return own;
+}
+
+Result<void> ExtImage::put_acls(NodeId id, const Acls& acls) {
+  if (acls.access.empty() && acls.standard.empty()) return {};
+  ExtAttributes attributes;
+  TRY(attributes.open(fs_.get(), id, true));
+  if (!acls.standard.empty()) TRY(attributes.set(std::string(kDefaultAcl), acls.standard));
+  if (!acls.access.empty()) TRY(attributes.set(std::string(kAccessAcl), acls.access));
+  return {};
+}
+
 /// chmod(2) of a file with an ACL changes that, too. fs/posix_acl.c, posix_acl_chmod().
 Result<void> ExtImage::chmod_acl(NodeId id, mode_t mode) {
   ExtAttributes attributes;
@@ -156,6 +234,7 @@ Result<void> ExtImage::chmod_acl(NodeId id, mode_t mode) {
   if (!acl) return acl.error() == ENODATA ? Result<void>() : acl.error();
   const auto changed = acl_with_mode(*acl, mode);
   if (!changed) return Errno(EUCLEAN);
+  acls_.erase(id);
   return attributes.set(std::string(kAccessAcl), *changed);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "viewsh/filesystem.h"
 #include "viewsh/result.h"
 
 namespace viewsh {
@@ -24,6 +25,9 @@ Result<std::string> acl_with_mode(std::string_view acl, mode_t mode);
 /// gave, by what both allow. True: it says more than a mode can. EINVAL. posix_acl_create_masq() of
 /// fs/posix_acl.c.
 Result<bool> acl_of_new(std::string* acl, mode_t* mode);
+/// What an ACL says to R_OK, W_OK, X_OK of a caller who isn't the owner. posix_acl_permission() of
+/// fs/posix_acl.c
+bool acl_permits(std::string_view acl, gid_t group, int want, const Caller& caller);
 /// The ACL as it is on disk, and back: there only entries of users and groups with a name have an
 /// id, here the others' is 0xffffffff. EINVAL; back: EUCLEAN. fs/ext4/acl.c.
 Result<std::string> acl_to_disk(std::string_view acl);

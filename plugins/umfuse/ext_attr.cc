@@ -9,11 +9,22 @@
 namespace viewsh {
 namespace {
 
-/// What chattr(1) may change of a file.
-constexpr uint32_t kSettable = EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_SYNC_FL | EXT2_IMMUTABLE_FL |
-                               EXT2_APPEND_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL | EXT2_DIRSYNC_FL |
-                               EXT2_TOPDIR_FL | EXT2_NOTAIL_FL;
-constexpr uint32_t kVisible = EXT2_FL_USER_VISIBLE;
+/// EXT4_FL_USER_VISIBLE, EXT4_FL_USER_MODIFIABLE of fs/ext4/ext4.h.
+constexpr uint32_t kVisible = 0x725bdfff;
+constexpr uint32_t kModifiable = 0x624bc0ff;
+/// Of those, what is changed by more than a bit: the way in which data is journaled or mapped,
+/// names compared.
+constexpr uint32_t kByMore = EXT3_JOURNAL_DATA_FL | EXT4_EXTENTS_FL | EXT4_CASEFOLD_FL | FS_DAX_FL;
+/// EXT4_REG_FLMASK, EXT4_OTHER_FLMASK: what directories alone have, and what all others do.
+constexpr uint32_t kOfDirectories =
+    EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL | EXT4_CASEFOLD_FL | EXT4_PROJINHERIT_FL;
+constexpr uint32_t kOfOthers = EXT2_NODUMP_FL | EXT2_NOATIME_FL;
+constexpr uint32_t kProjectEnd = 0x20;  ///< bytes beyond the first 128, with i_projid
+
+uint32_t flags_for(mode_t mode, uint32_t flags) {
+  if (S_ISDIR(mode)) return flags;
+  return S_ISREG(mode) ? flags & ~kOfDirectories : flags & kOfOthers;
+}
 
 bool owner_changes(const SetAttr& set) { return set.mode || set.uid || set.gid; }
 
@@ -52,19 +63,48 @@ Result<void> ExtImage::setattr(NodeId id, const SetAttr& set) {
   return {};
 }
 
-Result<uint32_t> ExtImage::getflags(NodeId id) {
-  TRY_ASSIGN(const ExtInode inode, judge(node(id)));
-  return inode.i_flags & kVisible;
-}
-
-Result<void> ExtImage::setflags(NodeId id, uint32_t flags) {
+Result<void> ExtImage::restore_times(NodeId id, timespec mtime, timespec ctime) {
   if (!fs_->writable()) return Errno(EROFS);
   TRY_ASSIGN(ExtInode inode, judge(node(id)));
-  if (((inode.i_flags ^ flags) & kVisible & ~kSettable) != 0 || (flags & ~kVisible) != 0) {
-    return Errno(EOPNOTSUPP);
+  TRY(begin(0));
+  ext_set_time(*fs_, &inode, ExtTime::kModify, mtime);
+  ext_set_time(*fs_, &inode, ExtTime::kChange, ctime);
+  return judge(fs_->store(id, inode));
+}
+
+Result<FileFlags> ExtImage::getflags(NodeId id) {
+  TRY_ASSIGN(const ExtInode inode, judge(node(id)));
+  FileFlags out{inode.i_flags & kVisible, 0};
+  if (S_ISREG(inode.i_mode)) out.flags &= ~static_cast<uint32_t>(EXT4_PROJINHERIT_FL);
+  if (ext2fs_has_feature_project(&fs_->super()) && inode.i_extra_isize >= kProjectEnd)
+    out.project = inode.i_projid;
+  return out;
+}
+
+/// ext4_fileattr_set(). What can be seen but not set is passed over, as chattr(1) gives back what
+/// it got.
+Result<void> ExtImage::setflags(NodeId id, const FileFlags& set) {
+  if (!fs_->writable()) return Errno(EROFS);
+  TRY_ASSIGN(ExtInode inode, judge(node(id)));
+  TRY_ASSIGN(const FileFlags old, getflags(id));
+  if ((set.flags & ~kVisible) != 0) return Errno(EOPNOTSUPP);
+  const uint32_t flags = set.flags & kModifiable;
+  if (flags_for(inode.i_mode, flags) != flags) return Errno(EOPNOTSUPP);
+  const uint32_t changed = (inode.i_flags ^ flags) & kModifiable;
+  // ext4_ioctl_check_immutable(): nothing else changes as long as that is set.
+  const bool stays_immutable = (inode.i_flags & flags & EXT2_IMMUTABLE_FL) != 0;
+  if (stays_immutable && (changed != 0 || set.project != old.project)) return Errno(EPERM);
+  if ((changed & kByMore) != 0) return Errno(EOPNOTSUPP);
+  ext2_super_block& super = fs_->super();
+  if (set.project != old.project) {
+    // With quotas, who uses how much would have to be counted anew.
+    const bool can = ext2fs_has_feature_project(&super) && !ext2fs_has_feature_quota(&super) &&
+                     inode.i_extra_isize >= kProjectEnd;
+    if (!can) return Errno(EOPNOTSUPP);
+    inode.i_projid = set.project;
   }
   TRY(begin(0));
-  inode.i_flags = (inode.i_flags & ~kSettable) | (flags & kSettable);
+  inode.i_flags = (inode.i_flags & ~kModifiable) | flags;
   ext_set_time(*fs_, &inode, ExtTime::kChange, ext_now());
   return judge(fs_->store(id, inode));
 }

@@ -66,7 +66,7 @@ class ExtImage : public WritableImage {
   Result<NodeId> mkdir(NodeId directory, std::string_view name, const NewNode& node) override;
   Result<NodeId> symlink(NodeId directory, std::string_view name, const std::string& target,
                          const NewNode& node) override;
-  Result<NodeId> make_nameless(const NewNode& node) override;
+  Result<NodeId> make_nameless(NodeId directory, const NewNode& node) override;
   Result<void> link(NodeId node, NodeId directory, std::string_view name) override;
   Result<void> unlink(NodeId directory, std::string_view name) override;
   Result<void> rmdir(NodeId directory, std::string_view name) override;
@@ -75,6 +75,7 @@ class ExtImage : public WritableImage {
   Result<void> hold(NodeId node) override;
   Result<void> release(NodeId node) override;
   Result<void> setattr(NodeId node, const SetAttr& set) override;
+  Result<void> restore_times(NodeId node, timespec mtime, timespec ctime) override;
   Result<void> setxattr(NodeId node, const std::string& name, std::string_view value,
                         int flags) override;
   Result<void> removexattr(NodeId node, const std::string& name) override;
@@ -83,10 +84,12 @@ class ExtImage : public WritableImage {
   Result<void> fallocate(NodeId node, int mode, uint64_t offset, uint64_t size) override;
   Result<void> sync() override;
 
-  /// FS_IOC_GETFLAGS, FS_IOC_SETFLAGS: of the flags only those that a user may change, EOPNOTSUPP
-  /// for others. ioctl_iflags(2).
-  Result<uint32_t> getflags(NodeId node);
-  Result<void> setflags(NodeId node, uint32_t flags);
+  bool own_meta() const override { return true; }
+  Result<FileFlags> getflags(NodeId node) override;
+  /// Of the flags only those that a user may change, EOPNOTSUPP for others. ext4_fileattr_set()
+  Result<void> setflags(NodeId node, const FileFlags& set) override;
+  std::optional<bool> acl_allows(NodeId node, const Attr& attr, int want,
+                                 const Caller& caller) override;
 
  private:
   /// Blocks that are taken or given back between two moments at which a commit may come.
@@ -165,14 +168,23 @@ class ExtImage : public WritableImage {
 
   // ext_acl.cc
   Result<void> chmod_acl(NodeId node, mode_t mode);
+  /// ACLs of a node; empty where it has none.
+  struct Acls {
+    std::string access;
+    std::string standard;  ///< of what is made in it
+  };
+  Result<Acls> acls(NodeId node);
+  Result<Acls> inherit(NodeId parent, mode_t* mode);
+  Result<void> put_acls(NodeId node, const Acls& acls);
 
   ExtOptions options_;
   std::unique_ptr<ExtFs> fs_;
   std::unique_ptr<ExtMap> map_;
   std::unique_ptr<ExtDirs> dirs_;
   std::unordered_map<NodeId, uint64_t> holds_;
-  std::vector<NodeId> orphans_;  ///< those on the list; its head is the last
-  int lock_fd_ = -1;             ///< the caller's descriptor, locked
+  std::unordered_map<NodeId, Acls> acls_;  ///< of those that were asked for
+  std::vector<NodeId> orphans_;            ///< those on the list; its head is the last
+  int lock_fd_ = -1;                       ///< the caller's descriptor, locked
   uint64_t lock_bytes_ = 0;
 };
 

@@ -6,8 +6,6 @@
 #include <climits>
 #include <cstring>
 
-#include "ext_acl.h"
-#include "ext_attributes.h"
 #include "ext_error.h"
 #include "ext_image.h"
 #include "ext_inline.h"
@@ -36,38 +34,6 @@ uint32_t random32() {
     value = static_cast<uint32_t>(ext_now().tv_nsec);
   }
   return value;
-}
-
-/// The ACLs that a new node has from its directory's default one. ext4_init_acl()
-struct Inherited {
-  std::string access;  ///< empty: none
-  std::string standard;
-
-  Result<void> put(ExtFs* fs, uint64_t ino) const {
-    if (access.empty() && standard.empty()) return {};
-    ExtAttributes attributes;
-    TRY(attributes.open(fs, ino, true));
-    if (!standard.empty()) TRY(attributes.set(std::string(kDefaultAcl), standard));
-    if (!access.empty()) TRY(attributes.set(std::string(kAccessAcl), access));
-    return {};
-  }
-};
-
-/// *mode becomes what the ACL leaves of it.
-Result<Inherited> inherit(ExtFs* fs, uint64_t parent, const ExtInode& above, mode_t* mode) {
-  Inherited acls;
-  const bool can_have_some = above.i_file_acl != 0 || fs->large_inodes();
-  if (S_ISLNK(*mode) || !can_have_some) return acls;
-  ExtAttributes attributes;
-  TRY(attributes.open(fs, parent));
-  const auto standard = attributes.get(std::string(kDefaultAcl));
-  if (!standard && !(standard.error() == ENODATA)) return standard.error();
-  if (!standard) return acls;
-  std::string access = *standard;
-  TRY_ASSIGN(const bool more, acl_of_new(&access, mode));
-  if (more) acls.access = access;
-  if (S_ISDIR(*mode)) acls.standard = *standard;
-  return acls;
 }
 
 }  // namespace
@@ -168,7 +134,7 @@ Result<NodeId> ExtImage::create_at(NodeId parent, std::string_view name, const N
                                    const std::string* target) {
   TRY_ASSIGN(ExtInode above, fs_->load(parent));
   NewNode node = wanted;
-  TRY_ASSIGN(const Inherited acls, inherit(fs_.get(), parent, above, &node.mode));
+  TRY_ASSIGN(const Acls acls, inherit(parent, &node.mode));
   const bool is_directory = S_ISDIR(node.mode);
   if (is_directory && above.i_links_count >= kMaxLinks &&
       !ext2fs_has_feature_dir_nlink(&fs_->super())) {
@@ -179,8 +145,9 @@ Result<NodeId> ExtImage::create_at(NodeId parent, std::string_view name, const N
              fs_->alloc().take_inode(static_cast<ext2_ino_t>(parent), is_directory));
   map_->forget(ino);
   dirs_->forget(ino);
+  acls_.erase(ino);
   Result<void> made = fill_new(ino, &inode, parent, target);
-  if (made) made = acls.put(fs_.get(), ino);
+  if (made) made = put_acls(ino, acls);
   if (made) made = dirs_->add(parent, name, ino, node.mode);
   if (made && is_directory) made = change_links(parent, +1);
   if (!made) {
@@ -212,18 +179,27 @@ Result<NodeId> ExtImage::symlink(NodeId parent, std::string_view name, const std
   return create(parent, name, link, &target);
 }
 
-Result<NodeId> ExtImage::make_nameless(const NewNode& node) {
-  if (!S_ISREG(node.mode)) return Errno(EINVAL);
+Result<NodeId> ExtImage::make_nameless(NodeId parent, const NewNode& wanted) {
+  if (!S_ISREG(wanted.mode)) return Errno(EINVAL);
   if (!fs_->writable()) return Errno(EROFS);
+  TRY_ASSIGN(const ExtInode above, judge(directory(parent)));
   TRY(begin(0));
-  TRY_ASSIGN(ExtInode inode, new_inode(node, 0));
-  TRY_ASSIGN(const ext2_ino_t ino, judge(fs_->alloc().take_inode(EXT2_ROOT_INO, false)));
+  NewNode node = wanted;
+  TRY_ASSIGN(const Acls acls, judge(inherit(parent, &node.mode)));
+  TRY_ASSIGN(ExtInode inode, new_inode(node, above.i_flags));
+  TRY_ASSIGN(const ext2_ino_t ino,
+             judge(fs_->alloc().take_inode(static_cast<ext2_ino_t>(parent), false)));
   map_->forget(ino);
+  acls_.erase(ino);
   inode.i_links_count = 0;
   TRY(map_->start(&inode, 0));
   TRY(judge(fs_->store_new(ino, inode)));
   TRY(judge(add_orphan(ino, &inode)));
   holds_[ino] = 1;
+  if (const auto put = put_acls(ino, acls); !put) {
+    TRY(release(ino));
+    return judge<NodeId>(put.error());
+  }
   return NodeId{ino};
 }
 

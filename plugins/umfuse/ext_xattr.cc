@@ -46,6 +46,11 @@ Result<std::vector<std::string>> ExtImage::listxattr(NodeId id) {
 Result<std::string> ExtImage::getxattr(NodeId id, const std::string& name) {
   TRY(judge(node(id)));
   TRY(check_name(name));
+  if (name == kAccessAcl || name == kDefaultAcl) {
+    TRY_ASSIGN(const Acls acls, judge(this->acls(id)));
+    const std::string& acl = name == kAccessAcl ? acls.access : acls.standard;
+    return acl.empty() ? Result<std::string>(Errno(ENODATA)) : acl;
+  }
   ExtAttributes attributes;
   TRY(judge(attributes.open(fs_.get(), id)));
   return judge(attributes.get(name));
@@ -76,6 +81,7 @@ Result<void> ExtImage::setxattr(NodeId id, const std::string& name, std::string_
   if (there && (flags & XATTR_CREATE)) return Errno(EEXIST);
   if (!there && (flags & XATTR_REPLACE)) return Errno(ENODATA);
   const mode_t mode = inode.i_mode;
+  acls_.erase(id);
   if (!drop) TRY(judge(attributes.set(name, value)));
   if (drop && there) TRY(judge(attributes.remove(name)));
   TRY_ASSIGN(inode, judge(fs_->load(id)));
@@ -91,6 +97,7 @@ Result<void> ExtImage::removexattr(NodeId id, const std::string& name) {
   TRY(check_name(name));
   TRY(begin(0));
   ExtAttributes attributes;
+  acls_.erase(id);
   TRY(judge(attributes.open(fs_.get(), id)));
   TRY(judge(attributes.remove(name)));
   return judge(touch_change(id));

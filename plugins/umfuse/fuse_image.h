@@ -64,7 +64,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   Result<NodeId> symlink(NodeId directory, std::string_view name, const std::string& target,
                          const NewNode& node) override;
   /// EOPNOTSUPP: the server has no FUSE_TMPFILE.
-  Result<NodeId> make_nameless(const NewNode& node) override;
+  Result<NodeId> make_nameless(NodeId directory, const NewNode& node) override;
   Result<void> link(NodeId node, NodeId directory, std::string_view name) override;
   Result<void> unlink(NodeId directory, std::string_view name) override;
   Result<void> rmdir(NodeId directory, std::string_view name) override;

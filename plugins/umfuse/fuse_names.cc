@@ -121,7 +121,7 @@ Result<NodeId> FuseImage::symlink(NodeId directory, std::string_view name,
   return (*made)->id;
 }
 
-Result<NodeId> FuseImage::make_nameless(const NewNode& node) {
+Result<NodeId> FuseImage::make_nameless(NodeId, const NewNode& node) {
   if ((node.mode & S_IFMT) != S_IFREG) return Errno(EINVAL);
   if (session_.lacks(FUSE_TMPFILE)) return Errno(EOPNOTSUPP);
   Handle handle;

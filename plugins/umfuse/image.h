@@ -3,6 +3,7 @@
 #include <sys/statfs.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,21 @@ class Image {
   /// ENODATA.
   virtual Result<std::string> getxattr(NodeId node, const std::string& name) = 0;
   virtual Result<struct statfs> statfs() = 0;
+
+  /// Flags, ACLs and all kinds of extended attributes are the nodes' own: what follows answers.
+  virtual bool own_meta() const { return false; }
+  /// FS_IOC_GETFLAGS. ENOTTY: nodes have none.
+  virtual Result<FileFlags> getflags(NodeId node) {
+    (void)node;
+    return Errno(ENOTTY);
+  }
+  /// What the node's ACL says to R_OK, W_OK, X_OK of a caller who is neither its owner nor root;
+  /// nullopt: there is none, its mode counts. posix_acl_permission() of fs/posix_acl.c
+  virtual std::optional<bool> acl_allows(NodeId node, const Attr& attr, int want,
+                                         const Caller& caller) {
+    (void)node, (void)attr, (void)want, (void)caller;
+    return std::nullopt;
+  }
 };
 
 /// An image that can be changed. Each operation is done or not done for every later call; it is on
@@ -66,8 +82,8 @@ class WritableImage : public Image {
   virtual Result<NodeId> mkdir(NodeId directory, std::string_view name, const NewNode& node) = 0;
   virtual Result<NodeId> symlink(NodeId directory, std::string_view name, const std::string& target,
                                  const NewNode& node) = 0;
-  /// A regular file without a name, held once. O_TMPFILE.
-  virtual Result<NodeId> make_nameless(const NewNode& node) = 0;
+  /// A regular file without a name, held once, as if it were made in the directory. O_TMPFILE.
+  virtual Result<NodeId> make_nameless(NodeId directory, const NewNode& node) = 0;
   virtual Result<void> link(NodeId node, NodeId directory, std::string_view name) = 0;
   /// A node whose last name goes lives on while it is held, on the list of orphans.
   virtual Result<void> unlink(NodeId directory, std::string_view name) = 0;
@@ -80,10 +96,22 @@ class WritableImage : public Image {
   virtual Result<void> release(NodeId node) = 0;
   /// UTIME_NOW is the time of the call. size: a longer file gets a hole.
   virtual Result<void> setattr(NodeId node, const SetAttr& set) = 0;
+  /// The times that the node had before its content was brought here, where those can be set.
+  virtual Result<void> restore_times(NodeId node, timespec mtime, timespec ctime) {
+    (void)ctime;
+    SetAttr set;
+    set.mtime = mtime;
+    return setattr(node, set);
+  }
   /// XATTR_CREATE, XATTR_REPLACE; ENODATA, EEXIST, ENOSPC, ERANGE.
   virtual Result<void> setxattr(NodeId node, const std::string& name, std::string_view value,
                                 int flags) = 0;
   virtual Result<void> removexattr(NodeId node, const std::string& name) = 0;
+  /// FS_IOC_SETFLAGS. EOPNOTSUPP: not these.
+  virtual Result<void> setflags(NodeId node, const FileFlags& set) {
+    (void)node, (void)set;
+    return Errno(ENOTTY);
+  }
   /// The reading and writing of a part. Short only at the end of the file, or ENOSPC, EFBIG.
   virtual Result<size_t> pread(NodeId node, void* to, size_t size, uint64_t offset) = 0;
   virtual Result<size_t> pwrite(NodeId node, const void* from, size_t size, uint64_t offset) = 0;

@@ -46,11 +46,12 @@ class Copy {
       : image_(image), node_(node), from_(from), old_size_(old_size) {}
 
   Result<void> data(uint64_t begin, uint64_t end) {
-    buffer_.resize(kPart);
+    buffer_.resize(std::max(buffer_.size(), std::min<size_t>(kPart, end - begin)));
     for (uint64_t at = begin; at < end;) {
       const size_t want = static_cast<size_t>(std::min<uint64_t>(kPart, end - at));
       TRY_ASSIGN(const size_t got, read_part(from_, buffer_.data(), want, at));
       if (got == 0) return {};
+      compared_ += got;
       TRY(part(at, got));
       at += got;
     }
@@ -60,6 +61,7 @@ class Copy {
   /// Nothing but zeros: given back, if there is anything.
   Result<void> hole(uint64_t begin, uint64_t end) {
     end = std::min(end, old_size_);
+    if (begin >= end) return {};
     old_.resize(kPart);
     for (uint64_t at = begin; at < end;) {
       const size_t want = static_cast<size_t>(std::min<uint64_t>(kPart, end - at));
@@ -76,12 +78,13 @@ class Copy {
     return {};
   }
   bool changed() const { return changed_; }
+  uint64_t compared() const { return compared_; }
 
  private:
   Result<void> part(uint64_t at, size_t size) {
-    old_.resize(kPart);
     size_t known = 0;
     if (at < old_size_) {
+      old_.resize(std::max(old_.size(), size));
       TRY_ASSIGN(known, image_.pread(node_, old_.data(), size, at));
     }
     for (size_t begin = 0; begin < size;) {
@@ -111,13 +114,31 @@ class Copy {
   int from_;
   uint64_t old_size_;
   bool changed_ = false;
+  uint64_t compared_ = 0;
   std::vector<char> buffer_;
   std::vector<char> old_;
 };
 
+/// Data and holes of one part of the file that is copied from.
+Result<void> copy_part(Copy* copy, int from, off_t begin, off_t end) {
+  for (off_t at = begin; at < end;) {
+    const off_t found = ::lseek(from, at, SEEK_DATA);
+    if (found < 0 && errno != ENXIO) return Errno::last();
+    const off_t data = found < 0 ? end : std::min<off_t>(found, end);
+    TRY(copy->hole(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
+    if (data >= end) break;
+    const off_t hole = ::lseek(from, data, SEEK_HOLE);
+    if (hole < 0) return Errno::last();
+    at = std::min<off_t>(hole, end);
+    TRY(copy->data(static_cast<uint64_t>(data), static_cast<uint64_t>(at)));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<bool> copy_into_image(WritableImage& image, NodeId node, int from) {
+Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
+                               const std::vector<FilePart>* parts) {
   struct stat st {};
   if (::fstat(from, &st) < 0) return Errno::last();
   const auto size = static_cast<uint64_t>(st.st_size);
@@ -126,20 +147,17 @@ Result<bool> copy_into_image(WritableImage& image, NodeId node, int from) {
   resized.size = size;
   if (size < attr.stx_size) TRY(image.setattr(node, resized));
   Copy copy(image, node, from, std::min<uint64_t>(size, attr.stx_size));
-  for (off_t at = 0; at < st.st_size;) {
-    const off_t begin = ::lseek(from, at, SEEK_DATA);
-    if (begin < 0 && errno != ENXIO) return Errno::last();
-    const off_t data = begin < 0 ? st.st_size : std::min<off_t>(begin, st.st_size);
-    TRY(copy.hole(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
-    if (data >= st.st_size) break;
-    const off_t end = ::lseek(from, data, SEEK_HOLE);
-    if (end < 0) return Errno::last();
-    at = std::min<off_t>(end, st.st_size);
-    TRY(copy.data(static_cast<uint64_t>(data), static_cast<uint64_t>(at)));
+  const std::vector<FilePart> whole = {{0, size}};
+  for (const FilePart& part : parts != nullptr ? *parts : whole) {
+    // In whole grains: what is beside a change isn't compared again by its neighbour.
+    const uint64_t begin = std::min(part.begin, size) / kGrain * kGrain;
+    const uint64_t end =
+        part.end > size - size % kGrain ? size : (part.end + kGrain - 1) / kGrain * kGrain;
+    TRY(copy_part(&copy, from, static_cast<off_t>(begin), static_cast<off_t>(end)));
   }
   TRY_ASSIGN(const Attr now, image.getattr(node));
   if (now.stx_size < size) TRY(image.setattr(node, resized));
-  return copy.changed() || attr.stx_size != size;
+  return Copied{copy.changed() || attr.stx_size != size, copy.compared()};
 }
 
 }  // namespace viewsh

@@ -108,7 +108,7 @@ Result<Found> ImageFs::resolve(const std::string& base, std::string_view rest, R
   std::string_view left = nameless ? "" : rest;
   while (!left.empty()) {
     if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
-    if (!image_allows(attr, X_OK, caller)) return Errno(EACCES);
+    if (!allows(node.id, attr, X_OK, caller)) return Errno(EACCES);
     remember(node);
     const std::string_view name = next_component(&left);
     const size_t consumed = left.empty() ? rest.size() : rest.size() - left.size() - 1;
@@ -205,7 +205,7 @@ Result<OpenPlan> ImageFs::plan_node(const Node& node, const Attr& attr, const Op
       return Errno(EISDIR);
     if (type == NodeType::kChar || type == NodeType::kBlock) return Errno(EACCES);
     if (type == NodeType::kRegular && writes) return Errno(EROFS);
-    if (!image_allows(attr, wanted, caller)) return Errno(EACCES);
+    if (!allows(node.id, attr, wanted, caller)) return Errno(EACCES);
     const uid_t uid = caller.in_view().uid;
     const bool owner = uid == 0 || uid == attr.stx_uid;
     if ((how.flags & O_NOATIME) != 0 && !owner) return Errno(EPERM);
@@ -255,7 +255,7 @@ Result<std::string> ImageFs::watch(const std::string& path, const Caller& caller
   TRY_ASSIGN(const Node node, find(path));
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
   // inotify_add_watch(2)
-  if (!image_allows(attr, R_OK, caller)) return Errno(EACCES);
+  if (!allows(node.id, attr, R_OK, caller)) return Errno(EACCES);
   remember(node);
   if (!S_ISREG(attr.stx_mode)) return stage().object(node.id, attr);
   return stage().content(node.id, attr, node.place.name, true);

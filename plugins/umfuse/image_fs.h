@@ -107,6 +107,16 @@ class ImageFs : public FileSystem {
   Result<void> removexattr(const std::string&, const std::string&, const Caller&) override {
     return Errno(EROFS);
   }
+  bool own_meta() const override { return image().own_meta(); }
+  Result<FileFlags> getflags(const std::string& path) override;
+  Result<void> setflags(const std::string&, const FileFlags&, const Caller&) override {
+    return Errno(EROFS);
+  }
+  Result<std::string> getxattr(const std::string& path, const std::string& name,
+                               const Caller& caller) override;
+  Result<std::vector<std::string>> listxattr(const std::string& path,
+                                             const Caller& caller) override;
+  Result<void> permits(const std::string& path, int want, const Caller& caller) override;
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   Result<std::string> watch(const std::string& path, const Caller& caller) override;
@@ -124,6 +134,9 @@ class ImageFs : public FileSystem {
   Result<Attr> attr_of(NodeId node) const;
   Result<Found> found(const Node& node, const Attr& attr);
   void remember(const Node& node);
+  bool allows(NodeId node, const Attr& attr, int want, const Caller& caller) const {
+    return image_allows(image(), node, attr, want, caller);
+  }
   /// What is open but has no name that is known goes by its number: "#12".
   bool is_nameless(NodeId node) const;
   std::optional<NodeId> nameless_at(std::string_view path) const;

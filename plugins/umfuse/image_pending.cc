@@ -30,6 +30,15 @@ statx_timestamp stamp(const timespec& time) {
   return stamp;
 }
 
+timespec time_of(const statx_timestamp& stamp) {
+  return {static_cast<time_t>(stamp.tv_sec), static_cast<long>(stamp.tv_nsec)};
+}
+
+timespec later(const timespec& a, const timespec& b) {
+  const bool first = a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+  return first ? a : b;
+}
+
 /// Bits of set-id programs that writing took away. file_remove_privs() of fs/inode.c.
 mode_t lost_bits(mode_t was, mode_t is) {
   const bool runs = (was & S_IXGRP) != 0;
@@ -38,34 +47,53 @@ mode_t lost_bits(mode_t was, mode_t is) {
 
 }  // namespace
 
-void PendingContent::begin(NodeId node, bool maps) {
+void PendingContent::begin(NodeId node, const Opening& how) {
   const auto [it, fresh] = entries_.try_emplace(node);
   Entry& entry = it->second;
-  entry.maps = entry.maps || maps;
+  entry.maps = entry.maps || (how.maps && !how.announced);
+  entry.unannounced = entry.unannounced || !how.announced;
+  if (how.emptied) entry.written.note_all();
   stage_.set_unsaved(node, true);
-  if (fresh) time_was_set(node);
+  struct stat st {};
+  if (fresh && stage_.stat_content(node, &st)) entry.base = st.st_mtim;
+}
+
+void PendingContent::writing(NodeId node, const PlannedWrite& write) {
+  const auto it = entries_.find(node);
+  if (it != entries_.end()) it->second.written.note(write);
+}
+
+bool PendingContent::asks_where(NodeId node) const {
+  constexpr off_t kLong = off_t{1} << 20;  // less is compared in less time than it takes to ask
+  const auto it = entries_.find(node);
+  if (it == entries_.end() || it->second.unannounced || it->second.written.maps()) return false;
+  struct stat st {};
+  return stage_.stat_content(node, &st) && st.st_size >= kLong;
 }
 
 void PendingContent::time_was_set(NodeId node) {
   const auto it = entries_.find(node);
-  if (it == entries_.end()) return;
   struct stat st {};
-  const auto fd = stage_.open_content(node, O_PATH);
-  if (fd && ::fstat(fd->get(), &st) == 0) it->second.base = st.st_mtim;
+  if (it == entries_.end()) return;
+  const auto fd = stage_.open_content(node, O_RDONLY);
+  if (!fd || ::fstat(fd->get(), &st) < 0) return;
+  Entry& entry = it->second;
+  if (!same(st.st_mtim, entry.base)) entry.was_saved = false;
+  (void)mark(fd->get(), st, &entry);
+  entry.has_time = true;
 }
 
 void PendingContent::overlay(NodeId node, Attr* attr) const {
   const auto it = entries_.find(node);
   if (it == entries_.end()) return;
   struct stat st {};
-  const auto fd = stage_.open_content(node, O_PATH);
-  if (!fd || ::fstat(fd->get(), &st) < 0) return;
+  if (!stage_.stat_content(node, &st)) return;
   attr->stx_size = static_cast<uint64_t>(st.st_size);
   attr->stx_blocks = static_cast<uint64_t>(st.st_blocks);
   attr->stx_mode &= static_cast<uint16_t>(~lost_bits(attr->stx_mode, st.st_mode));
   if (same(st.st_mtim, it->second.base)) return;
   attr->stx_mtime = stamp(st.st_mtim);
-  attr->stx_ctime = stamp(st.st_ctim);
+  attr->stx_ctime = stamp(later(st.st_ctim, time_of(attr->stx_ctime)));
 }
 
 /// A part of the room is left for what files take beside their content.
@@ -111,38 +139,68 @@ bool PendingContent::mark(int fd, const struct stat& st, Entry* entry) {
   return same(now.st_mtim, marked) || long_ago(st.st_mtim);
 }
 
-Result<void> PendingContent::save(NodeId node) {
+Result<bool> PendingContent::copy(NodeId node, int fd, Entry* entry, bool whole) {
+  const WrittenParts::Taken taken = entry->written.take();
+  whole = whole || entry->unannounced || taken.everything;
+  const auto copied = copy_into_image(image_, node, fd, whole ? nullptr : &taken.parts);
+  // Meanwhile others may have been here.
+  const auto it = entries_.find(node);
+  if (it != entries_.end()) {
+    if (!copied) it->second.written.give_back(taken);
+    it->second.in_parts = !whole;
+  }
+  if (!copied) return copied.error();
+  compared_ += copied->compared;
+  return copied->changed;
+}
+
+Result<void> PendingContent::save(NodeId node, bool whole) {
   TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_RDONLY));
   struct stat st {};
   if (::fstat(fd.get(), &st) < 0) return Errno::last();
   auto it = entries_.find(node);
   if (it == entries_.end()) return {};
-  const bool fresh = same(st.st_mtim, it->second.base);
-  if (it->second.was_saved && !it->second.maps && fresh) return {};
-  it->second.was_saved = false;
-  const bool marked = mark(fd.get(), st, &it->second);
-  const auto changed = copy_into_image(image_, node, fd.get());
-  if (!changed) return changed.error();
-  SetAttr times;
-  if (times_writes_) {
-    // It has the time of the write.
-  } else if (!fresh) {
-    times.mtime = st.st_mtim;
-  } else if (*changed) {
-    times.mtime = timespec{0, UTIME_NOW};
+  Entry& entry = it->second;
+  const bool fresh = same(st.st_mtim, entry.base);
+  const bool maps = entry.maps || entry.written.maps();
+  if (entry.was_saved && !maps && fresh && !(whole && entry.in_parts)) {
+    (void)entry.written.take();  // all of it that is made by now was saved
+    return {};
   }
-  TRY_ASSIGN(const Attr attr, image_.getattr(node));
-  const mode_t lost = lost_bits(attr.stx_mode, st.st_mode);
-  if (lost != 0) times.mode = attr.stx_mode & 07777U & ~lost;
-  if (times.mtime || times.mode) TRY(image_.setattr(node, times));
-  // Meanwhile others may have been here.
+  entry.was_saved = false;
+  TRY_ASSIGN(const Attr before, image_.getattr(node));
+  const bool has_time = entry.has_time;
+  const bool marked = mark(fd.get(), st, &entry);
+  TRY_ASSIGN(const bool changed, copy(node, fd.get(), &entry, whole));
+  TRY(set_times(node, st, before, fresh, changed, has_time));
   it = entries_.find(node);
-  if (it != entries_.end()) it->second.was_saved = marked;
+  if (it == entries_.end()) return {};
+  it->second.was_saved = marked;
+  it->second.has_time = false;
   return {};
 }
 
+/// `fresh`: the content's own time is still the one that it had when the image's counted.
+Result<void> PendingContent::set_times(NodeId node, const struct stat& st, const Attr& before,
+                                       bool fresh, bool changed, bool has_time) {
+  const mode_t lost = lost_bits(before.stx_mode, st.st_mode);
+  if (lost != 0) {
+    SetAttr less;
+    less.mode = before.stx_mode & 07777U & ~lost;
+    TRY(image_.setattr(node, less));
+  }
+  if (times_writes_) return {};  // it has the time of the write
+  const timespec ctime = time_of(before.stx_ctime);
+  if (!fresh) return image_.restore_times(node, st.st_mtim, later(st.st_ctim, ctime));
+  if (!changed) return {};
+  if (has_time) return image_.restore_times(node, time_of(before.stx_mtime), ctime);
+  SetAttr now;
+  now.mtime = timespec{0, UTIME_NOW};
+  return image_.setattr(node, now);
+}
+
 Result<void> PendingContent::write_back(NodeId node) {
-  return pending(node) ? save(node) : Result<void>();
+  return pending(node) ? save(node, false) : Result<void>();
 }
 
 std::vector<NodeId> PendingContent::nodes() const {
@@ -164,7 +222,7 @@ Result<void> PendingContent::settle(NodeId node) {
   if (!pending(node)) return {};
   // Asked before it is read: who opens it later begins anew.
   const bool written = stage_.has_writers(node);
-  const Result<void> done = save(node);
+  const Result<void> done = save(node, !written);
   if (written || !done || stage_.opening(node)) return done;
   stage_.set_unsaved(node, false);
   entries_.erase(node);

@@ -8,12 +8,15 @@
 
 #include "image.h"
 #include "image_stage.h"
+#include "image_written.h"
 
 namespace viewsh {
 
 /// Contents of a stage that may hold what isn't in the image yet. Tasks write them natively, so
-/// nobody tells what was written: it is found by comparing, when it has to be in the image
-/// (write_back()), and a content is looked after until nobody has it open for writing any more.
+/// what was written is found by comparing, when it has to be in the image (write_back()), and a
+/// content is looked after until nobody has it open for writing any more. Of long ones only those
+/// parts are compared that tasks announced to write, as long as nobody maps them, and the whole at
+/// the end.
 ///
 /// What the kernel keeps in its page cache is this, and what it does after some seconds, at
 /// fsync(2) and at umount(8), the caller does by write_back() and settle().
@@ -23,15 +26,25 @@ class PendingContent {
   PendingContent(WritableImage& image, ImageStage& stage, bool times_writes)
       : image_(image), stage_(stage), times_writes_(times_writes) {}
 
-  /// A task is about to open the content for writing; the stage knows of it. `maps`: it may write
-  /// through a mapping, which shows in no time of the file.
-  void begin(NodeId node, bool maps);
+  /// How a content is about to be opened.
+  struct Opening {
+    bool maps = false;       ///< it may be written through a mapping, which shows in no time of it
+    bool announced = false;  ///< writing() will tell what is written, and mapped
+    bool emptied = false;    ///< it is cut to nothing before
+  };
+  /// A task is about to open the content for writing; the stage knows of it.
+  void begin(NodeId node, const Opening& how);
+  /// A task is about to write, to map, or to wait until what it wrote is on disk.
+  void writing(NodeId node, const PlannedWrite& write);
+  /// Is the content so long that it is of use to know where it is written?
+  bool asks_where(NodeId node) const;
   bool pending(NodeId node) const { return entries_.count(node) != 0; }
   /// What the image says of a node, with size, blocks and times of its content.
   void overlay(NodeId node, Attr* attr) const;
   /// The length is another now, in the image too.
   Result<void> resize(NodeId node, uint64_t size);
-  /// The image's time of change counts, not what was written before.
+  /// The image's time of change counts from now on, not that of what was written before, even where
+  /// that isn't in the image yet.
   void time_was_set(NodeId node);
   /// The node is no more.
   void forget(NodeId node) { entries_.erase(node); }
@@ -48,15 +61,26 @@ class PendingContent {
   Result<void> settle();
   Result<void> settle(NodeId node);
   size_t count() const { return entries_.size(); }
+  /// Bytes of contents that were compared with the image's so far.
+  uint64_t compared() const { return compared_; }
 
  private:
   struct Entry {
     timespec base = {};      ///< the content's mtime when it was the image's
     bool was_saved = false;  ///< as long as that is its mtime, it is
+    bool has_time = false;   ///< as long as that is its mtime, the image's is the one to keep
     bool maps = false;
+    bool unannounced = false;  ///< somebody may write who doesn't say so
+    bool in_parts = false;     ///< it was saved by its parts, and not as a whole since
+    WrittenParts written;
   };
-  Result<void> save(NodeId node);
+  /// `whole`: all of it is compared, whatever was said.
+  Result<void> save(NodeId node, bool whole);
+  /// True: something was different.
+  Result<bool> copy(NodeId node, int fd, Entry* entry, bool whole);
   static bool mark(int fd, const struct stat& st, Entry* entry);
+  Result<void> set_times(NodeId node, const struct stat& st, const Attr& before, bool fresh,
+                         bool changed, bool has_time);
   std::vector<NodeId> nodes() const;
   uint64_t measure_room() const;
 
@@ -64,6 +88,7 @@ class PendingContent {
   ImageStage& stage_;
   bool times_writes_;
   std::unordered_map<NodeId, Entry> entries_;
+  uint64_t compared_ = 0;
   uint64_t room_ = 0;  ///< bytes that may be promised without asking the image
 };
 

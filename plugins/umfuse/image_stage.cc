@@ -27,12 +27,18 @@ bool is_program(const Attr& attr) { return (attr.stx_mode & 0111) != 0; }
 
 }  // namespace
 
-bool image_allows(const Attr& attr, int want, const Caller& task) {
+bool image_allows(Image& image, NodeId node, const Attr& attr, int want, const Caller& task) {
   const Caller caller = task.in_view();
   const unsigned mode = attr.stx_mode;
   if (caller.uid == 0) return (want & X_OK) == 0 || S_ISDIR(mode) || (mode & 0111U) != 0;
   unsigned bits = mode & 7U;
-  if (caller.uid == attr.stx_uid) {
+  const bool owner = caller.uid == attr.stx_uid;
+  // acl_permission_check() of fs/namei.c: where the group has no rights, no ACL gives any.
+  if (!owner && (mode & S_IRWXG) != 0 && image.own_meta()) {
+    const std::optional<bool> allowed = image.acl_allows(node, attr, want, caller);
+    if (allowed) return *allowed;
+  }
+  if (owner) {
     bits = (mode >> 6U) & 7U;
   } else if (caller.gid == attr.stx_gid || std::find(caller.groups.begin(), caller.groups.end(),
                                                      attr.stx_gid) != caller.groups.end()) {
@@ -41,25 +47,26 @@ bool image_allows(const Attr& attr, int want, const Caller& task) {
   return (static_cast<unsigned>(want) & ~bits & 7U) == 0;
 }
 
-mode_t own_rights(const Attr& attr, int of, const Credentials* as) {
+mode_t own_rights(Image& image, NodeId node, const Attr& attr, int of, const Credentials* as) {
   const uid_t uid = geteuid();
   gid_t groups[256];
   const int count = getgroups(256, groups);
   const Caller self{uid, getegid(), {groups, static_cast<size_t>(std::max(count, 0))}, 0, as};
   mode_t rights = 0;
   for (const int want : {R_OK, W_OK, X_OK}) {
-    if ((of & want) != 0 && image_allows(attr, want, self))
+    if ((of & want) != 0 && image_allows(image, node, attr, want, self))
       rights |= static_cast<mode_t>(want) << 6;
   }
   return rights;
 }
 
 /// Where files change, writing takes away the bits of set-id programs, as it should.
-mode_t ImageStage::rights_of(const Attr& attr) const {
-  if (!limits_.writable) return own_rights(attr, R_OK | X_OK, host_.credentials());
+mode_t ImageStage::rights_of(NodeId node, const Attr& attr) const {
+  if (!limits_.writable) return own_rights(image_, node, attr, R_OK | X_OK, host_.credentials());
   constexpr mode_t kKept = S_ISUID | S_ISGID | 0111;
   const bool runs = (attr.stx_mode & 0111) != 0;
-  const mode_t uses = limits_.as_root ? 0600 : own_rights(attr, R_OK | W_OK, host_.credentials());
+  const mode_t uses =
+      limits_.as_root ? 0600 : own_rights(image_, node, attr, R_OK | W_OK, host_.credentials());
   return (attr.stx_mode & kKept) | uses | (runs ? 0100 : 0);
 }
 
@@ -87,8 +94,10 @@ bool ImageStage::has_xattrs(NodeId node) {
   const bool any = names && std::any_of(names->begin(), names->end(), [](const std::string& name) {
                      return name.starts_with("user.");
                    });
-  // What an ordinary user can't set, it can't be shown either; and most nodes have none.
-  if (any) xattrs_[node] = true;
+  // A server may know of another one the next time.
+  constexpr size_t kMost = 65536;
+  if (xattrs_.size() >= kMost) xattrs_.clear();
+  if (any || image_.own_meta()) xattrs_[node] = any;
   return any;
 }
 
@@ -250,9 +259,10 @@ Result<void> ImageStage::fill(NodeId node, const Attr& attr, int dir, const char
   if (!empty) TRY(image_.extract(node, fd.get()));
   if (has_xattrs(node)) set_xattrs(node, fd.get());
   // Who makes a file has it open, whatever its permissions are.
-  TRY(from_libc(::fchmod(fd.get(), rights_of(attr) | (empty ? 0600 : 0))));
+  const mode_t rights = rights_of(node, attr) | (empty ? 0600 : 0);
   struct stat st {};
   TRY(from_libc(::fstat(fd.get(), &st)));
+  if ((st.st_mode & 07777) != rights) TRY(from_libc(::fchmod(fd.get(), rights)));
   content->bytes = static_cast<uint64_t>(st.st_blocks) * 512;
   content->dev = st.st_dev;
   content->ino = st.st_ino;

@@ -82,6 +82,8 @@ class ImageStage {
   Result<void> renew(NodeId node);
   /// ENOENT: there is no content. open(2).
   Result<UniqueFd> open_content(NodeId node, int flags) const;
+  /// False: there is no content. fstat(2)
+  bool stat_content(NodeId node, struct stat* st) const;
   /// Does anybody have the content open (for writing), or is about to?
   bool in_use(NodeId node) const;
   bool has_writers(NodeId node) const;
@@ -136,7 +138,7 @@ class ImageStage {
 
   Result<Root*> root(Where where);
   Result<Where> place_of(NodeId node, const Attr& attr);
-  mode_t rights_of(const Attr& attr) const;
+  mode_t rights_of(NodeId node, const Attr& attr) const;
   bool has_xattrs(NodeId node);
   void set_xattrs(NodeId node, int fd);
   Result<std::string> make_object(NodeId node, const Attr& attr, Where where);
@@ -179,9 +181,10 @@ class ImageStage {
   AttrMarks* marks_ = nullptr;
 };
 
-/// The permission bits' answer for `want` (R_OK, W_OK, X_OK). path_resolution(7).
-bool image_allows(const Attr& attr, int want, const Caller& caller);
+/// What a node's permissions, and its ACL where it has one, say to `want` (R_OK, W_OK, X_OK).
+/// path_resolution(7), acl(5)
+bool image_allows(Image& image, NodeId node, const Attr& attr, int want, const Caller& caller);
 /// What the engine's own user may do with a node, of R_OK, W_OK and X_OK, as the bits of an owner.
-mode_t own_rights(const Attr& attr, int of, const Credentials* as);
+mode_t own_rights(Image& image, NodeId node, const Attr& attr, int of, const Credentials* as);
 
 }  // namespace viewsh

@@ -100,6 +100,13 @@ Result<UniqueFd> ImageStage::open_content(NodeId node, int flags) const {
   return fd;
 }
 
+bool ImageStage::stat_content(NodeId node, struct stat* st) const {
+  const Content* content = content_of(node);
+  if (content == nullptr) return false;
+  const int dir = roots_[content->where].fd.get();
+  return ::fstatat(dir, relative(*content).c_str(), st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool ImageStage::let_go(NodeId node) {
   const auto object = objects_.find(node);
   if (object != objects_.end()) return false;
@@ -165,8 +172,8 @@ Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view
   if (known == contents_.end()) {
     // Who may write to a socket may connect to it. unix(7)
     const bool socket = S_ISSOCK(attr.stx_mode) && object != objects_.end();
-    const mode_t mode =
-        own_rights(attr, R_OK | W_OK, host_.credentials()) | (limits_.as_root ? 0600 : 0);
+    const mode_t mode = own_rights(image_, node, attr, R_OK | W_OK, host_.credentials()) |
+                        (limits_.as_root ? 0600 : 0);
     return socket ? from_libc(::chmod(object->second.c_str(), mode)) : Result<void>();
   }
   if (name.empty()) name = "program";  // one without a name
@@ -195,7 +202,7 @@ Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view
     TRY(from_libc(::renameat(dir, before.c_str(), dir, to.c_str())));
     content.name = name;
   }
-  return from_libc(::fchmodat(dir, relative(content).c_str(), rights_of(attr), 0));
+  return from_libc(::fchmodat(dir, relative(content).c_str(), rights_of(node, attr), 0));
 }
 
 /// Others than a user's can't be shown by an object of an ordinary user's.

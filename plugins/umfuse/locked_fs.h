@@ -99,6 +99,31 @@ class LockedFs : public FileSystem {
                            const Caller& caller) override {
     return locked([&] { return fs_->removexattr(path, name, who(caller)); });
   }
+  bool own_meta() const override { return fs_->own_meta(); }
+  Result<FileFlags> getflags(const std::string& path) override {
+    return locked([&] { return fs_->getflags(path); });
+  }
+  Result<void> setflags(const std::string& path, const FileFlags& set,
+                        const Caller& caller) override {
+    return locked([&] { return fs_->setflags(path, set, who(caller)); });
+  }
+  Result<std::string> getxattr(const std::string& path, const std::string& name,
+                               const Caller& caller) override {
+    return locked([&] { return fs_->getxattr(path, name, who(caller)); });
+  }
+  Result<std::vector<std::string>> listxattr(const std::string& path,
+                                             const Caller& caller) override {
+    return locked([&] { return fs_->listxattr(path, who(caller)); });
+  }
+  Result<void> permits(const std::string& path, int want, const Caller& caller) override {
+    return locked([&] { return fs_->permits(path, want, who(caller)); });
+  }
+  bool asks_where(const std::string& host) override {
+    return brief([&] { return fs_->asks_where(host); });
+  }
+  void writing(const std::string& host, const PlannedWrite& write) override {
+    brief([&] { fs_->writing(host, write); });
+  }
   Result<struct statfs> statfs(const std::string& path) override {
     return locked([&] { return fs_->statfs(path); });
   }

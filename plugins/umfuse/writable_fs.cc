@@ -10,17 +10,13 @@
 #include "image_rights.h"
 
 namespace viewsh {
-namespace {
-
 /// may_linkat() with fs.protected_hardlinks, as Debian sets it.
-bool may_link(const Attr& attr, const Caller& caller) {
+bool WritableImageFs::may_link(NodeId node, const Attr& attr, const Caller& caller) const {
   if (is_owner(attr, caller)) return true;
   const bool group_program = (attr.stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
   return S_ISREG(attr.stx_mode) && (attr.stx_mode & S_ISUID) == 0 && !group_program &&
-         image_allows(attr, R_OK | W_OK, caller);
+         allows(node, attr, R_OK | W_OK, caller);
 }
-
-}  // namespace
 
 Result<WritableImageFs::Spot> WritableImageFs::spot(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -43,7 +39,7 @@ Result<WritableImageFs::Spot> WritableImageFs::free_spot(const std::string& path
   const Result<NodeId> there = writable().lookup(free.directory, free.name);
   if (there) return Errno(EEXIST);
   if (!(there.error() == ENOENT)) return there.error();
-  if (!image_allows(free.attr, W_OK | X_OK, caller)) return Errno(EACCES);
+  if (!allows(free.directory, free.attr, W_OK | X_OK, caller)) return Errno(EACCES);
   return free;
 }
 
@@ -58,7 +54,7 @@ Result<WritableImageFs::Victim> WritableImageFs::named(const std::string& path) 
 
 /// may_delete() of fs/namei.c.
 Result<void> WritableImageFs::may_delete(const Victim& victim, const Caller& caller) const {
-  if (!image_allows(victim.spot.attr, W_OK | X_OK, caller)) return Errno(EACCES);
+  if (!allows(victim.spot.directory, victim.spot.attr, W_OK | X_OK, caller)) return Errno(EACCES);
   const bool sticky = (victim.spot.attr.stx_mode & S_ISVTX) != 0;
   if (sticky && !is_owner(victim.attr, caller) && caller.uid != victim.spot.attr.stx_uid)
     return Errno(EPERM);
@@ -133,7 +129,7 @@ Result<void> WritableImageFs::link(const std::string& from, const std::string& t
 Result<void> WritableImageFs::link_node(NodeId node, const std::string& to, const Caller& caller) {
   TRY_ASSIGN(const Attr attr, attr_of(node));
   TRY_ASSIGN(const Spot spot, free_spot(to, caller));
-  if (!may_link(attr, caller) || S_ISDIR(attr.stx_mode)) return Errno(EPERM);
+  if (!may_link(node, attr, caller) || S_ISDIR(attr.stx_mode)) return Errno(EPERM);
   const auto nameless = mounted().nameless.find(node);
   const bool had_none = nameless != mounted().nameless.end();
   if (had_none && !nameless->second) return Errno(ENOENT);  // O_EXCL
@@ -222,17 +218,17 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
   std::optional<Victim> replaced;
   if (there) {
     TRY_ASSIGN(replaced, victim(to, caller));
-  } else if (!image_allows(spot.attr, W_OK | X_OK, caller)) {
+  } else if (!allows(spot.directory, spot.attr, W_OK | X_OK, caller)) {
     return Errno(EACCES);
   }
   const bool exchange = (flags & RENAME_EXCHANGE) != 0;
   if (replaced && !exchange && S_ISDIR(moved.attr.stx_mode) != S_ISDIR(replaced->attr.stx_mode))
     return Errno(S_ISDIR(moved.attr.stx_mode) ? ENOTDIR : EISDIR);
   const bool elsewhere = spot.directory != moved.spot.directory;
-  const auto stays = [&](const Attr& attr) {
-    return elsewhere && S_ISDIR(attr.stx_mode) && !image_allows(attr, W_OK, caller);
+  const auto stays = [&](const Victim& name) {
+    return elsewhere && S_ISDIR(name.attr.stx_mode) && !allows(name.node, name.attr, W_OK, caller);
   };
-  if (stays(moved.attr) || (exchange && replaced && stays(replaced->attr))) return Errno(EACCES);
+  if (stays(moved) || (exchange && replaced && stays(*replaced))) return Errno(EACCES);
   const bool last =
       replaced && !exchange && (replaced->attr.stx_nlink <= 1 || S_ISDIR(replaced->attr.stx_mode));
   bool held = false;
@@ -296,6 +292,15 @@ Result<void> WritableImageFs::settle() {
     if (!released && first) first = released;
   }
   return first;
+}
+
+bool WritableImageFs::asks_where(const std::string& host) {
+  const std::optional<NodeId> node = stage().node_at(host);
+  return node && pending().asks_where(*node);
+}
+
+void WritableImageFs::writing(const std::string& host, const PlannedWrite& write) {
+  if (const auto node = stage().node_at(host)) pending().writing(*node, write);
 }
 
 Result<void> WritableImageFs::sync_names(const std::string& host) {

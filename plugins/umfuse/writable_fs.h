@@ -12,7 +12,7 @@ namespace viewsh {
 /// once; contents are changed natively, in the objects that stand for them, and get into the image
 /// by sync_names(), sync_all(), flush() and shutdown() (PendingContent).
 ///
-/// Permission is checked as ext4 checks it; ACLs are kept, but don't count.
+/// Permission is checked as ext4 checks it, ACLs included.
 class WritableImageFs : public ImageFs {
  public:
   WritableImageFs(std::shared_ptr<MountedImage> image, NodeId root)
@@ -40,6 +40,8 @@ class WritableImageFs : public ImageFs {
                         int flags, const Caller& caller) override;
   Result<void> removexattr(const std::string& path, const std::string& name,
                            const Caller& caller) override;
+  Result<void> setflags(const std::string& path, const FileFlags& set,
+                        const Caller& caller) override;
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   /// EOPNOTSUPP for a directory: what is made and removed in it would not be told.
@@ -49,6 +51,8 @@ class WritableImageFs : public ImageFs {
   bool quota() const override { return true; }
   uint64_t reserve(uint64_t bytes) override;
   bool keeps() const override { return true; }
+  bool asks_where(const std::string& host) override;
+  void writing(const std::string& host, const PlannedWrite& write) override;
   Result<void> sync_names(const std::string& host) override;
   Result<void> sync_all() override;
   /// The image is closed. ENOSPC, EIO: not all could be written; what was synced before is there.
@@ -102,7 +106,10 @@ class WritableImageFs : public ImageFs {
   OpenPlan plan_for(NodeId node, std::string host, const OpenHow& how);
 
   static Result<void> check_flags(const Attr& attr, const SetAttr& set);
-  Result<void> check_setattr(const Attr& attr, const SetAttr& set, const Caller& caller) const;
+  Result<void> check_setattr(NodeId node, const Attr& attr, const SetAttr& set,
+                             const Caller& caller) const;
+  bool may_link(NodeId node, const Attr& attr, const Caller& caller) const;
+  Result<void> acl_changed(const Node& node, const Caller& caller);
   Result<void> set_size(NodeId node, const Attr& attr, uint64_t size);
   Result<Node> for_xattr(const std::string& path, const std::string& name, const Caller& caller);
 

@@ -1,5 +1,6 @@
 // Opening and attributes of an image that can be changed. fs/namei.c, fs/attr.c, fs/xattr.c.
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/stat.h>
 
 #include <algorithm>
@@ -32,8 +33,11 @@ OpenPlan WritableImageFs::plan_for(NodeId node, std::string host, const OpenHow&
   plan.mode = how.mode;
   plan.notify = true;
   stage().opens(plan.host);
-  if ((rights_needed(how.flags) & W_OK) != 0)
-    pending().begin(node, (how.flags & O_ACCMODE) == O_RDWR);
+  if ((rights_needed(how.flags) & W_OK) != 0) {
+    pending().begin(node, {.maps = (how.flags & O_ACCMODE) == O_RDWR,
+                           .announced = how.announced,
+                           .emptied = (how.flags & O_TRUNC) != 0});
+  }
   return plan;
 }
 
@@ -66,7 +70,7 @@ Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenH
 
 Result<OpenPlan> WritableImageFs::plan_write(const Node& node, const Attr& attr, const OpenHow& how,
                                              const Caller& caller) {
-  if (!image_allows(attr, rights_needed(how.flags), caller)) return Errno(EACCES);
+  if (!allows(node.id, attr, rights_needed(how.flags), caller)) return Errno(EACCES);
   if ((attr.stx_attributes & STATX_ATTR_IMMUTABLE) != 0) return Errno(EPERM);
   const bool appends = (how.flags & O_APPEND) != 0 && (how.flags & O_TRUNC) == 0;
   if ((attr.stx_attributes & STATX_ATTR_APPEND) != 0 && !appends) return Errno(EPERM);
@@ -128,11 +132,13 @@ Result<OpenPlan> WritableImageFs::plan_nameless(const std::string& path, const O
   if ((how.flags & O_ACCMODE) == O_RDONLY) return Errno(EINVAL);
   TRY_ASSIGN(const Node directory, find(path));
   Spot spot;
+  spot.directory = directory.id;
   TRY_ASSIGN(spot.attr, attr_of(directory.id));
   if (!S_ISDIR(spot.attr.stx_mode)) return Errno(ENOTDIR);
-  if (!image_allows(spot.attr, W_OK | X_OK, caller)) return Errno(EACCES);
+  if (!allows(spot.directory, spot.attr, W_OK | X_OK, caller)) return Errno(EACCES);
   const mode_t mode = S_IFREG | (how.mode & 07777);
-  TRY_ASSIGN(const NodeId node, writable().make_nameless(new_node(spot, mode, caller)));
+  TRY_ASSIGN(const NodeId node,
+             writable().make_nameless(directory.id, new_node(spot, mode, caller)));
   mounted().nameless[node] = (how.flags & O_EXCL) == 0;
   mounted().unconfirmed[node] = MountedImage::Unconfirmed::kNameless;
   TRY_ASSIGN(const Attr attr, attr_of(node));
@@ -252,12 +258,12 @@ Result<void> WritableImageFs::check_flags(const Attr& attr, const SetAttr& set) 
 }
 
 /// setattr_prepare() and do_truncate().
-Result<void> WritableImageFs::check_setattr(const Attr& attr, const SetAttr& set,
+Result<void> WritableImageFs::check_setattr(NodeId node, const Attr& attr, const SetAttr& set,
                                             const Caller& caller) const {
   if (set.size) {
     if (S_ISDIR(attr.stx_mode)) return Errno(EISDIR);
     if (!S_ISREG(attr.stx_mode)) return Errno(EINVAL);
-    if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
+    if (!allows(node, attr, W_OK, caller)) return Errno(EACCES);
   }
   TRY(check_flags(attr, set));
   if (set.mode && !is_owner(attr, caller)) return Errno(EPERM);
@@ -271,7 +277,7 @@ Result<void> WritableImageFs::check_setattr(const Attr& attr, const SetAttr& set
     const bool now = set.atime && set.mtime && set.atime->tv_nsec == UTIME_NOW &&
                      set.mtime->tv_nsec == UTIME_NOW;
     if (!now) return Errno(EPERM);
-    if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
+    if (!allows(node, attr, W_OK, caller)) return Errno(EACCES);
   }
   return {};
 }
@@ -280,7 +286,7 @@ Result<void> WritableImageFs::set_size(NodeId node, const Attr& attr, uint64_t s
   SetAttr set;
   set.size = size;
   if (stage().has_content(node)) {
-    pending().begin(node, false);
+    pending().begin(node, {.announced = true});
     if (size > attr.stx_size && pending().reserve(1) == 0) return Errno(ENOSPC);
     TRY(pending().resize(node, size));
     return pending().write_back(node);
@@ -292,7 +298,7 @@ Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& se
                                       const Caller& caller) {
   TRY_ASSIGN(const Node node, find(path));
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
-  TRY(check_setattr(attr, set, caller));
+  TRY(check_setattr(node.id, attr, set, caller));
   if (set.size) TRY(set_size(node.id, attr, *set.size));
   SetAttr rest = set;
   rest.size.reset();
@@ -307,8 +313,9 @@ Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& se
   if (set.size && set_id && caller.uid != 0 && !rest.mode)
     rest.mode = without_set_id(attr.stx_mode);
   if (!rest.mode && !rest.uid && !rest.gid && !rest.atime && !rest.mtime) return {};
-  // What was written before is not to show as written after.
-  if (rest.mtime) TRY(pending().write_back(node.id));
+  // What was written before is not to show as written after; who is told of writes himself has to
+  // have had them then.
+  if (rest.mtime && mounted().hears != nullptr) TRY(pending().write_back(node.id));
   TRY(writable().setattr(node.id, rest));
   if (rest.mtime) pending().time_was_set(node.id);
   if (!rest.mode) return {};
@@ -327,11 +334,26 @@ Result<ImageFs::Node> WritableImageFs::for_xattr(const std::string& path, const 
     if (!S_ISREG(attr.stx_mode) && !S_ISDIR(attr.stx_mode)) return Errno(EPERM);
     const bool sticky = S_ISDIR(attr.stx_mode) && (attr.stx_mode & S_ISVTX) != 0;
     if (sticky && !is_owner(attr, caller)) return Errno(EPERM);
-    if (!image_allows(attr, W_OK, caller)) return Errno(EACCES);
+    if (!allows(node.id, attr, W_OK, caller)) return Errno(EACCES);
+  } else if (name.starts_with("security.") && caller.uid != 0) {
+    return Errno(EPERM);  // cap_inode_setxattr()
   } else if (!is_owner(attr, caller)) {
     return Errno(EPERM);
   }
   return node;
+}
+
+/// The mode is another now, and who may open it natively. posix_acl_update_mode()
+Result<void> WritableImageFs::acl_changed(const Node& node, const Caller& caller) {
+  TRY_ASSIGN(Attr attr, writable().getattr(node.id));
+  const bool foreign = caller.uid != 0 && !in_group(attr.stx_gid, caller);
+  if ((attr.stx_mode & S_ISGID) != 0 && foreign) {
+    SetAttr less;
+    less.mode = attr.stx_mode & 07777U & ~static_cast<mode_t>(S_ISGID);
+    TRY(writable().setattr(node.id, less));
+    TRY_ASSIGN(attr, writable().getattr(node.id));
+  }
+  return stage().renamed(node.id, attr, node.place.name);
 }
 
 Result<void> WritableImageFs::setxattr(const std::string& path, const std::string& name,
@@ -340,7 +362,7 @@ Result<void> WritableImageFs::setxattr(const std::string& path, const std::strin
   TRY(writable().setxattr(node.id, name, value, flags));
   const std::string text(value);
   stage().xattr_changed(node.id, name, &text);
-  return {};
+  return name == "system.posix_acl_access" ? acl_changed(node, caller) : Result<void>();
 }
 
 Result<void> WritableImageFs::removexattr(const std::string& path, const std::string& name,
@@ -348,7 +370,21 @@ Result<void> WritableImageFs::removexattr(const std::string& path, const std::st
   TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
   TRY(writable().removexattr(node.id, name));
   stage().xattr_changed(node.id, name, nullptr);
-  return {};
+  return name == "system.posix_acl_access" ? acl_changed(node, caller) : Result<void>();
+}
+
+/// vfs_fileattr_set() of fs/file_attr.c.
+Result<void> WritableImageFs::setflags(const std::string& path, const FileFlags& set,
+                                       const Caller& caller) {
+  TRY_ASSIGN(const Node node, find(path));
+  TRY_ASSIGN(const Attr attr, attr_of(node.id));
+  TRY_ASSIGN(const FileFlags old, writable().getflags(node.id));
+  if (!is_owner(attr, caller)) return Errno(EPERM);
+  constexpr uint32_t kRoots = FS_IMMUTABLE_FL | FS_APPEND_FL;
+  if (((old.flags ^ set.flags) & kRoots) != 0 && caller.uid != 0) return Errno(EPERM);
+  // What was written before isn't forbidden by what is set now.
+  if ((set.flags & kRoots) != 0) TRY(pending().write_back(node.id));
+  return writable().setflags(node.id, set);
 }
 
 }  // namespace viewsh

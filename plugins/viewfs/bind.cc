@@ -83,6 +83,23 @@ class BindFs final : public FileSystem {
                            const Caller& caller) override {
     return ro_ ? Errno(EROFS) : inner_->removexattr(path, name, caller);
   }
+  bool own_meta() const override { return inner_->own_meta(); }
+  Result<FileFlags> getflags(const std::string& path) override { return inner_->getflags(path); }
+  Result<void> setflags(const std::string& path, const FileFlags& set,
+                        const Caller& caller) override {
+    return ro_ ? Errno(EROFS) : inner_->setflags(path, set, caller);
+  }
+  Result<std::string> getxattr(const std::string& path, const std::string& name,
+                               const Caller& caller) override {
+    return inner_->getxattr(path, name, caller);
+  }
+  Result<std::vector<std::string>> listxattr(const std::string& path,
+                                             const Caller& caller) override {
+    return inner_->listxattr(path, caller);
+  }
+  Result<void> permits(const std::string& path, int want, const Caller& caller) override {
+    return inner_->permits(path, want, caller);
+  }
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override {
     TRY_ASSIGN(std::shared_ptr<FileSystem> tree, inner_->subtree(path));

@@ -85,6 +85,23 @@ class Subtree final : public FileSystem {
                            const Caller& caller) override {
     return fs_->removexattr(full(path), name, caller);
   }
+  bool own_meta() const override { return fs_->own_meta(); }
+  Result<FileFlags> getflags(const std::string& path) override { return fs_->getflags(full(path)); }
+  Result<void> setflags(const std::string& path, const FileFlags& set,
+                        const Caller& caller) override {
+    return fs_->setflags(full(path), set, caller);
+  }
+  Result<std::string> getxattr(const std::string& path, const std::string& name,
+                               const Caller& caller) override {
+    return fs_->getxattr(full(path), name, caller);
+  }
+  Result<std::vector<std::string>> listxattr(const std::string& path,
+                                             const Caller& caller) override {
+    return fs_->listxattr(full(path), caller);
+  }
+  Result<void> permits(const std::string& path, int want, const Caller& caller) override {
+    return fs_->permits(full(path), want, caller);
+  }
   Result<struct statfs> statfs(const std::string& path) override { return fs_->statfs(full(path)); }
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override {
     return make_subtree(fs_, full(path));

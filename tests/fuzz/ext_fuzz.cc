@@ -72,7 +72,8 @@ class Changes {
             name.directory, name.name, names_[more % names_.size()].directory,
             names_[more % names_.size()].name, more % 3 == 0 ? RENAME_EXCHANGE : 0);
       default:
-        if (const auto nameless = image_.make_nameless(file)) (void)image_.release(*nameless);
+        if (const auto nameless = image_.make_nameless(image_.root(), file))
+          (void)image_.release(*nameless);
     }
   }
 
@@ -99,8 +100,10 @@ class Changes {
                                       1 + more * 512U);
       case 6:
         return (void)image_.fallocate(node, 0, offset, 1 + more * 512U);
-      case 7:
-        return (void)image_.setflags(node, more % 2 == 0 ? FS_NODUMP_FL : FS_APPEND_FL);
+      case 7: {
+        const uint32_t flag = more % 2 == 0 ? FS_NODUMP_FL : FS_APPEND_FL;
+        return (void)image_.setflags(node, {flag, 0});
+      }
       default:
         return (void)image_.sync();
     }

@@ -102,6 +102,8 @@ struct OpenHow {
   mode_t mode = 0;  ///< before the umask
   NodeType create_type =
       NodeType::kRegular;  ///< what the native call will make (bind(2): a socket)
+  /// What is written through the descriptor will be announced by FileSystem::writing().
+  bool announced = false;
 };
 
 /// How the task itself opens (or makes) the node natively.
@@ -120,6 +122,23 @@ struct SetAttr {
   std::optional<timespec> atime;  ///< tv_nsec may be UTIME_NOW
   std::optional<timespec> mtime;
   std::optional<uint64_t> size;
+};
+
+/// What chattr(1) changes: FS_*_FL as FS_IOC_GETFLAGS gives them, and the project id of
+/// FS_IOC_FSGETXATTR. ioctl_iflags(2), ioctl_fsgetxattr(2).
+struct FileFlags {
+  uint32_t flags = 0;
+  uint32_t project = 0;
+};
+
+/// A change of a file's content that a task is about to make by itself.
+struct PlannedWrite {
+  static constexpr uint64_t kToTheEnd = UINT64_MAX;
+  pid_t task = 0;            ///< whose earlier ones are all made by now
+  uint64_t offset = 0;       ///< in bytes
+  uint64_t size = 0;         ///< kToTheEnd: whatever lies behind offset. 0: nothing
+  bool at_position = false;  ///< offset is where the descriptor stands, which others may move
+  bool maps = false;         ///< it is mapped shared: from now on anything may change at any time
 };
 
 /// Who wants to know of which inodes Tree::fix_attr() has something to say.
@@ -254,6 +273,38 @@ class FileSystem : public Tree {
                                 std::string_view value, int flags, const Caller& caller) = 0;
   virtual Result<void> removexattr(const std::string& path, const std::string& name,
                                    const Caller& caller) = 0;
+  /// Flags, extended attributes and ACLs of nodes are kept by the file system itself: what follows
+  /// is asked of it. ENOSYS: the host's object answers (Found::meta_host), and the mode.
+  virtual bool own_meta() const { return false; }
+  /// FS_IOC_GETFLAGS, FS_IOC_FSGETXATTR. ENOTTY: its nodes have none.
+  virtual Result<FileFlags> getflags(const std::string& path) {
+    (void)path;
+    return Errno(ENOSYS);
+  }
+  /// FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR. EPERM; EOPNOTSUPP: not these.
+  virtual Result<void> setflags(const std::string& path, const FileFlags& set,
+                                const Caller& caller) {
+    (void)path, (void)set, (void)caller;
+    return Errno(EOPNOTSUPP);
+  }
+  /// getxattr(2). ENODATA, EACCES.
+  virtual Result<std::string> getxattr(const std::string& path, const std::string& name,
+                                       const Caller& caller) {
+    (void)path, (void)name, (void)caller;
+    return Errno(ENOSYS);
+  }
+  /// listxattr(2): the names that the caller may know.
+  virtual Result<std::vector<std::string>> listxattr(const std::string& path,
+                                                     const Caller& caller) {
+    (void)path, (void)caller;
+    return Errno(ENOSYS);
+  }
+  /// May the caller do R_OK, W_OK, X_OK with the node? EACCES. access(2)
+  virtual Result<void> permits(const std::string& path, int want, const Caller& caller) {
+    (void)path, (void)want, (void)caller;
+    return Errno(ENOSYS);
+  }
+
   /// statfs(2) of the node where the host's answer would be wrong; ENOSYS: ask the host object.
   virtual Result<struct statfs> statfs(const std::string& path) {
     (void)path;
@@ -272,6 +323,17 @@ class FileSystem : public Tree {
   virtual uint64_t reserve(uint64_t bytes) { return bytes; }
   /// Writes to this file system have to be announced by reserve().
   virtual bool quota() const { return false; }
+  /// A task is about to write to the host object `host`, which was opened with
+  /// OpenHow::announced, or wants it on disk now. Asked only of file systems with quota() and
+  /// keeps().
+  virtual void writing(const std::string& host, const PlannedWrite& write) {
+    (void)host, (void)write;
+  }
+  /// Is it of use to writing() where the object is written? Else that is told to be anywhere.
+  virtual bool asks_where(const std::string& host) {
+    (void)host;
+    return false;
+  }
   /// The names that lead to the host object `host` survive a power cut, with all that is needed to
   /// find them again; "": those of every object. Before fsync(2) of the object, whose content is
   /// the kernel's part. Asked only of file systems with keeps(). May wait for the disk. EIO,

@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include <cstring>
@@ -220,6 +221,25 @@ TEST(TableFilter, WhatNamesNobodyIsNotStopped) {
   const std::vector<sock_filter> devices = compile_filter(
       filter_plan(static_cast<unsigned>(Trap::kObjects) | static_cast<unsigned>(Trap::kDevices)));
   EXPECT_EQ(run_bpf(devices, call(SYS_ioctl, {3, 0x5401})), kTrace);
+}
+
+TEST(TableFilter, WhatAnImageAsksFor) {
+  const std::vector<sock_filter> meta = compile_filter(
+      filter_plan(static_cast<unsigned>(Trap::kObjects) | static_cast<unsigned>(Trap::kMeta)));
+  EXPECT_EQ(run_bpf(meta, call(SYS_ioctl, {3, FS_IOC_GETFLAGS})), kTrace);
+  EXPECT_EQ(run_bpf(meta, call(SYS_ioctl, {3, FS_IOC_FSGETXATTR})), kTrace);
+  EXPECT_EQ(run_bpf(meta, call(SYS_ioctl, {3, FICLONE})), kAllow);
+  EXPECT_EQ(run_bpf(meta, call(SYS_fgetxattr, {3})), kTrace);
+  EXPECT_EQ(run_bpf(meta, call(SYS_flistxattr, {3})), kTrace);
+  EXPECT_EQ(run_bpf(meta, call(SYS_mmap, {0, 1, 1, MAP_SHARED, 3})), kAllow);
+  const std::vector<sock_filter> writes = compile_filter(
+      filter_plan(static_cast<unsigned>(Trap::kObjects) | static_cast<unsigned>(Trap::kWrites)));
+  EXPECT_EQ(run_bpf(writes, call(SYS_mmap, {0, 1, 1, MAP_SHARED, 3})), kTrace);
+  EXPECT_EQ(run_bpf(writes, call(SYS_mmap, {0, 1, 1, MAP_SHARED_VALIDATE, 3})), kTrace);
+  EXPECT_EQ(run_bpf(writes, call(SYS_mmap, {0, 1, 1, MAP_PRIVATE, 3})), kAllow);
+  EXPECT_EQ(run_bpf(writes, call(SYS_ioctl, {3, FICLONE})), kTrace);
+  EXPECT_EQ(run_bpf(writes, call(SYS_ioctl, {3, FICLONERANGE})), kTrace);
+  EXPECT_EQ(run_bpf(writes, call(SYS_fgetxattr, {3})), kAllow);
 }
 
 TEST(TableFilter, AnEmptyViewStopsNothing) {

@@ -15,7 +15,8 @@ constexpr unsigned kAllTraps =
     static_cast<unsigned>(Trap::kPaths) | static_cast<unsigned>(Trap::kObjects) |
     static_cast<unsigned>(Trap::kQuota) | static_cast<unsigned>(Trap::kDevices) |
     static_cast<unsigned>(Trap::kRecord) | static_cast<unsigned>(Trap::kKept) |
-    static_cast<unsigned>(Trap::kIdentity);
+    static_cast<unsigned>(Trap::kIdentity) | static_cast<unsigned>(Trap::kMeta) |
+    static_cast<unsigned>(Trap::kWrites);
 
 const Row* row_named(std::string_view name) {
   for (const Row& row : table()) {

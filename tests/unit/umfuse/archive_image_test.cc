@@ -280,6 +280,19 @@ TEST(ArchiveImage, ManyFilesOfACompressedArchiveTakeFewPasses) {
   EXPECT_LT(narrow->passes(), 60U);
 }
 
+TEST(ArchiveImage, AnIsoInAnyOrderTakesFewPasses) {
+  std::vector<MadeEntry> entries;
+  for (unsigned i = 0; i < 200; ++i)
+    entries.push_back(made_file("f" + std::to_string(i), noise(5000, i)));
+  auto image = open_archive(make_archive("iso9660", "", entries), "iso9660");
+  ASSERT_NE(image, nullptr);
+  for (unsigned i = 0; i < 200; ++i) {
+    const unsigned which = i * 77 % 200;
+    ASSERT_EQ(content_of(*image, "f" + std::to_string(which)), noise(5000, which));
+  }
+  EXPECT_LT(image->passes(), 12U);
+}
+
 TEST(ArchiveImage, UncompressedArchivesTakeNoPass) {
   for (const char* format : {"pax", "newc", "zip"}) {
     auto image = open_archive(make_archive(format, "", sample()), "auto");

@@ -134,9 +134,9 @@ TEST_F(ExtNames, AHundredThousandNames) {
   ASSERT_TRUE(image->rename(dir, name(101), dir, name(103), 0));
   ASSERT_TRUE(image->sync());
   const uint32_t index = 0x1000;
-  EXPECT_NE(*image->getflags(dir) & index, 0u);  // an index without some names is still one
+  EXPECT_NE(image->getflags(dir)->flags & index, 0u);  // an index without some names is still one
   for (int i = 0; i < 2000; i += 2) ASSERT_TRUE(image->mknod(dir, name(i), file_node()));
-  EXPECT_EQ(*image->getflags(dir) & index, 0u);
+  EXPECT_EQ(image->getflags(dir)->flags & index, 0u);
   EXPECT_EQ(image->list(dir)->size(), static_cast<size_t>(count / 2 - 51 + 1000));
   close(&image, file);
 }
@@ -167,7 +167,7 @@ TEST_F(ExtNames, HeldNodesOutliveTheirNames) {
       ASSERT_TRUE(image->hold(nodes[i]));
       ASSERT_TRUE(image->unlink(image->root(), name));
     }
-    const auto nameless = image->make_nameless(file_node());
+    const auto nameless = image->make_nameless(image->root(), file_node());
     ASSERT_TRUE(nameless);
     ASSERT_TRUE(image->pwrite(*nameless, "abc", 3, 0));
     ASSERT_TRUE(image->sync());
@@ -248,15 +248,15 @@ TEST_F(ExtNames, FlagsAreObeyed) {
   const uint32_t append = 0x20;
   const NodeId root = image->root();
   const NodeId node = put(image.image.get(), root, "file", "abc");
-  const uint32_t flags = *image->getflags(node);
-  ASSERT_TRUE(image->setflags(node, flags | immutable));
+  const uint32_t flags = image->getflags(node)->flags;
+  ASSERT_TRUE(image->setflags(node, {flags | immutable, 0}));
   EXPECT_EQ(image->pwrite(node, "x", 1, 0).error(), EPERM);
   EXPECT_EQ(image->unlink(root, "file").error(), EPERM);
   EXPECT_EQ(image->rename(root, "file", root, "other", 0).error(), EPERM);
   EXPECT_EQ(image->link(node, root, "other").error(), EPERM);
   EXPECT_EQ(image->setattr(node, {}).error(), EPERM);
   EXPECT_EQ(image->setxattr(node, "user.x", "y", 0).error(), EPERM);
-  ASSERT_TRUE(image->setflags(node, flags | append));
+  ASSERT_TRUE(image->setflags(node, {flags | append, 0}));
   EXPECT_EQ(image->pwrite(node, "x", 1, 0).error(), EPERM);
   EXPECT_TRUE(image->pwrite(node, "d", 1, 3));
   SetAttr shorter;
@@ -265,8 +265,8 @@ TEST_F(ExtNames, FlagsAreObeyed) {
   SetAttr when;
   when.mtime = timespec{1000, 0};
   EXPECT_TRUE(image->setattr(node, when));  // who may do that is asked before
-  ASSERT_TRUE(image->setflags(node, flags));
-  EXPECT_EQ(image->setflags(node, flags ^ 0x80000).error(), EOPNOTSUPP);
+  ASSERT_TRUE(image->setflags(node, {flags, 0}));
+  EXPECT_EQ(image->setflags(node, {flags ^ 0x80000, 0}).error(), EOPNOTSUPP);
   EXPECT_EQ(get(image.image.get(), node), "abcd");
   close(&image, file);
 }

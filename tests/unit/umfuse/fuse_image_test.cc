@@ -165,7 +165,7 @@ TEST_F(FuseImageTest, WhatIsLackingIsAskedForOnce) {
     EXPECT_EQ(image_->listxattr(5).error(), EOPNOTSUPP);
     EXPECT_EQ(image_->fallocate(5, 0, 0, 10).error(), EOPNOTSUPP);
     EXPECT_EQ(image_->seek(5, 0, SEEK_DATA).error(), EOPNOTSUPP);
-    EXPECT_EQ(image_->make_nameless(file()).error(), EOPNOTSUPP);
+    EXPECT_EQ(image_->make_nameless(image_->root(), file()).error(), EOPNOTSUPP);
     EXPECT_TRUE(image_->access(5, R_OK));
     EXPECT_TRUE(image_->hold(5));
     EXPECT_TRUE(image_->release(5));
@@ -248,7 +248,7 @@ TEST_F(FuseImageTest, MakesAFileWithoutAName) {
   const fuse_open_out open = {3, 0, 0};
   says_bytes(FUSE_TMPFILE, std::string(fuse_bytes(made)) + std::string(fuse_bytes(open)));
   says(FUSE_WRITE, fuse_write_out{2, 0});
-  const auto node = image_->make_nameless(file());
+  const auto node = image_->make_nameless(image_->root(), file());
   ASSERT_TRUE(node);
   EXPECT_TRUE(image_->pwrite(*node, "ab", 2, 0));
   EXPECT_EQ(server_->count(FUSE_OPEN), 0u);
