@@ -140,6 +140,7 @@ Layout::Layout(const Config& config) {
   set("MODEL_ALL_OPEN", config.through);
   set("MODEL_ANY_NAME", config.image || config.served);
   set("MODEL_NO_TMPFILE", config.served);
+  set("MODEL_NO_LINKS", config.served);
   set("MIRROR_HARD_REMOVE", config.served);
   // Each name of a file is a node of its own to libfuse, with attributes that are believed a while.
   set("MIRROR_NO_CACHE", config.served);
@@ -252,7 +253,12 @@ std::string run_natively(Layout& layout, const std::string& root, const Script& 
 }
 
 void make_tree(Layout& layout, const std::string& root, uint32_t seed) {
-  const std::string out = run_natively(layout, root, initial_tree(seed));
+  Script tree = initial_tree(seed);
+  // MODEL_NO_LINKS: a file has one name.
+  if (getenv("MODEL_NO_LINKS") != nullptr) {
+    std::erase_if(tree, [](const Op& op) { return op.verb == "link"; });
+  }
+  const std::string out = run_natively(layout, root, tree);
   if (out.find("ENOTSUP") != std::string::npos) die("no user xattrs on the file system of " + root);
 }
 

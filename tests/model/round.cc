@@ -195,6 +195,9 @@ Script draw_script(const Round& round) {
                                    std::to_string(round.ops),
                                    keeps ? "1" : "0"};
   argv.insert(argv.end(), round.without.begin(), round.without.end());
+  // To libfuse's high-level interface each name of a file is another file, so that what is written
+  // to one shows in the other when it is closed.
+  if (round.config->served) argv.insert(argv.end(), {"link", "giveaname"});
   const Finished done = run_program(argv, out, err, 600);
   if (!done.ok()) die("drawing: " + done.text() + ": " + read_text(err));
   Script script = parse_script(read_text(out));

@@ -45,23 +45,8 @@ TEST_F(FuseOrder, WhatIsBeingReleasedIsForgottenAfterwards) {
   EXPECT_EQ(forgotten(5), 1u);
 }
 
-/// libfuse would give it another name.
-TEST_F(FuseOrder, WhatIsBeingReleasedIsUnlinkedAfterwards) {
-  release_late();
-  // The server has time for it while the call waits.
-  server_->script = [this](const FuseReceived& request) {
-    if (request.header.opcode == FUSE_UNLINK) {
-      EXPECT_EQ(image_->channel().unanswered(5, FUSE_RELEASE), 0u);
-    }
-    return answer(request);
-  };
-  server_->send(late_);
-  EXPECT_NE(image_->channel().unanswered(5, FUSE_RELEASE), 0u);
-  EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
-  EXPECT_EQ(server_->count(FUSE_UNLINK), 1u);
-}
-
-/// Nobody hangs at a server that never answers that, when there is a signal for him.
+/// libfuse would give what is open another name. Nobody hangs at a server that never answers that,
+/// when there is a signal for him.
 TEST_F(FuseOrder, ASignalEndsTheWaitForARelease) {
   release_late();
   server_->interrupts = {Errno(EAGAIN)};
