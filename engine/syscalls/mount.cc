@@ -133,7 +133,11 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   mount.source = source.null ? "none" : source.path.text;
   if (const FuseDevice::Taker take = device->taker())
     return take({request.connection->get(), mount.source, text_of(request.options)});
+  // "fuseblk" is told of by an option.
+  const std::string block = type.substr(0, type.find('.'));
+  if (block != request.type) request.options[block] = "";
   TRY_ASSIGN(mount.fs, session.mounter->make(request));
+  request.options.erase(block);
   const std::shared_ptr<FileSystem> fs = mount.fs;
   device->mounted(server, *fs);
   mount.type = type;

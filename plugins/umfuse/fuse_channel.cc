@@ -133,6 +133,15 @@ bool FuseChannel::done(uint64_t unique) const {
   return found == requests_.end() || found->second.done;
 }
 
+uint64_t FuseChannel::unanswered(uint64_t node, uint32_t opcode) const {
+  const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const auto& one) {
+    const Request& request = one.second;
+    const bool asked = opcode == 0 || request.opcode == opcode;
+    return request.abandoned && request.node == node && asked;
+  });
+  return found == requests_.end() ? 0 : found->first;
+}
+
 void FuseChannel::send(const FuseCall& call, uint64_t unique) {
   fuse_in_header header = {};
   size_t size = sizeof header;

@@ -112,6 +112,9 @@ class FuseChannel {
   bool wants_write() const { return !unsent_.empty(); }
   /// Is there an answer, of whatever kind?
   bool done(uint64_t unique) const;
+  /// A request on this node of which nobody waits for the answer, which isn't there yet. 0: none.
+  /// `opcode`: 0 for any.
+  uint64_t unanswered(uint64_t node, uint32_t opcode = 0) const;
   bool dead() const { return dead_; }
   /// The server gets end of file, or where its end is in somebody else's hands isn't heard any
   /// more.

@@ -105,10 +105,11 @@ Result<void> FuseImage::release(NodeId id) {
   if (node->holds == 0) return Errno(EINVAL);
   if (--node->holds != 0) return {};
   node->opened = {};
-  const Handle handle = std::move(node->handle);
+  Handle handle = std::move(node->handle);
   node->handle = nullptr;
   Result<void> flushed;
   if (handle != nullptr) flushed = handle->flush();
+  handle.reset();  // the server hears of that before it forgets
   if (node->attr.nlink == 0 && node->holds == 0 && nodes_.current(node)) nodes_.forget(id);
   return flushed;
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "fuse_bytes.h"
@@ -91,12 +92,24 @@ FuseWho FuseImage::who_makes(const NewNode* node) const {
   return {node->uid, node->gid, session_.who().pid};
 }
 
+/// Whoever has it open may look at it where its path is closed to the server by now, as when what
+/// was written is brought home.
 Result<void> FuseImage::refresh(const Ref& node) {
+  const bool file = S_ISREG(node->type);
+  const Result<void> done = refresh_by(node, file ? node->handle.get() : nullptr);
+  if (done.error() != EACCES || !file || node->handle != nullptr) return done;
+  const auto opened = node->opened;
+  const auto any =
+      std::find_if(opened.begin(), opened.end(), [](const Handle& one) { return one != nullptr; });
+  return any == opened.end() ? done : refresh_by(node, any->get());
+}
+
+Result<void> FuseImage::refresh_by(const Ref& node, const FuseHandle* handle) {
   TRY(session_.ready());
   fuse_getattr_in in = {};
-  if (node->handle != nullptr && S_ISREG(node->type)) {
+  if (handle != nullptr) {
     in.getattr_flags = FUSE_GETATTR_FH;
-    in.fh = node->handle->fh();
+    in.fh = handle->fh();
   }
   const uint64_t version = node->version;
   TRY_ASSIGN(

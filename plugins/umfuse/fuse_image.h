@@ -117,9 +117,11 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
                          const NewNode& node, Handle* handle);
   Result<NodeId> create(NodeId directory, std::string_view name, const NewNode& node);
   Result<void> refresh(const Ref& node);
+  Result<void> refresh_by(const Ref& node, const FuseHandle* handle);
   Attr attr_of(const FuseNode& node) const;
   Result<void> check_new(NodeId directory, std::string_view name);
   void lost_name(const Ref& node);
+  void await_release(const Ref& node);
   void moved_to(const Ref& node, NodeId directory);
   Result<void> ask_rename(NodeId from_directory, std::string_view from, NodeId to_directory,
                           std::string_view to, unsigned flags);

@@ -159,12 +159,24 @@ void FuseImage::lost_name(const Ref& node) {
   nodes_.forget(node->id);
 }
 
+/// The threads of a server take requests in any order, and libfuse gives a file that it thinks is
+/// open another name, which keeps its directory from being removed. In Linux there is mostly some
+/// time between the last close(2) and unlink(2).
+void FuseImage::await_release(const Ref& node) {
+  const uint32_t opcode = S_ISDIR(node->type) ? FUSE_RELEASEDIR : FUSE_RELEASE;
+  while (const uint64_t unique = channel_.unanswered(node->id, opcode)) {
+    // Whoever has a signal doesn't wait for this.
+    if (!wait_->wait(channel_, unique)) return;
+  }
+}
+
 Result<void> FuseImage::remove(uint32_t opcode, NodeId directory, std::string_view name) {
   TRY_ASSIGN(const NodeId id, lookup(directory, name));
   TRY_ASSIGN(const Ref node, nodes_.find(id));
   const bool is_directory = S_ISDIR(node->type);
   if (opcode == FUSE_UNLINK && is_directory) return Errno(EISDIR);
   if (opcode == FUSE_RMDIR && !is_directory) return Errno(ENOTDIR);
+  await_release(node);
   const std::string text(name);
   const auto removed = session_.ask_nothing(opcode, directory, {with_nul(text)});
   if (!removed) {
@@ -236,6 +248,7 @@ Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, Nod
     const bool directory = S_ISDIR(node->type);
     if (!exchange && directory != S_ISDIR(over->type)) return Errno(directory ? ENOTDIR : EISDIR);
   }
+  if (over != nullptr) await_release(over);
   const auto renamed = ask_rename(from_directory, from, to_directory, to, flags);
   nodes_.drop_name(from_directory, from);
   nodes_.drop_name(to_directory, to);

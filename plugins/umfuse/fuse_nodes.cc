@@ -256,7 +256,8 @@ void FuseNodes::forget_all() {
   }
   std::erase_if(nodes_, [](const auto& entry) { return entry.first != FUSE_ROOT_ID; });
   names_.clear();
-  session_.forget(forgets);
+  // fuse_evict_inode() of fs/fuse/inode.c: nothing is forgotten when all of it goes.
+  if (session_.options().destroys) session_.forget(forgets);
 }
 
 }  // namespace viewsh

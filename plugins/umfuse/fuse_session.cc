@@ -106,6 +106,9 @@ void FuseSession::destroy() {
   if (channel_.dead()) return;
   // One that never got as far as that has nothing to end.
   if (!started_ && !channel_.done(init_)) return channel_.shut();
+  // The threads of a server take requests in any order: one would end what others, who are at a
+  // FUSE_RELEASE, work on. fuse_conn_destroy() of fs/fuse/inode.c
+  if (!options_.destroys) return channel_.shut();
   if (channel_.leaves_end()) {
     // The one who unmounts may be the server, at its end.
     channel_.tell({.opcode = FUSE_DESTROY, .who = who_}, 0, true);
@@ -120,6 +123,7 @@ Result<std::string> FuseSession::ask_as(const FuseWho& who, uint32_t opcode, uin
                                         std::array<std::string_view, 5> parts, size_t least,
                                         size_t most) {
   TRY(ready());
+  if (!to_forget_.empty()) forget_waiting();
   return channel_.call(
       {.opcode = opcode, .node = node, .who = who, .parts = parts, .least = least, .most = most},
       &wait_);
@@ -138,6 +142,17 @@ void FuseSession::tell(uint32_t opcode, uint64_t node, std::array<std::string_vi
 }
 
 void FuseSession::forget(const std::vector<fuse_forget_one>& nodes) {
+  to_forget_.insert(to_forget_.end(), nodes.begin(), nodes.end());
+  forget_waiting();
+}
+
+void FuseSession::forget_waiting() {
+  std::vector<fuse_forget_one> nodes;
+  std::erase_if(to_forget_, [&](const fuse_forget_one& one) {
+    const bool now = channel_.unanswered(one.nodeid) == 0;
+    if (now) nodes.push_back(one);
+    return now;
+  });
   constexpr uint32_t kBatchSince = 16;
   if (nodes.size() == 1 || minor_ < kBatchSince) {
     for (const fuse_forget_one& one : nodes) {

@@ -19,6 +19,7 @@ struct FuseOptions {
   mode_t rootmode = S_IFDIR;        ///< rootmode=: what the mount point is
   uint32_t max_read = 0;            ///< max_read=N; 0: no limit but the protocol's
   int64_t max_unknown = 1LL << 30;  ///< of a content that says its length only by its end
+  bool destroys = true;             ///< FUSE_DESTROY at the end; in Linux of type fuseblk alone
   bool checked = true;  ///< callers are who they say; else all are who the session is for
 };
 
@@ -38,7 +39,8 @@ class FuseSession {
   Result<void> ready();
   /// It has, or will not any more: ready() doesn't wait.
   bool answered() const { return started_ || (init_ != 0 && channel_.done(init_)); }
-  /// FUSE_DESTROY, and the server's end of file. No error: a server that is gone has ended, too.
+  /// FUSE_DESTROY where it is sent, and the server's end of file. No error: a server that is gone
+  /// has ended, too.
   void destroy();
 
   /// For whom requests are from now on.
@@ -55,7 +57,9 @@ class FuseSession {
   Result<void> ask_nothing(uint32_t opcode, uint64_t node, std::array<std::string_view, 5> parts);
   /// Sends without waiting; the reply, where there is one, is dropped.
   void tell(uint32_t opcode, uint64_t node, std::array<std::string_view, 5> parts, bool answered);
-  /// FUSE_FORGET or FUSE_BATCH_FORGET of all of them.
+  /// FUSE_FORGET or FUSE_BATCH_FORGET of all of them, of each when nothing is being done with it
+  /// any more: the threads of a server take requests in any order, and libfuse ends when it is
+  /// asked for what it was told to forget. In Linux a FUSE_RELEASE holds the inode. fs/fuse/file.c
   void forget(const std::vector<fuse_forget_one>& nodes);
   /// FUSE_NOTIFY_REPLY to FuseListener::retrieve(): nothing is kept here.
   void nothing_kept(uint64_t unique, uint64_t node, uint64_t offset);
@@ -93,6 +97,7 @@ class FuseSession {
   static uint64_t bit(uint32_t opcode) { return opcode < 64 ? 1ULL << opcode : 0; }
   Result<void> agree(std::string_view reply);
   Result<void> take_init();
+  void forget_waiting();
 
   FuseChannel& channel_;
   FuseWait& wait_;
@@ -105,6 +110,7 @@ class FuseSession {
   uint32_t max_write_ = 4096;
   uint32_t max_read_ = 4096;
   uint64_t lacks_ = 0;
+  std::vector<fuse_forget_one> to_forget_;  ///< when what was asked of them is answered
 };
 
 }  // namespace viewsh

@@ -96,12 +96,16 @@ void PendingContent::overlay(NodeId node, Attr* attr) const {
   attr->stx_ctime = stamp(later(st.st_ctim, time_of(attr->stx_ctime)));
 }
 
-/// A part of the room is left for what files take beside their content.
+/// A part of the room is left for what files take beside their content. Servers that have no
+/// statfs say that they have no blocks at all, as libfuse does for them: these find out themselves.
 uint64_t PendingContent::measure_room() const {
   constexpr uint64_t kOverheadPart = 64;
   const auto fs = image_.statfs();
-  if (!fs) return 0;
-  const uint64_t free = fs->f_bavail * static_cast<uint64_t>(fs->f_bsize);
+  if (!fs) return fs.error() == ENOSYS ? UINT64_MAX : 0;
+  if (fs->f_blocks == 0) return UINT64_MAX;
+  // statvfs(3): blocks are counted in fragments, where there are any.
+  const uint64_t block = static_cast<uint64_t>(fs->f_frsize != 0 ? fs->f_frsize : fs->f_bsize);
+  const uint64_t free = fs->f_bavail * block;
   return free - free / kOverheadPart;
 }
 

@@ -161,6 +161,7 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
     *error = {Errno(EINVAL), "an option's value can't be"};
     return nullptr;
   }
+  options.destroys = request.options.count("fuseblk") != 0;
   // Else what is allowed is the server's business alone. fuse_permission() of fs/fuse/dir.c
   options.checked = request.options.count("default_permissions") != 0;
   auto image = std::make_unique<FuseImage>(std::move(*request.connection),

@@ -187,6 +187,7 @@ Result<void> WritableImageFs::unlink(const std::string& path, const Caller& call
   if (last) {
     TRY_ASSIGN(held, hold_used(victim.node, victim.attr));
   }
+  if (!held) end_open(victim.node);
   const auto done = writable().unlink(victim.spot.directory, victim.spot.name);
   if (!done && held) TRY(writable().release(victim.node));
   TRY(done);
@@ -235,6 +236,7 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
   if (last) {
     TRY_ASSIGN(held, hold_used(replaced->node, replaced->attr));
   }
+  if (replaced && !exchange && !held) end_open(replaced->node);
   const auto done =
       writable().rename(moved.spot.directory, moved.spot.name, spot.directory, spot.name, flags);
   if (!done && held) TRY(writable().release(replaced->node));

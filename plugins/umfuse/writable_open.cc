@@ -197,6 +197,8 @@ bool WritableImageFs::has_closed(const std::string& host) const {
   return stage().has_ghosts() || (host.empty() && std::any_of(open.begin(), open.end(), ends));
 }
 
+/// Nobody has it open any more. Whoever removes its name says so first, as the one who closed it
+/// may have ended just now: a server that takes it for open would keep it, by a name of its own.
 void WritableImageFs::end_open(NodeId node) {
   if (mounted().open.count(node) == 0 || stage().in_use(node)) return;
   // Who closed it last was told of what failed; it is tried again at the end.

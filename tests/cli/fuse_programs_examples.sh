@@ -1,11 +1,12 @@
 #!/bin/bash
-# libfuse's own examples in a view, compiled: passthrough, passthrough_fh, hello, hello_ll.
+# libfuse's own examples in a view, compiled: passthrough, passthrough_fh, passthrough_ll, hello,
+# hello_ll.
 . "$(dirname "$0")/../support/lib.sh"
 need cc pkg-config
 . "$support/fuse_programs.sh"
 examples=/usr/share/doc/libfuse3-dev/examples
 pkg-config --exists fuse3 && [ -f "$examples/hello.c" ] || skip "libfuse3-dev is not installed"
-for one in hello hello_ll passthrough passthrough_fh; do
+for one in hello hello_ll passthrough passthrough_fh passthrough_ll; do
   # shellcheck disable=SC2046  # words
   cc -Wno-all -o "$one" "$examples/$one.c" $(pkg-config --cflags --libs fuse3) 2>"$T/cc" || die "$one: $(cat "$T/cc")"
 done
@@ -24,4 +25,13 @@ for one in passthrough passthrough_fh; do
   cp -a tree "work/$one"; shows "mnt$PWD/work/$one" tree
   unmounts mnt $one
 done
+# Its nodes are addresses, which it gives to others when it was told to forget them.
+mkdir ll
+./passthrough_ll -o "source=$PWD/ll" mnt || wrong "passthrough_ll: $?"
+mounted mnt
+works mnt tree
+works mnt tree
+cp -a tree mnt/t; shows mnt/t tree
+unmounts mnt passthrough_ll
+diff -r --no-dereference tree ll/t || wrong "what is on the host"
 BODY

@@ -11,3 +11,6 @@ diff -r --no-dereference tree mnt || wrong "another tree"
 cp -r mnt out && diff -r --no-dereference tree out || wrong "cp -r"
 unmounts mnt fuseiso
 BODY
+by_profile fuse.fuseiso "$W/image" '' <<'BODY'
+shows mnt tree
+BODY

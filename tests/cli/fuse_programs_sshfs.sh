@@ -6,11 +6,13 @@ need sshfs
 server=/usr/lib/openssh/sftp-server
 [ -x "$server" ] || skip "sftp-server is not installed"
 mkdir src
+# The owner of a link is set where it leads, also on Linux's FUSE; that may not be there yet.
+plain_tree plain
 printf '#!/bin/sh\nexec %s\n' "$server" >ssh && chmod 755 ssh
 in_view <<'BODY'
 sshfs -o no_contain_symlinks -o "ssh_command=$PWD/ssh" "nobody:$PWD/src" mnt || wrong "sshfs: $?"
 mounted mnt
-works mnt tree
+works mnt plain
 cp -a tree src/t; shows mnt/t tree
 unmounts mnt sshfs
 ended sftp-server
@@ -18,6 +20,6 @@ BODY
 diff -r --no-dereference tree src/t || die "what is on the host"
 by_profile fuse.sshfs "nobody:$W/src" "no_contain_symlinks, 'ssh_command=$W/ssh'" <<'BODY'
 shows mnt/t tree
-works mnt tree
+works mnt plain
 BODY
 [ -z "$(servers sftp-server)" ] || die "sftp-server goes on"

@@ -111,6 +111,7 @@ const std::vector<Config>& configs() {
       {"tmpfs", "a tmpfs mount", true, false, false, true, true},
       {"bind", "a bind mount", false, false, false, false, true},
       {"image", "an ext4 image", true, false, false, false, false, false, false, true},
+      {.name = "fuse", .what = "a directory by a FUSE server", .served = true},
   };
   return all;
 }
@@ -134,10 +135,20 @@ Layout::Layout(const Config& config) {
     if (value ? setenv(name, "1", 1) != 0 : unsetenv(name) != 0) die(std::string("setenv ") + name);
   };
   set("MODEL_NO_DIR_LINKS", config.merged);
-  set("MODEL_NO_BLOCKS", config.memory || config.image);
+  set("MODEL_NO_BLOCKS", config.memory || config.image || config.served);
   set("MODEL_OPEN_DIRS", config.by_path);
   set("MODEL_ALL_OPEN", config.through);
-  set("MODEL_ANY_NAME", config.image);
+  set("MODEL_ANY_NAME", config.image || config.served);
+  set("MODEL_NO_TMPFILE", config.served);
+  set("MODEL_NO_LINKS", config.served);
+  set("MIRROR_HARD_REMOVE", config.served);
+  // Each name of a file is a node of its own to libfuse, with attributes that are believed a while.
+  set("MIRROR_NO_CACHE", config.served);
+  // fuse_mirror is built beside this program.
+  const std::string places = own_path().substr(0, own_path().rfind('/') + 1) + ":";
+  const char* now = getenv("PATH");
+  const std::string path = now != nullptr ? now : "/usr/bin:/bin";
+  if (config.served && !path.starts_with(places)) setenv("PATH", (places + path).c_str(), 1);
 }
 
 Layout::~Layout() {
@@ -177,6 +188,10 @@ std::vector<std::string> view_command(const Config& config, const Layout& layout
   if (name == "image")
     add({"--mount", "ext4:" + layout.at("image") + ":" + layout.at("m"), "--bind",
          layout.at("m/w") + ":" + w});
+  // What is removed while it is open doesn't stay as .fuse_hidden*: MIRROR_HARD_REMOVE.
+  if (config.served) {
+    add({"--mount", "fuse.fuse_mirror:" + layout.at("a") + ":" + w + ":default_permissions"});
+  }
   add({"--"});
   return out;
 }
@@ -184,7 +199,7 @@ std::vector<std::string> view_command(const Config& config, const Layout& layout
 void prepare(const Config& config, Layout& layout, uint32_t seed) {
   std::vector<std::string> sources;
   if (config.name == "over-merge") sources = {layout.at("a"), layout.at("b")};
-  if (config.name == "merge" || config.name == "bind") sources = {layout.at("a")};
+  if (config.name == "merge" || config.name == "bind" || config.served) sources = {layout.at("a")};
   for (const std::string& source : sources) {
     // Made where the view shows it: absolute links in it have to lead there.
     make_dir(layout.work());
@@ -217,7 +232,7 @@ std::string lower_state(const Config& config, const Layout& layout) {
 }
 
 std::string result_dir(const Config& config, const Layout& layout) {
-  if (config.name == "merge" || config.name == "bind") return layout.at("a");
+  if (config.name == "merge" || config.name == "bind" || config.served) return layout.at("a");
   return config.commit || config.through ? layout.work() : "";
 }
 
@@ -238,7 +253,12 @@ std::string run_natively(Layout& layout, const std::string& root, const Script& 
 }
 
 void make_tree(Layout& layout, const std::string& root, uint32_t seed) {
-  const std::string out = run_natively(layout, root, initial_tree(seed));
+  Script tree = initial_tree(seed);
+  // MODEL_NO_LINKS: a file has one name.
+  if (getenv("MODEL_NO_LINKS") != nullptr) {
+    std::erase_if(tree, [](const Op& op) { return op.verb == "link"; });
+  }
+  const std::string out = run_natively(layout, root, tree);
   if (out.find("ENOTSUP") != std::string::npos) die("no user xattrs on the file system of " + root);
 }
 

@@ -21,6 +21,7 @@ struct Config {
   bool through = false;  ///< what may be written is written really, so that all may be
   bool merged = false;   ///< link counts of directories say nothing, as in other unions
   bool image = false;    ///< it is a file system in a file, which later views go on with
+  bool served = false;   ///< it is another directory as a FUSE server of the view shows it
 };
 
 const std::vector<Config>& configs();

@@ -104,6 +104,9 @@ std::string Generator::target() {
   return out.starts_with("=") || out.find("..") != std::string::npos ? name() : out;
 }
 
+/// MODEL_NO_TMPFILE: not by libfuse's high-level interface.
+static bool no_tmpfile() { return getenv("MODEL_NO_TMPFILE") != nullptr; }
+
 /// MODEL_ALL_OPEN: nothing is drawn that the kernel would refuse for its permissions.
 static bool all_open() { return getenv("MODEL_ALL_OPEN") != nullptr; }
 
@@ -212,6 +215,7 @@ Op Generator::fd_op() {
           "open",
           {s, path(Want::kNew), flags(O_RDWR | O_CREAT | (chance(30) ? O_TRUNC : 0)), mode(false)}};
     case 5:
+      if (no_tmpfile()) return {"fstat", {s}};
       return {"open", {s, path(Want::kDirectory), flags(O_TMPFILE | O_RDWR), mode(false)}};
     case 6:
       return {"close", {s}};
@@ -316,6 +320,8 @@ void Generator::pattern() {
                 {"fdpath", {s}}};
       break;
     case 3:
+      queue_ = {look_op()};
+      if (no_tmpfile()) break;
       queue_ = {{"open", {s, dir, flags(O_TMPFILE | O_RDWR), mode(false)}},
                 {"pwrite", {s, "0", size(), slot()}},
                 {"giveaname", {s, fresh}},

@@ -3,4 +3,7 @@
 # those of `model`; MODEL_LIMIT: seconds, 120 by default.
 LIMIT=${MODEL_LIMIT:-120}
 . "$(dirname "$0")/../support/lib.sh"
+case " $* " in
+  *" --config fuse "*) [ -x "$P/fuse_mirror" ] || skip "fuse_mirror isn't built: libfuse3-dev" ;;
+esac
 exec "$P/model" "$@"

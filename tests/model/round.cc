@@ -29,7 +29,8 @@ class ViewRun {
     const std::string before = reads_only ? lower_state(config_, layout_) : "";
     std::string problem = run_script(native_log, native_tree);
     if (problem.empty()) problem = image_faults(config_, layout_);
-    if (problem.empty() && (config_.layer || config_.image)) problem = look_again(native_tree);
+    if (problem.empty() && (config_.layer || config_.image || config_.served))
+      problem = look_again(native_tree);
     if (reads_only && before != lower_state(config_, layout_)) {
       return problem + "the lower was written to:\n" +
              difference(before, lower_state(config_, layout_));
@@ -184,13 +185,17 @@ Script draw_script(const Round& round) {
   make_tree(layout, layout.work(), round.seed);
   const std::string out = layout.at("drawn");
   const std::string err = layout.at("drawn-err");
+  const bool keeps = round.config->layer || round.config->image || round.config->served;
   std::vector<std::string> argv = {own_path(),
                                    "--draw",
                                    layout.work(),
                                    std::to_string(round.seed),
                                    std::to_string(round.ops),
-                                   round.config->layer || round.config->image ? "1" : "0"};
+                                   keeps ? "1" : "0"};
   argv.insert(argv.end(), round.without.begin(), round.without.end());
+  // To libfuse's high-level interface each name of a file is another file, so that what is written
+  // to one shows in the other when it is closed.
+  if (round.config->served) argv.insert(argv.end(), {"link", "giveaname"});
   const Finished done = run_program(argv, out, err, 600);
   if (!done.ok()) die("drawing: " + done.text() + ": " + read_text(err));
   Script script = parse_script(read_text(out));

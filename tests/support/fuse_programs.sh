@@ -20,16 +20,28 @@ in_view() {
   assert_eq 'nothing on the host' '' "$(ls -A mnt)"
 }
 
+# named PROGRAM: sets `env`, with which a server, which has the system's /etc/passwd, is told what the
+# user is called; empty where that is there. False: the program asks, and can't be told.
+named() {
+  local wrapper=libnss_wrapper.so
+  env=
+  ! id -un >/dev/null 2>&1 || return 0
+  # Where the library is missing the dynamic linker says so.
+  if [ -z "$(LD_PRELOAD=$wrapper env true 2>&1)" ]; then
+    env="env: {set: {LD_PRELOAD: $wrapper, NSS_WRAPPER_PASSWD: '$T/passwd', NSS_WRAPPER_GROUP: /etc/group}}"
+  elif [[ $1 =~ ^(sshfs|ntfs-3g|fuseiso)$ ]]; then
+    echo "not by profile: $1 wants to know what the user is called, who has no name, and libnss-wrapper isn't installed"
+    return 1
+  fi
+}
+
 # by_profile TYPE SOURCE OPTIONS <body: the same with the mount in a profile, the server started and
 # ended by viewsh. No server is left when the view has ended.
 by_profile() {
-  local program=${1#fuse.}
-  if [[ $program =~ ^(sshfs|gocryptfs|ntfs-3g)$ ]] && ! id -un >/dev/null 2>&1; then
-    echo "not by profile: $program wants to know what the user is called, who has no name"
-    return
-  fi
+  local env program=${1#fuse.}
+  named "$program" || return 0
   { echo ". '$support/fuse_work.sh'" && cat && echo 'echo done'; } >"$T/body.sh"
-  printf 'viewsh: 1\nmounts:\n  - {type: bind, at: /etc/passwd, source: %s}\n' "$T/passwd" >"$T/p.yaml"
+  printf 'viewsh: 1\n%s\nmounts:\n  - {type: bind, at: /etc/passwd, source: %s}\n' "$env" "$T/passwd" >"$T/p.yaml"
   printf '  - {type: %s, at: %s, source: "%s", options: [%s]}\n' "$1" "$W/mnt" "$2" "$3" >>"$T/p.yaml"
   "$VIEWSH" check "$T/p.yaml" >"$T/check" 2>&1 || die "check: $(cat "$T/check")"
   "$VIEWSH" run -p "$T/p.yaml" -- bash -x "$T/body.sh" >"$T/view.out" 2>"$T/view.err" </dev/null ||

@@ -34,6 +34,7 @@ void* mirror_init(fuse_conn_info* connection, fuse_config* config) {
     connection->want |= connection->capable & kSplice;
   }
   config->use_ino = 1;
+  config->hard_remove = getenv("MIRROR_HARD_REMOVE") != nullptr;
   if (getenv("MIRROR_NO_CACHE") != nullptr) {
     config->entry_timeout = 0;
     config->attr_timeout = 0;
@@ -100,11 +101,11 @@ int mirror_create(const char* path, mode_t mode, fuse_file_info* info) {
   info->fh = static_cast<uint64_t>(fd);
   return 0;
 }
-/// A line in the file MIRROR_LOG.
+/// A line in the file MIRROR_LOG. What has no name any more has no path.
 void note(const char* what, const char* path) {
   const char* log = getenv("MIRROR_LOG");
   if (log == nullptr) return;
-  const std::string line = std::string(what) + " " + path + "\n";
+  const std::string line = std::string(what) + " " + (path != nullptr ? path : "-") + "\n";
   const int fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd >= 0 && write(fd, line.data(), line.size()) < 0) perror("fuse_mirror: log");
   if (fd >= 0) close(fd);
@@ -119,7 +120,7 @@ int mirror_release(const char* path, fuse_file_info* info) {
 /// What is called "quota" has no room when it is closed, as on NFS.
 int mirror_flush(const char* path, fuse_file_info* info) {
   note("flush", path);
-  if (strcmp(path, "/quota") == 0) return -EDQUOT;
+  if (path != nullptr && strcmp(path, "/quota") == 0) return -EDQUOT;
   return result(close(dup(handle(info))));
 }
 int mirror_fsync(const char*, int data, fuse_file_info* info) {
@@ -261,6 +262,7 @@ int main(int argc, char** argv) {
     if (without(",fallocate,")) all.fallocate = nullptr;
     if (without(",lseek,")) all.lseek = nullptr;
     if (without(",access,")) all.access = nullptr;
+    if (without(",statfs,")) all.statfs = nullptr;
   }
   return fuse_main(static_cast<int>(args.size()), args.data(), &all, nullptr);
 }
