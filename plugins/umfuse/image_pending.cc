@@ -42,6 +42,7 @@ void PendingContent::begin(NodeId node, bool maps) {
   const auto [it, fresh] = entries_.try_emplace(node);
   Entry& entry = it->second;
   entry.maps = entry.maps || maps;
+  ++entry.begun;
   stage_.set_unsaved(node, true);
   if (fresh) time_was_set(node);
 }
@@ -77,12 +78,16 @@ uint64_t PendingContent::measure_room() const {
   return free - free / kOverheadPart;
 }
 
+uint64_t PendingContent::charge_of(uint64_t bytes) {
+  constexpr uint64_t kBlock = 4096;
+  const uint64_t wanted = std::min(bytes, UINT64_MAX / 2);
+  return (wanted + kBlock - 1) / kBlock * kBlock;
+}
+
 /// Each write is charged with all that it may take, whether it is new or not; when that is more
 /// than there is, everything is written back and the image is asked.
 uint64_t PendingContent::reserve(uint64_t bytes) {
-  constexpr uint64_t kBlock = 4096;
-  const uint64_t wanted = std::min(bytes, UINT64_MAX / 2);
-  const uint64_t charge = (wanted + kBlock - 1) / kBlock * kBlock;
+  const uint64_t charge = charge_of(bytes);
   if (charge > room_) {
     const Result<void> written = write_back_all();
     room_ = written ? measure_room() : 0;
@@ -112,6 +117,8 @@ bool PendingContent::mark(int fd, const struct stat& st, Entry* entry) {
 }
 
 Result<void> PendingContent::save(NodeId node) {
+  TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
+  if (!pending(node)) return {};
   TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_RDONLY));
   struct stat st {};
   if (::fstat(fd.get(), &st) < 0) return Errno::last();
@@ -151,6 +158,18 @@ std::vector<NodeId> PendingContent::nodes() const {
   return out;
 }
 
+std::vector<NodeId> PendingContent::written_since() const {
+  constexpr off_t kSmall = off_t{1} << 20;  // each time all of it is compared
+  std::vector<NodeId> out;
+  for (const auto& [node, entry] : entries_) {
+    struct stat st {};
+    const auto fd = stage_.open_content(node, O_PATH);
+    if (!fd || ::fstat(fd->get(), &st) < 0 || st.st_size > kSmall) continue;
+    if (!same(st.st_mtim, entry.base)) out.push_back(node);
+  }
+  return out;
+}
+
 Result<void> PendingContent::write_back_all() {
   Result<void> first;
   for (const NodeId node : nodes()) {
@@ -161,11 +180,15 @@ Result<void> PendingContent::write_back_all() {
 }
 
 Result<void> PendingContent::settle(NodeId node) {
-  if (!pending(node)) return {};
+  const auto before = entries_.find(node);
+  if (before == entries_.end()) return {};
+  const unsigned begun = before->second.begun;
   // Asked before it is read: who opens it later begins anew.
   const bool written = stage_.has_writers(node);
   const Result<void> done = save(node);
-  if (written || !done || stage_.opening(node)) return done;
+  const auto after = entries_.find(node);
+  const bool anew = after == entries_.end() || after->second.begun != begun;
+  if (written || !done || anew || stage_.opening(node)) return done;
   stage_.set_unsaved(node, false);
   entries_.erase(node);
   return {};

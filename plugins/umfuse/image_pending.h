@@ -22,6 +22,8 @@ class PendingContent {
   /// `times_writes`: the image gives what it is written the time of that itself.
   PendingContent(WritableImage& image, ImageStage& stage, bool times_writes)
       : image_(image), stage_(stage), times_writes_(times_writes) {}
+  /// As ImageStage::share().
+  void share(NodeLocks* locks) { locks_ = locks; }
 
   /// A task is about to open the content for writing; the stage knows of it. `maps`: it may write
   /// through a mapping, which shows in no time of the file.
@@ -36,6 +38,8 @@ class PendingContent {
   /// The node is no more.
   void forget(NodeId node) { entries_.erase(node); }
 
+  /// reserve() of these waits for nothing.
+  bool has_room(uint64_t bytes) const { return charge_of(bytes) <= room_; }
   /// Of `bytes` that a task wants to write: how many have room in the image.
   uint64_t reserve(uint64_t bytes);
 
@@ -48,21 +52,26 @@ class PendingContent {
   Result<void> settle();
   Result<void> settle(NodeId node);
   size_t count() const { return entries_.size(); }
+  /// Of the small ones, those that were written since they were saved, as far as their times say.
+  std::vector<NodeId> written_since() const;
 
  private:
   struct Entry {
     timespec base = {};      ///< the content's mtime when it was the image's
     bool was_saved = false;  ///< as long as that is its mtime, it is
     bool maps = false;
+    unsigned begun = 0;  ///< how often
   };
   Result<void> save(NodeId node);
   static bool mark(int fd, const struct stat& st, Entry* entry);
   std::vector<NodeId> nodes() const;
   uint64_t measure_room() const;
+  static uint64_t charge_of(uint64_t bytes);
 
   WritableImage& image_;
   ImageStage& stage_;
   bool times_writes_;
+  NodeLocks* locks_ = nullptr;
   std::unordered_map<NodeId, Entry> entries_;
   uint64_t room_ = 0;  ///< bytes that may be promised without asking the image
 };
