@@ -32,12 +32,12 @@ class ServedImage final : public WritableImageFs {
   /// Tells of replies from now on.
   Result<void> enter() {
     FuseChannel& channel = served_.channel();
-    return suspension_->watch(channel.fd(), [this, &channel] {
-      channel.pump();
-      suspension_->want_write(channel.fd(), channel.wants_write());
-      if (channel.dead()) leave();  // or its end is told of for ever
-      suspension_->wake(&channel);
-    });
+    return suspension_->watch(channel.fd(), [this] { hear(); });
+  }
+  /// Its server is, as of now.
+  bool is_gone() {
+    if (!is_dead()) hear();
+    return is_dead();
   }
   /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
   /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
@@ -117,6 +117,13 @@ class ServedImage final : public WritableImageFs {
   }
 
  private:
+  void hear() {
+    FuseChannel& channel = served_.channel();
+    channel.pump();
+    if (!left_) suspension_->want_write(channel.fd(), channel.wants_write());
+    if (channel.dead()) leave();  // or its end is told of for ever
+    suspension_->wake(&channel);
+  }
   bool uses(NodeId node) {
     const MountedImage& image = mounted();
     const bool open = image.open.count(node) != 0 || image.unconfirmed.count(node) != 0 ||
@@ -161,6 +168,8 @@ class ServedFs final : public LockedFs, public CloseListener, public Served {
       return shared([&] { return image_.plan_open(path, what, who(caller)); });
     };
     const bool is_path = (how.flags & O_PATH) != 0;
+    // Of a directory nothing else is asked then.
+    if (!is_path && image_.is_gone()) return Errno(ENOTCONN);
     const bool nameless = !is_path && (how.flags & O_TMPFILE) == O_TMPFILE;
     if (!nameless && (is_path || (how.flags & O_CREAT) == 0)) return plan(how);
     const bool writes = (how.flags & O_ACCMODE) != O_RDONLY;
