@@ -34,7 +34,7 @@ left() {
   local file pid
   for file in /proc/[0-9]*/environ; do
     pid=${file#/proc/} pid=${pid%/environ}
-    [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] || continue
+    if [ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ]; then continue; fi
     grep -qzxF "$1" "$file" 2>/dev/null && echo "$pid"
   done
 }
