@@ -139,7 +139,7 @@ UserError Builder::meet_server(const MountSpec& spec, Mount* mount) {
   if (!server.answers()) return wrong(spec.place, what, "the server doesn't answer");
   const Result<struct statfs> asked = mount->fs->statfs("");
   const int error = asked.ok() ? 0 : asked.error().value();
-  if (error == ENOTCONN || error == EPROTO || error == ETIMEDOUT)
+  if (error == ENOTCONN || error == ECONNABORTED || error == EPROTO || error == ETIMEDOUT)
     return wrong(spec.place, what, "the server: " + asked.error().message());
   mount->source = server.source();
   mount->options = server.shown_options();

@@ -157,7 +157,7 @@ void Parking::unwatch(int fd) {
   if (watches_.erase(fd) != 0) (void)control(EPOLL_CTL_DEL, fd, false);
 }
 
-bool Parking::sleep(int child_fd) {
+bool Parking::sleep(int child_fd, int most_ms) {
   // Signals of the engine's own may end each sleep before its time.
   if (monotonic_ns() - last_look_ > kMomentNs) {
     last_look_ = monotonic_ns();
@@ -169,7 +169,7 @@ bool Parking::sleep(int child_fd) {
   }
   pollfd fds[2] = {{.fd = child_fd, .events = POLLIN, .revents = 0},
                    {.fd = poll_.get(), .events = POLLIN, .revents = 0}};
-  const int ready = poll(fds, 2, parked_.empty() && !moment_ ? -1 : kMomentMs);
+  const int ready = poll(fds, 2, parked_.empty() && !moment_ ? most_ms : kMomentMs);
   if (ready <= 0) return ready == 0;
   if ((fds[0].revents & POLLIN) != 0) {
     signalfd_siginfo child;

@@ -40,6 +40,8 @@ class Parking final : public Suspension {
 
   /// Does the work, for a task, until it ends or waits.
   void start(pid_t tid, std::function<void()> work);
+  /// Work of no task's, which begins when what runs now has ended or waits.
+  void later(std::function<void()> work) { parked_.emplace_back(std::move(work)); }
   /// Goes on with whatever was woken.
   void run_ready();
   /// What is done for a task ends as soon as it can: none of it waits any more.
@@ -51,8 +53,9 @@ class Parking final : public Suspension {
 
   /// Sleeps until a watched descriptor or `child_fd` has something, a signal came, or for a moment
   /// where somebody waits, and calls whoever watches. `child_fd`: a signalfd(2) of SIGCHLD.
+  /// `most_ms`: -1, for as long as nothing happens.
   /// False: a signal of the engine's own.
-  bool sleep(int child_fd);
+  bool sleep(int child_fd, int most_ms = -1);
 
  private:
   struct Parked {

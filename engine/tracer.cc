@@ -380,7 +380,7 @@ void Tracer::on_refused(Task& task, Stopped stopped, PendingCall pending) {
 
 void Tracer::on_stop(Task& task, Stopped stopped) {
   settle(task, stopped);
-  end_read(stopped);
+  end_wait(stopped);
   begin(task, std::move(stopped));
 }
 
@@ -419,8 +419,11 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   made.family = task.family;
   made.traces_closes = task.traces_closes;
   if (changed) made.born_with = task.pending->original;
+  const bool own_mounts =
+      changed && regs.orig_rax == kClone && (made.born_with->rdi & ~flags & CLONE_NEWNS) != 0;
   made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
   made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
+  if (own_mounts) made.fs->own_mounts = true;
   if ((flags & CLONE_VM) != 0) {
     made.mm = task.mm;
   } else {
@@ -477,8 +480,10 @@ void Tracer::on_exec(pid_t tid, Stopped stopped) {
   report_->end(old, 0);
   task.mm = std::make_shared<AddressSpace>();
   task.family = begin_family(task.family);
+  const auto closed = task.exec ? std::move(task.exec->closes) : std::vector<std::string>();
   finish_exec(task, stopped);
-  if (task.traces_closes) tell_closed(session_);
+  if (!closed.empty()) tell_exec(session_, closed);
+  if (task.traces_closes) tell_closed_later();
   if (observer_ != nullptr) observer_->on_exec();
   std::move(stopped).resume(Resume::kContinue, 0);
 }

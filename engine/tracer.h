@@ -91,10 +91,16 @@ class Tracer {
   void release(Task& task);
   void abandon(Task& task);
   void reap_mounts();
-  /// Servers whose mounts are gone hear of it where they read. False: all have.
+  void tell_closed_later();
+  bool nobody_is_left();
+  /// What was written to files of servers gets there every second. In how many milliseconds it is
+  /// to be asked for again; -1: nothing is open for writing.
+  int write_back_served();
+  /// Servers whose mounts aren't there yet, or are gone, hear of it where they wait. False: there
+  /// is none.
   bool tell_servers(int round);
   /// The same for one that was stopped there.
-  void end_read(Stopped& stopped);
+  void end_wait(Stopped& stopped);
   void end_servers_alone();
   /// Calls that wait go on in views that aren't the present one any more.
   void pin_view();
@@ -108,7 +114,9 @@ class Tracer {
   Report* report_;
   Parking& parking_;
   std::vector<std::shared_ptr<const View>> pinned_;  ///< as long as somebody waits
-  UniqueFd children_;  ///< a signalfd(2) of SIGCHLD, from when somebody may wait
+  int64_t write_back_ns_ = 0;  ///< when that is to be done next; 0: nothing is open for writing
+  int64_t give_up_ns_ = 0;     ///< when nobody is waited for any more; 0: tasks are left
+  UniqueFd children_;          ///< a signalfd(2) of SIGCHLD, from when somebody may wait
   Observer* observer_ = nullptr;
   bool kill_on_exit_;
   pid_t leader_ = 0;

@@ -4,10 +4,12 @@
 #include <csignal>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "job_control.h"
 #include "syscalls/close.h"
 #include "syscalls/mount_table.h"
 #include "tracer.h"
+#include "viewsh/close_listener.h"
 
 namespace viewsh {
 
@@ -28,15 +30,28 @@ Event Tracer::next_event() {
     if (parking_.empty()) pinned_.clear();
     Event event = try_event(fair);
     if (event.kind != Event::Kind::kIdle) return event;
+    if (nobody_is_left()) {
+      event.kind = Event::Kind::kNone;
+      return event;
+    }
     if (signal_is_pending()) {
       event.kind = Event::Kind::kInterrupted;
       return event;
     }
-    if (!parking_.sleep(children_.get())) {
+    if (!parking_.sleep(children_.get(), write_back_served())) {
       event.kind = Event::Kind::kInterrupted;
       return event;
     }
   }
+}
+
+/// Work that goes on for nobody any more gets a moment: its server may hang, and be no process of
+/// the view.
+bool Tracer::nobody_is_left() {
+  constexpr int64_t kMomentNs = 2'000'000'000;
+  if (!session_.tasks.empty()) return false;
+  if (give_up_ns_ == 0) give_up_ns_ = monotonic_ns() + kMomentNs;
+  return monotonic_ns() >= give_up_ns_;
 }
 
 void Tracer::pin_view() {
@@ -55,6 +70,13 @@ void Tracer::unpark(pid_t tid) {
   parking_.interrupt(tid);
   parking_.run_ready();
   CHECK(!parking_.parked(tid), "an interrupted call waits");
+}
+
+/// Each in a piece of work of its own: one whose server hangs keeps nobody waiting.
+void Tracer::tell_closed_later() {
+  for (const auto& hears : close_listeners(session_)) {
+    parking_.later([hears] { hears->closed(""); });
+  }
 }
 
 /// What was taken away while something in it was in use ends with the last user.
@@ -82,7 +104,7 @@ void Tracer::on_exited(const Event& event) {
   const auto& left = session_.tasks;
   const bool last = std::none_of(left.begin(), left.end(),
                                  [&](const auto& one) { return one.second->tgid == gone->tgid; });
-  if (last && gone->traces_closes) tell_closed(session_);
+  if (last && gone->traces_closes) tell_closed_later();
   reap_mounts();
   if (event.tid == leader_ && kill_on_exit_) {
     for (const auto& [tid, task] : session_.tasks) kill(task->tgid, SIGKILL);

@@ -1,82 +1,81 @@
 // FUSE servers of the view: how they hear that they aren't needed any more.
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 
-#include <algorithm>
-#include <fstream>
+#include <cerrno>
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "server_wait.h"
+#include "syscalls/close.h"
 #include "syscalls/fuse_device.h"
 #include "syscalls/mount_table.h"
 #include "tracer.h"
+#include "viewsh/close_listener.h"
+#include "viewsh/served.h"
 
 namespace viewsh {
 
 namespace {
 
-/// The code that a call ends with which a signal, or a stop, cut off. errno.h of the kernel
-constexpr long kRestartSys = -512;
-
-/// A call that a task is in, and its first argument. proc_pid_syscall(5)
-struct InCall {
-  long nr = -1;
-  uint64_t first = 0;
-};
-
-InCall call_of(pid_t tid) {
-  InCall call;
-  std::ifstream file("/proc/" + std::to_string(tid) + "/syscall");
-  // "running" is no number.
-  if (!(file >> std::dec >> call.nr >> std::hex >> call.first)) call.nr = -1;
-  return call;
-}
-
-bool is_read(long nr) { return nr == SYS_read || nr == SYS_readv; }
-
-bool is_poll(long nr) {
-  return nr == SYS_poll || nr == SYS_ppoll || nr == SYS_select || nr == SYS_pselect6 ||
-         nr == SYS_epoll_wait || nr == SYS_epoll_pwait || nr == SYS_epoll_pwait2;
-}
-
-std::string link_of(pid_t tid, uint64_t fd) {
-  return "/proc/" + std::to_string(tid) + "/fd/" + std::to_string(static_cast<int>(fd));
+/// The codes that a call ends with which a signal, or a stop, cut off. errno.h of the kernel
+bool is_cut_off(long result) {
+  constexpr long kRestartSys = -512;
+  constexpr long kRestartNoHand = -514;
+  constexpr long kRestartBlock = -516;
+  return result == kRestartSys || result == kRestartNoHand || result == kRestartBlock ||
+         result == -EINTR;
 }
 
 }  // namespace
 
-/// Who reads gets ENODEV, as soon as he does; who waits in poll(2) gets an end of file instead.
 bool Tracer::tell_servers(int round) {
   constexpr int kOften = 100;
   constexpr int kSeldom = 25;
-  constexpr int kPatience = 10;
+  constexpr int kPatience = 50;
   if (round > kOften && round % kSeldom != 0) return true;
   FuseDevice* device = fuse_device_of(session_);
-  if (device == nullptr || !device->has_ended()) return false;
-  bool reads = false;
-  bool polls = false;
+  if (device == nullptr || !device->has_unconnected()) return false;
+  bool lost = false;
   for (const auto& [tid, task] : session_.tasks) {
-    const InCall call = call_of(tid);
-    polls = polls || is_poll(call.nr);
-    if (!is_read(call.nr) || !device->is_ended(link_of(tid, call.first))) continue;
-    reads = true;
+    const ServerWait wait(*device, tid);
+    lost = lost || wait.is_lost();
     // ESRCH: it has stopped already, or is gone.
-    (void)ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr);
+    if (wait.answer()) (void)ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr);
   }
-  if (!reads && polls && round > kPatience) device->hang_up();
+  if (lost && round > kPatience) device->hang_up();
   return true;
 }
 
-/// fuse_dev_read() of fs/fuse/dev.c
-void Tracer::end_read(Stopped& stopped) {
+void Tracer::end_wait(Stopped& stopped) {
   FuseDevice* device = parking_.active() ? fuse_device_of(session_) : nullptr;
   if (device == nullptr || !stopped.load()) return;
   Registers& regs = stopped.regs();
-  const bool cut_off =
-      static_cast<long>(regs.rax) == kRestartSys && is_read(static_cast<long>(regs.orig_rax));
-  if (!cut_off || !device->is_ended(link_of(stopped.tid(), regs.rdi))) return;
-  regs.rax = static_cast<unsigned long long>(-ENODEV);
+  if (!is_cut_off(static_cast<long>(regs.rax))) return;
+  const ServerWait wait(*device, stopped.tid(), regs);
+  const std::optional<long> result = wait.answer();
+  if (!result || !wait.write().ok()) return;
+  regs.rax = static_cast<unsigned long long>(*result);
   regs.orig_rax = static_cast<unsigned long long>(-1);
   stopped.touch();
+}
+
+int Tracer::write_back_served() {
+  constexpr int64_t kPeriodNs = 1'000'000'000;
+  constexpr int64_t kMillisecond = 1'000'000;
+  std::vector<std::shared_ptr<CloseListener>> all;
+  for (auto& one : close_listeners(session_)) {
+    const auto* served = dynamic_cast<const Served*>(one.get());
+    if (served != nullptr && served->unwritten()) all.push_back(std::move(one));
+  }
+  const int64_t now = monotonic_ns();
+  const bool due = write_back_ns_ != 0 && now >= write_back_ns_;
+  if (write_back_ns_ == 0 || due) write_back_ns_ = now + kPeriodNs;
+  if (all.empty()) write_back_ns_ = 0;
+  for (const auto& one : all) {
+    if (due) parking_.later([one] { dynamic_cast<Served&>(*one).write_back(); });
+  }
+  if (due && !all.empty()) return 0;
+  return all.empty() ? -1 : static_cast<int>((write_back_ns_ - now) / kMillisecond) + 1;
 }
 
 /// Only FUSE servers are left, and what they started: they wait for requests that nobody makes any

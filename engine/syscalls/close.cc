@@ -1,6 +1,7 @@
 #include "syscalls/close.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@
 #include <climits>
 #include <cstddef>
 #include <cstring>
+#include <fstream>
 #include <memory>
 
 #include "syscalls/handlers.h"
@@ -24,14 +26,30 @@ namespace {
 
 using Listeners = std::vector<std::shared_ptr<CloseListener>>;
 
-/// Those that hear of closes. They may be taken away while one of them waits.
+/// Those of the mounts that the view began with, covered ones too, and of later ones. They may be
+/// taken away while one of them waits.
 Listeners listeners(const Session& session) {
   Listeners out;
-  for (const auto& mount : session.late) {
-    auto listener = std::dynamic_pointer_cast<CloseListener>(mount->own_fs());
-    if (listener != nullptr) out.push_back(std::move(listener));
+  const auto add = [&](const Mount& mount) {
+    auto hears = std::dynamic_pointer_cast<CloseListener>(mount.own_fs());
+    if (hears != nullptr) out.push_back(std::move(hears));
+  };
+  for (const View::Entry& entry : session.view->entries()) {
+    if (!entry.mount->late && entry.mount->fs) add(*entry.mount);
   }
+  for (const auto& mount : session.late) add(*mount);
   return out;
+}
+
+/// The host path of what a descriptor is open on; "": it has none.
+std::string host_of(const std::string& link) {
+  char text[PATH_MAX];
+  const ssize_t n = readlink(link.c_str(), text, sizeof text);
+  if (n <= 0 || text[0] != '/') return "";
+  std::string host(text, static_cast<size_t>(n));
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (host.ends_with(kDeleted)) host.resize(host.size() - kDeleted.size());
+  return host;
 }
 
 /// A descriptor that is about to be closed, and whose it is.
@@ -42,23 +60,20 @@ struct Closing {
 };
 
 std::optional<Closing> tell_closing(Call& call, const Listeners& to, int fd) {
-  char text[PATH_MAX];
-  const ssize_t n = readlink(call.fd_path(fd).c_str(), text, sizeof text);
-  if (n <= 0 || text[0] != '/') return std::nullopt;
-  std::string host(text, static_cast<size_t>(n));
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (host.ends_with(kDeleted)) host.resize(host.size() - kDeleted.size());
-  for (const auto& fs : to) {
-    const Result<bool> told = fs->closing(host);
-    if (!told.ok()) return Closing{fs, std::move(host), told.error()};
-    if (*told) return Closing{fs, std::move(host), {}};
+  if (to.empty()) return std::nullopt;
+  std::string host = host_of(call.fd_path(fd));
+  if (host.empty()) return std::nullopt;
+  for (const auto& hears : to) {
+    const Result<bool> told = hears->closing(host);
+    if (!told.ok()) return Closing{hears, std::move(host), told.error()};
+    if (*told) return Closing{hears, std::move(host), {}};
   }
   return std::nullopt;
 }
 
-std::vector<int> descriptors(const Task& task, unsigned first, unsigned last) {
+std::vector<int> descriptors(pid_t tid, unsigned first, unsigned last) {
   std::vector<int> out;
-  const std::string dir = "/proc/" + std::to_string(task.tid) + "/fd";
+  const std::string dir = "/proc/" + std::to_string(tid) + "/fd";
   const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(dir.c_str()), closedir);
   if (open == nullptr) return out;
   while (const dirent* entry = readdir(open.get())) {
@@ -71,12 +86,24 @@ std::vector<int> descriptors(const Task& task, unsigned first, unsigned last) {
   return out;
 }
 
+/// proc_pid_fdinfo(5)
+bool closes_on_exec(pid_t tid, int fd) {
+  const std::string path = "/proc/" + std::to_string(tid) + "/fdinfo/" + std::to_string(fd);
+  std::ifstream file(path);
+  std::string word;
+  unsigned flags = 0;
+  while (file >> word) {
+    if (word == "flags:" && file >> std::oct >> flags) return (flags & O_CLOEXEC) != 0;
+  }
+  return false;
+}
+
 /// The same for many, whose errors nobody is told.
 std::vector<Closing> tell_all(Call& call, unsigned first, unsigned last) {
   std::vector<Closing> out;
   const Listeners to = listeners(call.session());
   if (to.empty()) return out;
-  for (const int fd : descriptors(call.task(), first, last)) {
+  for (const int fd : descriptors(call.task().tid, first, last)) {
     if (auto one = tell_closing(call, to, fd)) out.push_back(std::move(*one));
   }
   return out;
@@ -141,8 +168,27 @@ std::optional<Outcome> trace_closes(Call& call) {
   return out;
 }
 
-void tell_closed(const Session& session) {
-  for (const auto& fs : listeners(session)) fs->closed("");
+std::vector<std::shared_ptr<CloseListener>> close_listeners(const Session& session) {
+  return listeners(session);
+}
+
+std::vector<std::string> closed_by_exec(Call& call) {
+  std::vector<std::string> out;
+  if (!hears_close(call.session())) return out;
+  const pid_t tid = call.task().tid;
+  for (const int fd : descriptors(tid, 0, UINT_MAX)) {
+    std::string host = closes_on_exec(tid, fd) ? host_of(call.fd_path(fd)) : "";
+    if (!host.empty()) out.push_back(std::move(host));
+  }
+  return out;
+}
+
+void tell_exec(const Session& session, const std::vector<std::string>& closed) {
+  const Listeners to = listeners(session);
+  for (const std::string& host : closed) {
+    // Nobody is told of an error.
+    for (const auto& hears : to) (void)hears->closing(host);
+  }
 }
 
 /// filp_flush() of fs/open.c: the descriptor is gone, whatever the error.
@@ -182,7 +228,7 @@ Outcome sys_close_range(Call& call, unsigned first, unsigned last, Flags flags) 
   return out;
 }
 
-/// What is left to do then, is done when the process is gone: tell_closed().
+/// What is left to do then, is done when the process is gone: Tracer::tell_closed_later().
 Outcome sys_exit_group(Call& call) {
   (void)tell_all(call, 0, UINT_MAX);
   return Outcome::as_is();

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "syscalls/call.h"
 
 namespace viewsh {
+
+class CloseListener;
 
 /// Some file system of the view hears of closes now.
 bool hears_close(const Session& session);
@@ -15,7 +19,12 @@ bool hears_close(const Session& session);
 /// again.
 std::optional<Outcome> trace_closes(Call& call);
 
-/// Descriptors were closed without a word: a process ended, or became another program.
-void tell_closed(const Session& session);
+/// The file systems that do.
+std::vector<std::shared_ptr<CloseListener>> close_listeners(const Session& session);
+
+/// What execve(2) is going to close: host paths.
+std::vector<std::string> closed_by_exec(Call& call);
+/// It has. Who waited for vfork(2) goes on already, and may be the one who is asked.
+void tell_exec(const Session& session, const std::vector<std::string>& closed);
 
 }  // namespace viewsh

@@ -12,6 +12,7 @@
 #include "base/loader_config.h"
 #include "base/path.h"
 #include "syscalls/attr.h"
+#include "syscalls/close.h"
 #include "syscalls/handlers.h"
 #include "viewsh/unique_fd.h"
 
@@ -289,6 +290,7 @@ Outcome start_planned(Call& call, const Plan& plan, const Request& request) {
   const Walked& program = plan.program;
   task.exec = PendingExec{};
   task.exec->unreadable = !plan.readable;
+  if (task.traces_closes) task.exec->closes = closed_by_exec(call);
   // What an unreadable file is (a `#!` text, say) only the kernel knows, and what exe then shows.
   bool unknown = plan.unnamed || !plan.readable;
   if (!unknown) task.exec->exe = program.view_path;

@@ -140,12 +140,12 @@ void FuseDevice::end(const FileSystem& fs) {
   }
 }
 
-bool FuseDevice::has_ended() {
+bool FuseDevice::has_unconnected() {
   forget_closed();
   bool any = false;
   for (auto& [inode, connection] : connections_) {
+    any = any || !connection.taken || connection.ended;
     if (!connection.ended) continue;
-    any = true;
     // Late replies have no use, but who writes them isn't to wait.
     char byte = 0;
     while (recv(connection.ours.get(), &byte, 1, MSG_DONTWAIT | MSG_TRUNC) > 0) {
@@ -154,11 +154,14 @@ bool FuseDevice::has_ended() {
   return any;
 }
 
-bool FuseDevice::is_ended(const std::string& link) const {
+/// fuse_dev_do_read() of fs/fuse/dev.c
+int FuseDevice::read_error(const std::string& link) const {
   struct stat st {};
-  if (stat(link.c_str(), &st) < 0 || !S_ISSOCK(st.st_mode)) return false;
+  if (stat(link.c_str(), &st) < 0 || !S_ISSOCK(st.st_mode)) return 0;
   const auto it = connections_.find(st.st_ino);
-  return it != connections_.end() && it->second.ended;
+  if (it == connections_.end()) return 0;
+  if (!it->second.taken) return EPERM;
+  return it->second.ended ? ENODEV : 0;
 }
 
 void FuseDevice::hang_up() {
@@ -167,11 +170,33 @@ void FuseDevice::hang_up() {
   }
 }
 
+namespace {
+
+/// Who reads is told ENODEV where he waits (Tracer::end_wait()): so that he does, too, who
+/// wouldn't.
+void make_blocking(const Session& session, const FuseDevice& device) {
+  for (const auto& [tid, task] : session.tasks) {
+    const std::string dir = "/proc/" + std::to_string(tid) + "/fd";
+    const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(dir.c_str()), closedir);
+    while (const dirent* entry = open == nullptr ? nullptr : readdir(open.get())) {
+      if (device.read_error(dir + "/" + entry->d_name) != ENODEV) continue;
+      const Result<UniqueFd> fd = borrow_fd(*task, atoi(entry->d_name));
+      const int flags = fd.ok() ? fcntl(fd->get(), F_GETFL) : -1;
+      // One that goes just now needs it no more.
+      if (flags >= 0) (void)fcntl(fd->get(), F_SETFL, flags & ~O_NONBLOCK);
+    }
+  }
+}
+
+}  // namespace
+
 void fuse_ended(Session& session, const FileSystem& fs) {
   FuseDevice* device = fuse_device_of(session);
   if (device == nullptr) return;
   device->end(fs);
-  if (session.server_left && device->has_ended()) session.server_left();
+  if (!device->has_unconnected()) return;
+  make_blocking(session, *device);
+  if (session.server_left) session.server_left();
 }
 
 /// libfuse hands replies over by pages, which a socket would make other packets of, unless this
@@ -204,10 +229,11 @@ Outcome open_fuse(Call& call, FuseDevice& device, int flags) {
   call.task().family->fuse_server = true;
   Outcome out = Outcome::rewritten().set(0, AF_UNIX).set(1, type).set(2, 0);
   out.nr = SYS_socket;
-  out.then([&device, task = &call.task()](long fd) -> long {
+  out.then([&device, session = &call.session(), task = &call.task()](long fd) -> long {
     if (fd < 0) return fd;
     Result<UniqueFd> socket = borrow_fd(*task, static_cast<int>(fd));
     Result<void> connected = socket.ok() ? device.connect(*socket) : Result<void>(socket.error());
+    if (session->server_left) session->server_left();
     // The descriptor stays, as one that can't be mounted, where that fails.
     return connected.ok() ? fd : -connected.error().value();
   });

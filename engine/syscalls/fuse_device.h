@@ -40,11 +40,11 @@ class FuseDevice final : public Device {
   /// when that goes, so the connection stays until the server has heard of it: end().
   void mounted(const UniqueFd& socket, const FileSystem& fs);
   void end(const FileSystem& fs);
-  /// Some server hasn't closed a connection that has ended.
-  bool has_ended();
-  /// Does a descriptor belong to one? `link`: its link in /proc.
-  bool is_ended(const std::string& link) const;
-  /// For servers that wait in poll(2), which can't be told otherwise: an end of file.
+  /// Some descriptor's connection isn't there yet, or has ended.
+  bool has_unconnected();
+  /// What read(2) says to a descriptor of such a one; 0: it is none. `link`: its link in /proc.
+  int read_error(const std::string& link) const;
+  /// For who waits in a way that can't be answered otherwise: an end of file.
   void hang_up();
 
   /// Gets the first mount of the view, which then isn't one of it.

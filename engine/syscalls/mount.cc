@@ -1,9 +1,14 @@
+#include <dirent.h>
+#include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
+#include <memory>
 #include <sstream>
 
 #include "syscalls/borrow.h"
@@ -11,7 +16,9 @@
 #include "syscalls/handlers.h"
 #include "syscalls/loop.h"
 #include "syscalls/mount_table.h"
+#include "syscalls/proc_view.h"
 #include "vfs/view_fs.h"
+#include "viewsh/served.h"
 
 namespace viewsh {
 
@@ -228,6 +235,35 @@ Result<void> mount_at(Call& call, const OptionalPath& source, const Walked& targ
   return mount_new(call, source, target, type.path.text, flags, options);
 }
 
+/// What the task reads of its mount table goes on with these lines, as a file of procfs does.
+void add_to_open_tables(const Task& task, const std::string& lines) {
+  const std::string dir = "/proc/" + std::to_string(task.tid) + "/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(dir.c_str()), closedir);
+  while (const dirent* entry = open == nullptr ? nullptr : readdir(open.get())) {
+    const std::string link = dir + "/" + entry->d_name;
+    std::error_code none;
+    const std::string text = std::filesystem::read_symlink(link, none).string();
+    if (!text.starts_with("/memfd:viewsh:/proc/") || !text.ends_with("/mounts (deleted)")) continue;
+    const UniqueFd table(::open(link.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    // One that can't be is as it was when it was opened.
+    if (table) (void)!::write(table.get(), lines.data(), lines.size());
+  }
+}
+
+/// In a mount namespace of which nothing is seen outside. FsContext::own_mounts
+Result<void> mount_apart(Call& call, const OptionalPath& source, const Walked& target,
+                         unsigned long flags) {
+  const bool binds = (flags & MS_BIND) != 0;
+  if ((flags & (MS_REMOUNT | MS_MOVE)) != 0) return Errno(EPERM);
+  if (!binds && (flags & kPropagation) != 0) return change_propagation(call, target, flags);
+  if (!binds || source.null || target.view_path != "/") return Errno(EPERM);
+  TRY_ASSIGN(const Walked from, walk_to(call, source.path, true));
+  FsContext& fs = *call.task().fs;
+  fs.bound = from.view_path;
+  add_to_open_tables(call.task(), bound_mounts_text(call.view(), fs));
+  return {};
+}
+
 }  // namespace
 
 Outcome sys_mount(Call& call, OptionalPath source, UserPath target, OptionalPath type,
@@ -236,8 +272,23 @@ Outcome sys_mount(Call& call, OptionalPath source, UserPath target, OptionalPath
   Result<Walked> walked = walk_to(call, target, true);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (call.session().mounter == nullptr) return Outcome::error(EPERM);
+  if (call.task().fs->own_mounts) return Outcome::of(mount_apart(call, source, *walked, flags));
   return Outcome::of(mount_at(call, source, *walked, type, flags, data));
 }
+
+namespace {
+
+/// do_umount() of fs/namespace.c: who waits for the server has to let go first; busy or not.
+void abort_served(Session& session, const Walked& at) {
+  if (!at.path.empty() || !at.mount->late || at.mount->at != at.view_path) return;
+  const std::shared_ptr<FileSystem>& fs = at.mount->own_fs();
+  auto* served = dynamic_cast<Served*>(fs.get());
+  if (served == nullptr) return;
+  served->abort();
+  fuse_ended(session, *fs);
+}
+
+}  // namespace
 
 Outcome sys_umount2(Call& call, UserPath target, Flags flags) {
   constexpr int kKnown = MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW;
@@ -245,9 +296,11 @@ Outcome sys_umount2(Call& call, UserPath target, Flags flags) {
   if ((flags & ~kKnown) != 0) return Outcome::error(EINVAL);
   Result<Walked> walked = walk_to(call, target, (flags & UMOUNT_NOFOLLOW) == 0);
   if (!walked.ok()) return Outcome::error(walked.error());
-  if (call.session().mounter == nullptr) return Outcome::error(EPERM);
   Session& session = call.session();
-  if (!session.mount_rights.at(walked->view_path)) return Outcome::error(EPERM);
+  if (session.mounter == nullptr || call.task().fs->own_mounts ||
+      !session.mount_rights.at(walked->view_path))
+    return Outcome::error(EPERM);
+  if ((flags & MNT_FORCE) != 0) abort_served(session, *walked);
   const auto before = session.late;
   const Result<void> done = MountTable(session).remove(*walked, (flags & MNT_DETACH) != 0);
   for (const auto& mount : before) release_loop(session, mount->source);

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <memory>
 
+#include "viewsh/served.h"
+
 namespace viewsh {
 
 namespace {
@@ -22,6 +24,12 @@ std::string without_deleted(const std::string& host) {
 bool is_own(const Session& session, const Mount& mount) {
   return std::any_of(session.late.begin(), session.late.end(),
                      [&](const auto& one) { return one->id == mount.id; });
+}
+
+/// A path that leads through it is looked up just now, say.
+bool is_asked(const Mount& mount) {
+  const auto* served = dynamic_cast<const Served*>(mount.own_fs().get());
+  return served != nullptr && served->busy();
 }
 
 }  // namespace
@@ -92,7 +100,8 @@ bool MountUsers::works_in(const FsContext& fs, const Mount& mount) const {
 
 bool MountUsers::busy(const Mount& mount) const {
   const auto& tasks = session_.tasks;
-  return std::any_of(
+  return is_asked(mount) ||
+         std::any_of(
              tasks.begin(), tasks.end(),
              [&](const auto& one) { return one.second->fs && works_in(*one.second->fs, mount); }) ||
          std::any_of(used_.begin(), used_.end(),
@@ -111,7 +120,8 @@ bool MountUsers::alive(const Mount& mount) const {
     return here.mount->id == mount.id || here.mount->part_of == mount.id;
   };
   const auto& tasks = session_.tasks;
-  return std::any_of(tasks.begin(), tasks.end(),
+  return is_asked(mount) ||
+         std::any_of(tasks.begin(), tasks.end(),
                      [&](const auto& one) { return one.second->fs && works(*one.second->fs); }) ||
          std::any_of(used_.begin(), used_.end(),
                      [&](const Used& used) { return is_of(used, *mount.own_fs()); });

@@ -16,6 +16,7 @@
 
 #include "base/path.h"
 #include "vfs/host_mounts.h"
+#include "viewsh/served.h"
 
 namespace viewsh {
 
@@ -84,7 +85,9 @@ HostMount line_of(const Mount& mount) {
         mount.options.empty() ? (mount.fs->read_only() ? "ro" : "rw") : escaped(mount.options);
   }
   line.device = "0:1";
-  Result<Attr> attr = mount.fs->getattr("");
+  // Mount tables are read while servers hang.
+  const auto* served = dynamic_cast<const Served*>(mount.own_fs().get());
+  Result<Attr> attr = served != nullptr ? served->root() : mount.fs->getattr("");
   if (attr.ok()) {
     line.device = std::to_string(attr->stx_dev_major) + ":" + std::to_string(attr->stx_dev_minor);
   }
@@ -134,17 +137,35 @@ std::vector<HostMount> view_mounts(const View& view) {
   return out;
 }
 
-std::string mounts_text(const View& view) {
+/// What a task bound over "/" for itself.
+std::vector<HostMount> bound_mounts(const View& view, const FsContext& fs) {
+  std::vector<HostMount> out;
+  if (fs.bound.empty()) return out;
+  for (const auto& mount : view.mounts()) {
+    if (mount->internal || mount->at == fs.bound || !is_at_or_below(mount->at, fs.bound)) continue;
+    out.push_back(line_of(*mount));
+    out.back().at = join_path("/", below_of(mount->at, fs.bound));
+  }
+  return out;
+}
+
+std::vector<HostMount> task_mounts(const View& view, const FsContext& fs) {
+  std::vector<HostMount> out = view_mounts(view);
+  for (HostMount& line : bound_mounts(view, fs)) out.push_back(std::move(line));
+  return out;
+}
+
+std::string mounts_text(const std::vector<HostMount>& lines) {
   std::string out;
-  for (const HostMount& line : view_mounts(view)) {
+  for (const HostMount& line : lines) {
     out += line.source + " " + escaped(line.at) + " " + line.type + " " + line.options + " 0 0\n";
   }
   return out;
 }
 
-std::string mountinfo_text(const View& view) {
+std::string mountinfo_text(const std::vector<HostMount>& lines) {
   std::string out;
-  for (const HostMount& line : view_mounts(view)) {
+  for (const HostMount& line : lines) {
     out += std::to_string(line.id) + " " + std::to_string(line.parent) + " " + line.device + " " +
            line.root + " " + escaped(line.at) + " " + line.options + line.optional + " - " +
            line.type + " " + line.source + " " + line.super + "\n";
@@ -341,6 +362,10 @@ std::optional<std::string> TaskProcView::magic_text(std::string_view inside) con
   return *seen + (deleted ? std::string(kDeleted) : "");
 }
 
+std::string bound_mounts_text(const View& view, const FsContext& fs) {
+  return mounts_text(bound_mounts(view, fs));
+}
+
 Result<std::optional<std::string>> TaskProcView::content(std::string_view inside) const {
   using Text = std::optional<std::string>;
   std::string_view name;
@@ -352,8 +377,8 @@ Result<std::optional<std::string>> TaskProcView::content(std::string_view inside
   if (task == nullptr && identity != nullptr && name == "status" && access(host.c_str(), R_OK) == 0)
     return Text(status_text(host, nullptr, identity));
   if (task == nullptr) return Text();
-  if (name == "mounts") return Text(mounts_text(*session_.view));
-  if (name == "mountinfo") return Text(mountinfo_text(*session_.view));
+  if (name == "mounts") return Text(mounts_text(task_mounts(*session_.view, *task->fs)));
+  if (name == "mountinfo") return Text(mountinfo_text(task_mounts(*session_.view, *task->fs)));
   if (name != "maps" && name != "smaps" && name != "numa_maps" && name != "status" &&
       (name != "auxv" || identity == nullptr))
     return Text();

@@ -15,6 +15,9 @@ bool same_file(const std::string& link, const std::string& host);
 /// The id that an entry of the auxiliary vector tells (AT_UID, AT_EGID...); nullopt: none of them.
 std::optional<uint32_t> auxiliary_id(const Credentials& who, uint64_t type);
 
+/// The lines that /proc/mounts has more for who bound something over "/" for himself.
+std::string bound_mounts_text(const View& view, const FsContext& fs);
+
 /// /proc as one task of a view sees it.
 class TaskProcView : public ProcView {
  public:

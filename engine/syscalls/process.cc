@@ -120,9 +120,15 @@ Outcome sys_seccomp(Call& call, unsigned operation, Flags flags, uint64_t progra
 /// A child that isn't traced would have its trapped calls answered with ENOSYS: CLONE_UNTRACED,
 /// with which nothing changes for a program that nobody traces, is taken away. (clone3(2) has its
 /// flags in memory, where the filter doesn't see them: such a child gets the ENOSYS.)
-Outcome sys_clone(Call&, uint64_t flags) {
-  if ((flags & CLONE_UNTRACED) == 0) return Outcome::as_is();
-  Outcome out = Outcome::rewritten().set(0, flags & ~uint64_t{CLONE_UNTRACED});
+///
+/// A mount namespace of its own is one in name only, which is for set-user-id programs that aren't
+/// root here: FsContext::own_mounts.
+Outcome sys_clone(Call& call, uint64_t flags) {
+  uint64_t kept = flags & ~uint64_t{CLONE_UNTRACED};
+  constexpr uint64_t kOthers = CLONE_NEWUSER | CLONE_FS;
+  if (call.session().mounter != nullptr && (flags & kOthers) == 0) kept &= ~uint64_t{CLONE_NEWNS};
+  if (kept == flags) return Outcome::as_is();
+  Outcome out = Outcome::rewritten().set(0, kept);
   out.then([](long result) { return result; });
   return out;
 }

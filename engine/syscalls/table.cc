@@ -116,7 +116,7 @@ FilterPlan filter_plan(unsigned traps, bool native_lookups) {
     plan.tests.push_back(
         {kPrctl, 0, {PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_SET_SECCOMP}});
     constexpr int kClone = 56;
-    plan.tests.push_back({kClone, 0, {}, CLONE_UNTRACED});
+    plan.tests.push_back({kClone, 0, {}, CLONE_UNTRACED | CLONE_NEWNS});
     // send(2) names nobody.
     constexpr int kSendto = 44;
     plan.tests.push_back({kSendto, 4, {}});

@@ -28,6 +28,10 @@ struct FsContext {
   /// or the one that it lies in was taken away (MNT_DETACH). Null: the present one.
   std::shared_ptr<const View> cwd_view;
   std::string root = "/";  ///< view path. chroot(2)
+  /// In a mount namespace of its own, by clone(2), in which only the directory `bound` can be bound
+  /// over "/", for the mount table to tell of what is below it. fusermount3(1), auto_unmount
+  bool own_mounts = false;
+  std::string bound;
   mode_t umask = 022;
 };
 
@@ -105,6 +109,8 @@ struct PendingExec {
   std::string exe;          ///< view path of the program
   std::string name;         ///< what AT_EXECFN has to say; empty: the kernel's is right
   bool unreadable = false;  ///< by its mode
+  /// Host paths of what it closes, where somebody hears of that: tell_exec().
+  std::vector<std::string> closes;
   std::string comm;         ///< what the task's name has to be; empty: the kernel's is right
   std::string interpreter;  ///< started by our loader: view path of the ELF interpreter
   std::string program;      ///< and of the program

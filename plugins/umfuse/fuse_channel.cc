@@ -107,6 +107,8 @@ uint64_t FuseChannel::post(const FuseCall& call) {
   if (dead_) return unique;
   add(call, unique);
   send(call, unique);
+  // It had gone before.
+  if (dead_) requests_[unique].error = Errno(ENOTCONN);
   return unique;
 }
 
@@ -212,6 +214,7 @@ bool FuseChannel::receive() {
   return true;
 }
 
+/// fuse_abort_conn() of fs/fuse/dev.c
 void FuseChannel::die() {
   dead_ = true;
   unsent_.clear();
@@ -219,7 +222,7 @@ void FuseChannel::die() {
   for (auto& [unique, request] : requests_) {
     if (request.done) continue;
     request.done = true;
-    request.error = Errno(ENOTCONN);
+    request.error = Errno(ECONNABORTED);
   }
 }
 

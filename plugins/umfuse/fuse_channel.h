@@ -74,7 +74,8 @@ struct FuseCall {
 ///   answered before) is dropped and counted;
 /// - any other packet that can't be a reply (its length isn't the header's, the error is none, the
 ///   payload too short or too long, payload with an error) ends its request with EIO;
-/// - a server that is gone gives ENOTCONN to all requests, now and later.
+/// - a server that is gone gives ECONNABORTED to all requests that wait, and ENOTCONN to later
+/// ones.
 ///
 /// splice(2) into a socket makes packets of 16 pages each, which are none of these replies. libfuse
 /// does that where the file system asks for it, unless vmsplice(2) fails: then it writes. Whoever
@@ -95,8 +96,8 @@ class FuseChannel {
   FuseChannel& operator=(const FuseChannel&) = delete;
 
   /// Sends a request and waits for the payload of its reply. Errors: the server's; EIO as above;
-  /// ENOTCONN; what `wait` said, after which the server is told (FUSE_INTERRUPT) and its reply is
-  /// dropped.
+  /// ECONNABORTED and ENOTCONN; what `wait` said, after which the server is told (FUSE_INTERRUPT)
+  /// and its reply is dropped.
   Result<std::string> call(const FuseCall& call, FuseWait* wait);
   /// The same in parts: post() sends, and when done() says so, collect() has what call() returns.
   uint64_t post(const FuseCall& call);

@@ -26,7 +26,8 @@ namespace viewsh {
 ///   EINVAL;
 /// - a node that is held has its file open, and that's how one without a name is read and written;
 /// - what can't be in a reply is EIO, and a node of which the server says two things is EIO for
-/// good. A server that is gone is ENOTCONN for everything; one that is interrupted gives EINTR.
+/// good. A server that is gone is ENOTCONN for everything (ECONNABORTED: just now); one that is
+/// interrupted gives EINTR.
 ///
 /// While a call waits (FuseWait), others may be made, by the same thread. Permission is the
 /// server's business, or the caller's with default_permissions: access() asks the server.

@@ -224,7 +224,9 @@ void FuseNodes::forget_but(size_t keep) {
   for (const auto& [id, node] : nodes_) {
     const bool open = std::any_of(node->opened.begin(), node->opened.end(),
                                   [](const auto& handle) { return handle != nullptr; });
-    if (id != FUSE_ROOT_ID && node->holds == 0 && node->children == 0 && !open) {
+    // Of what is asked for just now whoever waits has a reference.
+    const bool asked = node.use_count() > 1;
+    if (id != FUSE_ROOT_ID && node->holds == 0 && node->children == 0 && !open && !asked) {
       idle.emplace_back(node->used, id);
     }
   }

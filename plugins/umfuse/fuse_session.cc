@@ -77,8 +77,10 @@ Result<void> FuseSession::ready() {
 }
 
 Result<void> FuseSession::take_init() {
-  TRY_ASSIGN(const std::string reply, channel_.collect(init_));
-  return agree(reply);
+  const auto reply = channel_.collect(init_);
+  // Who waits for the answer has asked for nothing yet. fuse_get_req() of fs/fuse/dev.c
+  if (!reply) return reply.error() == ECONNABORTED ? Errno(ENOTCONN) : reply.error();
+  return agree(*reply);
 }
 
 Result<void> FuseSession::agree(std::string_view reply) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -30,9 +31,16 @@ struct MountedImage {
     hears = dynamic_cast<OpenedImage*>(image.get());
     pending = std::make_unique<PendingContent>(*writable, stage, hears != nullptr);
   }
+  /// Calls wait, and others are made meanwhile.
+  void share(Suspension* suspension) {
+    locks = std::make_unique<NodeLocks>(suspension);
+    stage.share(locks.get());
+    if (pending != nullptr) pending->share(locks.get());
+  }
 
   std::shared_ptr<const ImageSource> source;  ///< outlives the image
   std::unique_ptr<Image> image;
+  std::unique_ptr<NodeLocks> locks;
   ImageStage stage;
   uint32_t minor;                           ///< of stx_dev
   WritableImage* writable = nullptr;        ///< the image, where it is mounted for writing
@@ -45,6 +53,7 @@ struct MountedImage {
   /// Their path is # and the number, as in the kernel's own names for them.
   std::unordered_map<NodeId, bool> nameless;
   std::unordered_set<NodeId> open;  ///< those that OpenedImage::opens() was said of
+  std::multiset<NodeId> planned;    ///< those that are about to be used
   /// A directory's default ACL, not the umask, says what a new node's mode is: the image's
   /// business.
   bool default_acls = false;
@@ -143,13 +152,13 @@ class ImageFs : public FileSystem {
   NodeId top() const { return root_; }
   MountedImage& mounted() const { return *mounted_; }
   std::shared_ptr<MountedImage> shared() const { return mounted_; }
+  Result<OpenPlan> plan_node(const Node& node, const Attr& attr, const OpenHow& how,
+                             const Caller& caller);
 
  private:
   /// The task may open the content of a regular file; its image has to be asked, too.
   virtual Result<void> opens(NodeId, int) { return {}; }
   Result<void> refuse_new(const std::string& path);
-  Result<OpenPlan> plan_node(const Node& node, const Attr& attr, const OpenHow& how,
-                             const Caller& caller);
 
   std::shared_ptr<MountedImage> mounted_;
   NodeId root_;

@@ -53,6 +53,7 @@ void PendingContent::begin(NodeId node, const Opening& how) {
   entry.maps = entry.maps || (how.maps && !how.announced);
   entry.unannounced = entry.unannounced || !how.announced;
   if (how.emptied) entry.written.note_all();
+  ++entry.begun;
   stage_.set_unsaved(node, true);
   struct stat st {};
   if (fresh && stage_.stat_content(node, &st)) entry.base = st.st_mtim;
@@ -109,12 +110,16 @@ uint64_t PendingContent::measure_room() const {
   return free - free / kOverheadPart;
 }
 
+uint64_t PendingContent::charge_of(uint64_t bytes) {
+  constexpr uint64_t kBlock = 4096;
+  const uint64_t wanted = std::min(bytes, UINT64_MAX / 2);
+  return (wanted + kBlock - 1) / kBlock * kBlock;
+}
+
 /// Each write is charged with all that it may take, whether it is new or not; when that is more
 /// than there is, everything is written back and the image is asked.
 uint64_t PendingContent::reserve(uint64_t bytes) {
-  constexpr uint64_t kBlock = 4096;
-  const uint64_t wanted = std::min(bytes, UINT64_MAX / 2);
-  const uint64_t charge = (wanted + kBlock - 1) / kBlock * kBlock;
+  const uint64_t charge = charge_of(bytes);
   if (charge > room_) {
     const Result<void> written = write_back_all();
     room_ = written ? measure_room() : 0;
@@ -158,22 +163,31 @@ Result<bool> PendingContent::copy(NodeId node, int fd, Entry* entry, bool whole)
   return copied->changed;
 }
 
+bool PendingContent::is_saved(const Entry& entry, const struct stat& st, bool whole) {
+  const bool maps = entry.maps || entry.written.maps();
+  return entry.was_saved && !maps && same(st.st_mtim, entry.base) && !(whole && entry.in_parts);
+}
+
 Result<void> PendingContent::save(NodeId node, bool whole) {
-  TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_RDONLY));
-  struct stat st {};
-  if (::fstat(fd.get(), &st) < 0) return Errno::last();
+  TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
   auto it = entries_.find(node);
   if (it == entries_.end()) return {};
-  Entry& entry = it->second;
-  const bool fresh = same(st.st_mtim, entry.base);
-  const bool maps = entry.maps || entry.written.maps();
-  if (entry.was_saved && !maps && fresh && !(whole && entry.in_parts)) {
-    (void)entry.written.take();  // all of it that is made by now was saved
+  TRY_ASSIGN(const UniqueFd fd, stage_.open_content(node, O_RDONLY));
+  struct stat st {};
+  TRY(from_libc(::fstat(fd.get(), &st)));
+  if (is_saved(it->second, st, whole)) {
+    (void)it->second.written.take();  // all of it that is made by now was saved
     return {};
   }
-  entry.was_saved = false;
   TRY_ASSIGN(const Attr before, image_.getattr(node));
+  // Whenever the image was asked, others may have been here.
+  it = entries_.find(node);
+  if (it == entries_.end()) return {};
+  TRY(from_libc(::fstat(fd.get(), &st)));
+  Entry& entry = it->second;
+  const bool fresh = same(st.st_mtim, entry.base);
   const bool has_time = entry.has_time;
+  entry.was_saved = false;
   const bool marked = mark(fd.get(), st, &entry);
   TRY_ASSIGN(const bool changed, copy(node, fd.get(), &entry, whole));
   TRY(set_times(node, st, before, fresh, changed, has_time));
@@ -213,6 +227,18 @@ std::vector<NodeId> PendingContent::nodes() const {
   return out;
 }
 
+std::vector<NodeId> PendingContent::written_since() const {
+  constexpr off_t kSmall = off_t{1} << 20;  // each time all of it is compared
+  std::vector<NodeId> out;
+  for (const auto& [node, entry] : entries_) {
+    struct stat st {};
+    const auto fd = stage_.open_content(node, O_PATH);
+    if (!fd || ::fstat(fd->get(), &st) < 0 || st.st_size > kSmall) continue;
+    if (!same(st.st_mtim, entry.base)) out.push_back(node);
+  }
+  return out;
+}
+
 Result<void> PendingContent::write_back_all() {
   Result<void> first;
   for (const NodeId node : nodes()) {
@@ -223,11 +249,15 @@ Result<void> PendingContent::write_back_all() {
 }
 
 Result<void> PendingContent::settle(NodeId node) {
-  if (!pending(node)) return {};
+  const auto before = entries_.find(node);
+  if (before == entries_.end()) return {};
+  const unsigned begun = before->second.begun;
   // Asked before it is read: who opens it later begins anew.
   const bool written = stage_.has_writers(node);
   const Result<void> done = save(node, !written);
-  if (written || !done || stage_.opening(node)) return done;
+  const auto after = entries_.find(node);
+  const bool anew = after == entries_.end() || after->second.begun != begun;
+  if (written || !done || anew || stage_.opening(node)) return done;
   stage_.set_unsaved(node, false);
   entries_.erase(node);
   return {};

@@ -25,6 +25,8 @@ class PendingContent {
   /// `times_writes`: the image gives what it is written the time of that itself.
   PendingContent(WritableImage& image, ImageStage& stage, bool times_writes)
       : image_(image), stage_(stage), times_writes_(times_writes) {}
+  /// As ImageStage::share().
+  void share(NodeLocks* locks) { locks_ = locks; }
 
   /// How a content is about to be opened.
   struct Opening {
@@ -49,6 +51,8 @@ class PendingContent {
   /// The node is no more.
   void forget(NodeId node) { entries_.erase(node); }
 
+  /// reserve() of these waits for nothing.
+  bool has_room(uint64_t bytes) const { return charge_of(bytes) <= room_; }
   /// Of `bytes` that a task wants to write: how many have room in the image.
   uint64_t reserve(uint64_t bytes);
 
@@ -63,6 +67,8 @@ class PendingContent {
   size_t count() const { return entries_.size(); }
   /// Bytes of contents that were compared with the image's so far.
   uint64_t compared() const { return compared_; }
+  /// Of the small ones, those that were written since they were saved, as far as their times say.
+  std::vector<NodeId> written_since() const;
 
  private:
   struct Entry {
@@ -73,8 +79,10 @@ class PendingContent {
     bool unannounced = false;  ///< somebody may write who doesn't say so
     bool in_parts = false;     ///< it was saved by its parts, and not as a whole since
     WrittenParts written;
+    unsigned begun = 0;  ///< how often
   };
   /// `whole`: all of it is compared, whatever was said.
+  static bool is_saved(const Entry& entry, const struct stat& st, bool whole);
   Result<void> save(NodeId node, bool whole);
   /// True: something was different.
   Result<bool> copy(NodeId node, int fd, Entry* entry, bool whole);
@@ -83,10 +91,12 @@ class PendingContent {
                          bool changed, bool has_time);
   std::vector<NodeId> nodes() const;
   uint64_t measure_room() const;
+  static uint64_t charge_of(uint64_t bytes);
 
   WritableImage& image_;
   ImageStage& stage_;
   bool times_writes_;
+  NodeLocks* locks_ = nullptr;
   std::unordered_map<NodeId, Entry> entries_;
   uint64_t compared_ = 0;
   uint64_t room_ = 0;  ///< bytes that may be promised without asking the image

@@ -130,14 +130,34 @@ Result<void> ImageStage::note(NodeId node, int dir, const char* name) {
 }
 
 Result<std::string> ImageStage::object(NodeId node, const Attr& attr) {
-  const auto known = objects_.find(node);
-  if (known != objects_.end()) return known->second;
+  if (const auto known = objects_.find(node); known != objects_.end()) return known->second;
+  TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
+  // It may have been made meanwhile.
+  if (const auto known = objects_.find(node); known != objects_.end()) return known->second;
   const bool on_disk =
       (S_ISDIR(attr.stx_mode) && (limits_.writable || has_xattrs(node))) || !root(kMemory);
   Result<std::string> path = make_object(node, attr, on_disk ? kDisk : kMemory);
   if (!path && path.error() == ENOSPC && !on_disk) path = make_object(node, attr, kDisk);
   if (path) objects_[node] = *path;
   return path;
+}
+
+Result<std::string> ImageStage::bare_object(NodeId node, const Attr& attr) {
+  if (const auto known = objects_.find(node); known != objects_.end()) return known->second;
+  if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
+  TRY_ASSIGN(const Root* root, this->root(kDisk));
+  const std::string name = base_of(node);
+  TRY(from_libc(::mkdirat(root->fd.get(), name.c_str(), kUserMask)));
+  TRY(note(node, root->fd.get(), name.c_str()));
+  bare_.insert(node);
+  return objects_[node] = root->path + "/" + name;
+}
+
+void ImageStage::complete_object(NodeId node) {
+  if (bare_.erase(node) == 0) return;
+  const std::string path = objects_[node];
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd) set_xattrs(node, fd.get());
 }
 
 Result<std::string> ImageStage::make_object(NodeId node, const Attr& attr, Where where) {
@@ -208,24 +228,33 @@ Result<std::string> ImageStage::content(NodeId node, const Attr& attr, std::stri
                                         bool pin) {
   auto known = contents_.find(node);
   if (known == contents_.end()) {
-    TRY_ASSIGN(Where where, place_of(node, attr));
-    make_room(where, attr.stx_blocks * 512);
-    Result<Content> made = unpack(node, attr, name, where, false);
-    if (!made && made.error() == ENOSPC) {
-      make_room(where, UINT64_MAX / 2);
-      if (where == kMemory && root(kDisk)) where = kDisk;
-      made = unpack(node, attr, name, where, false);
+    TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
+    known = contents_.find(node);  // who had it may have made it
+    if (known == contents_.end()) {
+      TRY_ASSIGN(const Recent::iterator made, take_in(node, attr, name));
+      known = contents_.emplace(node, made).first;
     }
-    if (!made) return made.error();
-    recent_.push_back(std::move(*made));
-    known = contents_.emplace(node, std::prev(recent_.end())).first;
-  } else {
-    recent_.splice(recent_.end(), recent_, known->second);
   }
+  recent_.splice(recent_.end(), recent_, known->second);
   Content& content = *known->second;
   content.used = now();
   content.pinned = content.pinned || pin;
   return content_path(node, attr, content.name);
+}
+
+Result<ImageStage::Recent::iterator> ImageStage::take_in(NodeId node, const Attr& attr,
+                                                         std::string_view name) {
+  TRY_ASSIGN(Where where, place_of(node, attr));
+  make_room(where, attr.stx_blocks * 512);
+  Result<Content> made = unpack(node, attr, name, where, false);
+  if (!made && made.error() == ENOSPC) {
+    make_room(where, UINT64_MAX / 2);
+    if (where == kMemory && root(kDisk)) where = kDisk;
+    made = unpack(node, attr, name, where, false);
+  }
+  if (!made) return made.error();
+  recent_.push_back(std::move(*made));
+  return std::prev(recent_.end());
 }
 
 Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, std::string_view name,

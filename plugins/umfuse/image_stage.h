@@ -3,15 +3,18 @@
 #include <sys/stat.h>
 
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "image.h"
+#include "image_lock.h"
 #include "viewsh/plugin.h"
 #include "viewsh/unique_fd.h"
 
@@ -48,9 +51,15 @@ class ImageStage {
   };
   ImageStage(Image& image, Host& host, Limits limits)
       : image_(image), host_(host), limits_(limits) {}
+  /// Calls of the image wait, and others are made meanwhile, of this object, too. Not owned.
+  void share(NodeLocks* locks) { locks_ = locks; }
 
   /// The object of a node that has no content of its own to be unpacked.
   Result<std::string> object(NodeId node, const Attr& attr);
+  /// The same of a directory; the image isn't asked for its extended attributes.
+  Result<std::string> bare_object(NodeId node, const Attr& attr);
+  /// It is, now.
+  void complete_object(NodeId node);
   /// Where content() of a regular file puts it; nothing is made.
   Result<std::string> content_path(NodeId node, const Attr& attr, std::string_view name);
   /// A regular file with its content. `pin`: it stays to the end, whoever has it open. EUCLEAN,
@@ -78,8 +87,9 @@ class ImageStage {
   bool pinned(NodeId node) const;
   /// What was written to a content isn't in the image: it stays.
   void set_unsaved(NodeId node, bool unsaved);
-  /// The content may be another now: it goes, or becomes so where somebody has it.
-  Result<void> renew(NodeId node);
+  /// The content may be another now: it goes, or becomes so where somebody has it, if that is
+  /// `wanted` still when it was read.
+  Result<void> renew(NodeId node, const std::function<bool()>& wanted);
   /// ENOENT: there is no content. open(2).
   Result<UniqueFd> open_content(NodeId node, int flags) const;
   /// False: there is no content. fstat(2)
@@ -142,6 +152,8 @@ class ImageStage {
   bool has_xattrs(NodeId node);
   void set_xattrs(NodeId node, int fd);
   Result<std::string> make_object(NodeId node, const Attr& attr, Where where);
+  Result<void> make_empty(NodeId node, const Attr& attr, std::string_view name);
+  Result<Recent::iterator> take_in(NodeId node, const Attr& attr, std::string_view name);
   Result<void> note(NodeId node, int dir, const char* name);
   Result<Content> unpack(NodeId node, const Attr& attr, std::string_view name, Where where,
                          bool empty);
@@ -167,6 +179,7 @@ class ImageStage {
   Limits limits_;
   Root roots_[2];
   std::unordered_map<NodeId, std::string> objects_;  ///< host paths of those without content
+  std::unordered_set<NodeId> bare_;                  ///< of these, bare_object()s
   Recent recent_;
   std::unordered_map<NodeId, Recent::iterator> contents_;
   std::map<InodeKey, NodeId> by_inode_;
@@ -179,6 +192,7 @@ class ImageStage {
   std::unordered_map<NodeId, uint32_t> generations_;  ///< of numbers whose content left before
   std::string plain_;  ///< stands for every file without extended attributes
   AttrMarks* marks_ = nullptr;
+  NodeLocks* locks_ = nullptr;
 };
 
 /// What a node's permissions, and its ACL where it has one, say to `want` (R_OK, W_OK, X_OK).

@@ -43,12 +43,19 @@ const ImageStage::Content* ImageStage::content_of(NodeId node) const {
 
 Result<std::string> ImageStage::empty_content(NodeId node, const Attr& attr,
                                               std::string_view name) {
+  TRY(make_empty(node, attr, name));
+  return content(node, attr, name, false);
+}
+
+Result<void> ImageStage::make_empty(NodeId node, const Attr& attr, std::string_view name) {
+  TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
+  if (has_content(node)) return {};  // since just now
   TRY_ASSIGN(const Where where, place_of(node, attr));
   make_room(where, 0);
   TRY_ASSIGN(Content empty, unpack(node, attr, name, where, true));
   recent_.push_back(std::move(empty));
   contents_.emplace(node, std::prev(recent_.end()));
-  return content(node, attr, name, false);
+  return {};
 }
 
 Result<std::string> ImageStage::object_to_make(NodeId node) {
@@ -116,14 +123,18 @@ bool ImageStage::let_go(NodeId node) {
   return !stays && drop(known->second);
 }
 
-Result<void> ImageStage::renew(NodeId node) {
+Result<void> ImageStage::renew(NodeId node, const std::function<bool()>& wanted) {
+  TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
   const auto known = contents_.find(node);
   if (known == contents_.end()) return {};
   if (!known->second->pinned && !opening(node) && drop(known->second)) return {};
+  const uint64_t object = known->second->ino;
   Root& root = roots_[known->second->where];
   const UniqueFd now(::open(root.path.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
   if (!now) return Errno::last();
   TRY(image_.extract(node, now.get()));
+  const Content* content = content_of(node);
+  if (content == nullptr || content->ino != object || !wanted()) return {};
   const auto old = open_content(node, O_RDWR);
   // A program that runs stays what it is. execve(2), ETXTBSY
   if (!old) return old.error() == ETXTBSY || old.error() == ENOENT ? Result<void>() : old.error();

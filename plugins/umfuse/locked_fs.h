@@ -166,11 +166,11 @@ class LockedFs : public FileSystem {
     return locked(call);
   }
 
- private:
   Caller who(const Caller& caller) const {
     return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller.in_view();
   }
 
+ private:
   std::shared_ptr<FileSystem> fs_;
   std::shared_ptr<ImageLock> lock_;
   bool fakeroot_;

@@ -1,14 +1,20 @@
 #include "mount_fuse.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <charconv>
+#include <shared_mutex>
+#include <string>
+#include <unordered_set>
+#include <utility>
 
 #include "call_wait.h"
 #include "device_number.h"
 #include "fuse_image.h"
 #include "locked_fs.h"
 #include "viewsh/close_listener.h"
+#include "viewsh/served.h"
 #include "writable_fs.h"
 
 namespace viewsh {
@@ -26,18 +32,19 @@ class ServedImage final : public WritableImageFs {
   /// Tells of replies from now on.
   Result<void> enter() {
     FuseChannel& channel = served_.channel();
-    return suspension_->watch(channel.fd(), [this, &channel] {
-      channel.pump();
-      suspension_->want_write(channel.fd(), channel.wants_write());
-      if (channel.dead()) leave();  // or its end is told of for ever
-      suspension_->wake(&channel);
-    });
+    return suspension_->watch(channel.fd(), [this] { hear(); });
+  }
+  /// Its server is, as of now.
+  bool is_gone() {
+    if (!is_dead()) hear();
+    return is_dead();
   }
   /// Until the server answers the root is what mount(2) was told: it asks for that itself, before
   /// the server can. fuse_fill_super_common() of fs/fuse/inode.c
   Result<Attr> getattr(const std::string& path) override {
     if (!path.empty() || served_.session().answered()) {
       TRY_ASSIGN(const Attr attr, WritableImageFs::getattr(path));
+      if (path.empty()) stage().complete_object(top());
       if (const auto node = find(path)) follow(node->id);
       return attr;
     }
@@ -48,8 +55,13 @@ class ServedImage final : public WritableImageFs {
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override {
     if (!is_root(base, rest)) return WritableImageFs::resolve(base, rest, flags, caller);
-    TRY_ASSIGN(const Node root, find(""));
-    return found(root, root_attr());
+    Found root;
+    root.type = type_of_mode(root_attr().stx_mode);
+    root.exists = root.attr_virtual = true;
+    root.list_virtual = root.type == NodeType::kDirectory;
+    if (root.type == NodeType::kRegular) return WritableImageFs::resolve(base, rest, flags, caller);
+    TRY_ASSIGN(root.host, stage().bare_object(top(), root_attr()));
+    return root;
   }
   static bool is_root(const std::string& base, std::string_view rest) {
     return base.empty() && rest.empty();
@@ -64,15 +76,34 @@ class ServedImage final : public WritableImageFs {
   using WritableImageFs::closed;
   using WritableImageFs::closing;
   using WritableImageFs::has_closed;
+  using WritableImageFs::only_notes;
+  bool has_room(uint64_t bytes) const { return mounted().pending->has_room(bytes); }
+  bool is_dead() const { return served_.channel().dead(); }
+  bool unwritten() const { return mounted().pending->count() != 0; }
+  /// What the kernel would have written through.
+  void write_back() {
+    PendingContent& pending = *mounted().pending;
+    for (const NodeId node : pending.written_since()) {
+      const auto stays = mounted().planned.insert(node);
+      // Who closes it is told of an error.
+      (void)pending.write_back(node);
+      mounted().planned.erase(stays);
+    }
+  }
+  void abort() {
+    served_.channel().shut();
+    leave();
+    suspension_->wake(&served_.channel());
+  }
   /// Nothing is lost by ending what has lost its server already.
   Result<void> shutdown() override {
     const bool gone = served_.channel().dead();
     const Result<void> done = WritableImageFs::shutdown();
     leave();
-    return done || gone ? Result<void>() : done;
+    const bool lost = !done && (done.error() == ECONNABORTED || done.error() == ENOTCONN);
+    return gone || lost ? Result<void>() : done;
   }
 
- private:
   Attr root_attr() const {
     Attr attr{};
     attr.stx_mask = STATX_BASIC_STATS | kOwnOwners;
@@ -84,10 +115,19 @@ class ServedImage final : public WritableImageFs {
     attr.stx_dev_minor = mounted().minor;
     return attr;
   }
+
+ private:
+  void hear() {
+    FuseChannel& channel = served_.channel();
+    channel.pump();
+    if (!left_) suspension_->want_write(channel.fd(), channel.wants_write());
+    if (channel.dead()) leave();  // or its end is told of for ever
+    suspension_->wake(&channel);
+  }
   bool uses(NodeId node) {
     const MountedImage& image = mounted();
     const bool open = image.open.count(node) != 0 || image.unconfirmed.count(node) != 0 ||
-                      image.nameless.count(node) != 0;
+                      image.nameless.count(node) != 0 || image.planned.count(node) != 0;
     if (open || !stage().let_go(node)) return true;
     mounted().places.erase(node);
     return false;
@@ -103,32 +143,111 @@ class ServedImage final : public WritableImageFs {
 };
 
 /// As the mount table has it.
-class ServedFs final : public LockedFs, public CloseListener {
+class ServedFs final : public LockedFs, public CloseListener, public Served {
  public:
   /// `free`: everybody may do anything here.
-  ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<ImageLock> lock, bool free)
-      : LockedFs(image, std::move(lock), free), image_(*image) {}
+  ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<CallLock> lock, bool free)
+      : LockedFs(image, lock, free), image_(*image), call_lock_(std::move(lock)) {}
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override {
-    if (!ServedImage::is_root(base, rest)) return LockedFs::resolve(base, rest, flags, caller);
-    return brief([&] { return image_.resolve(base, rest, flags, caller); });
+    const auto look = [&] { return image_.resolve(base, rest, flags, who(caller)); };
+    if (ServedImage::is_root(base, rest)) return look();
+    auto found = shared(look);
+    if (found && found->kind == Found::Kind::kMissing) note_missing(base, rest);
+    return found;
+  }
+  Result<Attr> getattr(const std::string& path) override {
+    return shared([&] { return image_.getattr(path); });
+  }
+  Result<std::vector<DirEntry>> list(const std::string& path) override {
+    return shared([&] { return image_.list(path); });
+  }
+  Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
+                             const Caller& caller) override {
+    const auto plan = [&](const OpenHow& what) {
+      return shared([&] { return image_.plan_open(path, what, who(caller)); });
+    };
+    const bool is_path = (how.flags & O_PATH) != 0;
+    // Of a directory nothing else is asked then.
+    if (!is_path && image_.is_gone()) return Errno(ENOTCONN);
+    const bool nameless = !is_path && (how.flags & O_TMPFILE) == O_TMPFILE;
+    if (!nameless && (is_path || (how.flags & O_CREAT) == 0)) return plan(how);
+    const bool writes = (how.flags & O_ACCMODE) != O_RDONLY;
+    const bool may_be_there =
+        writes && !nameless && (how.flags & O_EXCL) == 0 && missing_.erase(path) == 0;
+    if (may_be_there && how.create_type == NodeType::kRegular) {
+      OpenHow there = how;
+      there.flags &= ~O_CREAT;
+      auto planned = plan(there);
+      if (planned || planned.error() != ENOENT) return planned;
+    }
+    return LockedFs::plan_open(path, how, caller);
+  }
+  void opened(const std::string& path, const OpenPlan& plan, bool success) override {
+    if (!success) return LockedFs::opened(path, plan, success);
+    if (image_.only_notes(plan)) return image_.opened(path, plan, success);
+    shared([&] { image_.opened(path, plan, success); });
+  }
+  uint64_t reserve(uint64_t bytes) override {
+    if (image_.has_room(bytes)) return image_.reserve(bytes);
+    return shared([&] { return image_.reserve(bytes); });
   }
   /// The server syncs files of its own while somebody waits for it: that is no call of ours.
   Result<void> sync_names(const std::string& host) override {
-    if (host.empty() || !brief([&] { return image_.reverse(host); })) return {};
+    if (host.empty() || !image_.reverse(host)) return {};
     return LockedFs::sync_names(host);
   }
-  /// Most descriptors are of others: that is found without the lock.
+  /// Whoever closes it has it open still, so the node stays, whatever others do: this waits for
+  /// none of them, as one of them may wait for who closes.
   Result<bool> closing(const std::string& host) override {
-    if (!brief([&] { return image_.reverse(host); })) return false;
-    return locked([&] { return image_.closing(host); });
+    return image_.reverse(host) ? image_.closing(host) : Result<bool>(false);
   }
   void closed(const std::string& host) override {
-    if (brief([&] { return image_.has_closed(host); })) locked([&] { image_.closed(host); });
+    if (!image_.has_closed(host)) return;
+    if (!host.empty()) return shared([&] { image_.closed(host); });
+    again_ = true;
+    // One that waits for the server does it for all.
+    if (std::exchange(ending_, true)) return;
+    ++unasked_;
+    while (std::exchange(again_, false)) shared([&] { image_.closed(""); });
+    --unasked_;
+    ending_ = false;
+  }
+
+  void abort() override { image_.abort(); }
+  /// Where nobody answers they end by themselves.
+  bool busy() const override { return !image_.is_dead() && call_lock_->users() > unasked_; }
+  Attr root() const override { return image_.root_attr(); }
+  bool unwritten() const override { return image_.unwritten(); }
+  void write_back() override {
+    if (std::exchange(writing_, true)) return;
+    image_.write_back();
+    writing_ = false;
+    closed("");
   }
 
  private:
+  /// It is about to be made, mostly.
+  void note_missing(const std::string& base, std::string_view rest) {
+    constexpr size_t kMost = 64;
+    if (missing_.size() >= kMost) missing_.clear();
+    missing_.insert(base.empty() || rest.empty() ? base + std::string(rest)
+                                                 : base + "/" + std::string(rest));
+  }
+  template <typename Call>
+  std::invoke_result_t<Call> shared(const Call& call) {
+    const std::shared_ptr<CallLock> kept = call_lock_;
+    const std::shared_lock<CallLock> lock(*kept);
+    return call();
+  }
+
   ServedImage& image_;
+  std::shared_ptr<CallLock> call_lock_;
+  std::unordered_set<std::string> missing_;  ///< paths that weren't there just now
+  size_t unasked_ = 0;                       ///< calls that are no task's
+  bool ending_ = false;
+  bool again_ = false;
+  bool writing_ = false;
 };
 
 /// Of the options of mount.fuse3(8) those that are the kernel's. False: a value that can't be.
@@ -175,6 +294,7 @@ std::shared_ptr<FileSystem> mount_fuse(const MountRequest& request, Host& host, 
   limits.as_root = !options.checked;
   auto mounted = std::make_shared<MountedImage>(
       nullptr, std::move(image), host, device_number({&request.type, &request.at}), limits);
+  mounted->share(suspension);
   auto fs = std::make_shared<ServedImage>(std::move(mounted), served, suspension);
   if (const Result<void> entered = fs->enter(); !entered) {
     *error = {entered.error(), entered.error().message()};

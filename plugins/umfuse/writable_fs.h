@@ -64,6 +64,8 @@ class WritableImageFs : public ImageFs {
   void closed(const std::string& host);
   /// closed() has something to do. Waits for nothing.
   bool has_closed(const std::string& host) const;
+  /// opened() with success has nothing to do but to note it. Waits for nothing.
+  bool only_notes(const OpenPlan& plan) const;
   /// Where the image knows another content of a node than the one that was read, that is read.
   void follow(NodeId node);
 
@@ -92,6 +94,7 @@ class WritableImageFs : public ImageFs {
   void gone(NodeId node, const Attr& attr, const std::string& path, bool held);
   Result<bool> hold_used(NodeId node, const Attr& attr);
   Result<void> opens(NodeId node, int flags) override;
+  bool is_used(NodeId node) const;
   void end_open(NodeId node);
   void finish_open(const std::string& path, const OpenPlan& plan, bool success);
   Result<void> settle();
@@ -101,6 +104,8 @@ class WritableImageFs : public ImageFs {
 
   Result<OpenPlan> plan_new(const Spot& spot, const OpenHow& how, const Caller& caller);
   Result<OpenPlan> plan_nameless(const std::string& path, const OpenHow& how, const Caller& caller);
+  Result<OpenPlan> plan_read(const Node& node, const Attr& attr, const OpenHow& how,
+                             const Caller& caller);
   Result<OpenPlan> plan_write(const Node& node, const Attr& attr, const OpenHow& how,
                               const Caller& caller);
   OpenPlan plan_for(NodeId node, std::string host, const OpenHow& how);

@@ -55,21 +55,32 @@ Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenH
   if (creates && (how.flags & O_EXCL) != 0) return Errno(EEXIST);
   TRY_ASSIGN(const Attr attr, attr_of(node->id));
   const bool writes = (rights_needed(how.flags) & W_OK) != 0;
-  if (!writes || !S_ISREG(attr.stx_mode)) {
+  if ((how.flags & O_DIRECTORY) != 0 && !S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
+  if (!S_ISREG(attr.stx_mode)) {
     OpenHow plain = how;
     if (!S_ISDIR(attr.stx_mode)) plain.flags &= ~O_CREAT;
-    TRY_ASSIGN(OpenPlan plan, ImageFs::plan_open(path, plain, caller));
-    if (S_ISREG(attr.stx_mode)) stage().opens(plan.host);
-    plan.notify = S_ISREG(attr.stx_mode);
-    return plan;
+    return plan_node(*node, attr, plain, caller);
   }
-  if ((how.flags & O_DIRECTORY) != 0) return Errno(ENOTDIR);
-  remember(*node);
-  return plan_write(*node, attr, how, caller);
+  const auto planned = mounted().planned.insert(node->id);
+  auto plan = writes ? plan_write(*node, attr, how, caller) : plan_read(*node, attr, how, caller);
+  mounted().planned.erase(planned);
+  if (!plan && mounted().hears != nullptr) end_open(node->id);
+  return plan;
+}
+
+Result<OpenPlan> WritableImageFs::plan_read(const Node& node, const Attr& attr, const OpenHow& how,
+                                            const Caller& caller) {
+  OpenHow plain = how;
+  plain.flags &= ~O_CREAT;
+  TRY_ASSIGN(OpenPlan plan, plan_node(node, attr, plain, caller));
+  stage().opens(plan.host);
+  plan.notify = true;
+  return plan;
 }
 
 Result<OpenPlan> WritableImageFs::plan_write(const Node& node, const Attr& attr, const OpenHow& how,
                                              const Caller& caller) {
+  remember(node);
   if (!allows(node.id, attr, rights_needed(how.flags), caller)) return Errno(EACCES);
   if ((attr.stx_attributes & STATX_ATTR_IMMUTABLE) != 0) return Errno(EPERM);
   const bool appends = (how.flags & O_APPEND) != 0 && (how.flags & O_TRUNC) == 0;
@@ -162,7 +173,7 @@ Result<void> WritableImageFs::opens(NodeId node, int flags) {
 /// What was written here isn't older than what the image has.
 Result<void> WritableImageFs::renew(NodeId node) {
   if (pending().pending(node)) return pending().write_back(node);
-  return stage().renew(node);
+  return stage().renew(node, [&] { return !pending().pending(node); });
 }
 
 void WritableImageFs::follow(NodeId node) {
@@ -175,8 +186,9 @@ Result<bool> WritableImageFs::closing(const std::string& host) {
   const std::optional<NodeId> node = stage().node_at(host);
   if (!node) return stage().ghost_at(host) != nullptr;
   const Result<void> written = pending().write_back(*node);
-  TRY(mounted().hears->flush(*node));
-  TRY(written);
+  const Result<void> flushed = mounted().hears->flush(*node);
+  TRY(written);  // fuse_flush() of fs/fuse/file.c has the error of writing first
+  TRY(flushed);
   return true;
 }
 
@@ -191,25 +203,35 @@ void WritableImageFs::closed(const std::string& host) {
 }
 
 bool WritableImageFs::has_closed(const std::string& host) const {
-  const auto ends = [&](NodeId node) { return !stage().in_use(node); };
+  const auto ends = [&](NodeId node) { return !is_used(node); };
   const auto& open = mounted().open;
   if (const auto node = stage().node_at(host)) return open.count(*node) != 0 && ends(*node);
   return stage().has_ghosts() || (host.empty() && std::any_of(open.begin(), open.end(), ends));
 }
 
+/// By a descriptor, or by a call that will make one.
+bool WritableImageFs::is_used(NodeId node) const {
+  return mounted().planned.count(node) != 0 || stage().in_use(node);
+}
+
 /// Nobody has it open any more. Whoever removes its name says so first, as the one who closed it
 /// may have ended just now: a server that takes it for open would keep it, by a name of its own.
 void WritableImageFs::end_open(NodeId node) {
-  if (mounted().open.count(node) == 0 || stage().in_use(node)) return;
+  if (mounted().open.count(node) == 0 || is_used(node)) return;
   // Who closed it last was told of what failed; it is tried again at the end.
-  if (!pending().settle(node) || stage().in_use(node)) return;
-  mounted().open.erase(node);
+  if (!pending().settle(node) || is_used(node)) return;
+  if (mounted().open.erase(node) == 0) return;
   mounted().hears->closed(node);
 }
 
 void WritableImageFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
   finish_open(path, plan, success);
   if (!success && mounted().hears != nullptr) closed(plan.host);
+}
+
+bool WritableImageFs::only_notes(const OpenPlan& plan) const {
+  const auto node = stage().node_at(plan.host);
+  return node && mounted().unconfirmed.count(*node) == 0;
 }
 
 void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan, bool success) {
@@ -237,6 +259,8 @@ void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan,
     return;
   }
   if (what == MountedImage::Unconfirmed::kNameless) return forget_nameless(node);
+  // Another one emptied it as well, and has it.
+  if (what == MountedImage::Unconfirmed::kEmptied && stage().in_use(node)) return;
   stage().forget(node, nullptr);
   pending().forget(node);
   if (what != MountedImage::Unconfirmed::kMade) return;

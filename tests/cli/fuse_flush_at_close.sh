@@ -57,3 +57,43 @@ closed read only
 killed killed
 cloexec
 server 0" "$got"
+
+# The same by profile, where the server is outside of the view.
+rm -rf "$W/src" "$T/log" && mkdir "$W/src"
+export PATH=$PATH:$P
+cat >"$T/run.sh" <<'BODY'
+echo new >mnt/n; cat src/n
+exec 3>mnt/k; echo one >&3; exec 3>&-; cat src/k
+python3 -u - <<'PY'
+import os
+f = open("mnt/quota", "w")
+f.write("x")
+try:
+    f.close()
+except OSError as error:
+    print("close:", os.strerror(error.errno))
+if os.fork() == 0:
+    fd = os.open("mnt/exec", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    os.write(fd, b"cloexec\n"); os.execv("/bin/cat", ["cat", "src/exec"])
+os.wait()
+PY
+grep -c '^flush /k' "$MIRROR_LOG"
+for _ in $(seq 100); do grep -q '^release /k' "$MIRROR_LOG" && break; sleep 0.05; done
+grep -c '^release /k' "$MIRROR_LOG"
+BODY
+by_profile() {
+  (cd "$W" && timeout 60 "$VIEWSH" run --mount "fuse.fuse_mirror:$W/src:$W/mnt" "$@" -- bash "$T/run.sh" 2>&1 |
+    grep -v 'Ignoring invalid max threads')
+}
+expected="new
+one
+close: Disk quota exceeded
+cloexec"
+got=$(by_profile) || die "by profile: $got"
+assert_eq 'by profile' "$expected" "$(head -n -2 <<<"$got")"
+[ "$(tail -n 1 <<<"$got")" -ge 1 ] || die "by profile: no release"
+[ "$(tail -n 2 <<<"$got" | head -n 1)" -ge 1 ] || die "by profile: no flush"
+# And in a view in which may be mounted.
+rm -rf "$W/src" "$T/log" && mkdir "$W/src"
+got=$(by_profile --allow mount) || die "with mounts: $got"
+assert_eq 'with mounts' "$expected" "$(head -n -2 <<<"$got")"

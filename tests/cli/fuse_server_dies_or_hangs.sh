@@ -1,6 +1,7 @@
 #!/bin/bash
-# A server that is killed leaves ENOTCONN, and its place to another one; one that hangs keeps those
-# waiting that ask it, who can be killed, and nobody else: not the view's end either.
+# A server that is killed leaves ECONNABORTED to who waits, ENOTCONN to others, and its place to
+# another one; one that hangs keeps those waiting that ask it, who can be killed, and nobody else: not
+# the view's end either.
 . "$(dirname "$0")/../support/lib.sh"
 needs_view
 . "$(dirname "$0")/../support/fuse.sh"
@@ -26,7 +27,7 @@ ended
 BODY
 ) || die "$got"
 assert_eq "killed" "content
-cat: mnt/b: Transport endpoint is not connected
+cat: mnt/b: Software caused connection abort
 cat: mnt/a: Transport endpoint is not connected
 ls: cannot access 'mnt': Transport endpoint is not connected
 stat: cannot statx 'mnt': Transport endpoint is not connected

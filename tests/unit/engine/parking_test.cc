@@ -33,6 +33,26 @@ class ParkingTest : public testing::Test {
   Parking parking_;
 };
 
+TEST_F(ParkingTest, WorkOfNoTaskBeginsLaterAndCanWait) {
+  std::string seen;
+  const int what = 1;
+  parking_.start(1, [&] {
+    parking_.later([&] {
+      seen += 'b';
+      EXPECT_TRUE(parking_.wait(&what).ok());
+      seen += 'c';
+    });
+    seen += 'a';
+  });
+  EXPECT_EQ(seen, "a");
+  parking_.run_ready();
+  EXPECT_EQ(seen, "ab");
+  parking_.wake(&what);
+  parking_.run_ready();
+  EXPECT_EQ(seen, "abc");
+  EXPECT_TRUE(parking_.empty());
+}
+
 TEST_F(ParkingTest, CallsGoOnInOrderWhenTheyAreWoken) {
   std::string seen;
   const int one = 1;

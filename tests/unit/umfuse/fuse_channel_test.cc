@@ -160,7 +160,7 @@ TEST_F(FuseChannelTest, AServerThatIsGoneIsNotConnected) {
   server_->hang_up();
   channel_->pump();
   EXPECT_TRUE(channel_->dead());
-  EXPECT_EQ(channel_->collect(waiting).error(), ENOTCONN);
+  EXPECT_EQ(channel_->collect(waiting).error(), ECONNABORTED);
   EXPECT_EQ(*channel_->collect(answered), "in time");
   EXPECT_EQ(ask().error(), ENOTCONN);
   channel_->tell({.opcode = FUSE_FORGET});
@@ -168,11 +168,17 @@ TEST_F(FuseChannelTest, AServerThatIsGoneIsNotConnected) {
   EXPECT_EQ(ask().error(), ENOTCONN);
 }
 
-TEST_F(FuseChannelTest, AServerThatGoesWhileItIsAskedIsNotConnected) {
+TEST_F(FuseChannelTest, AServerThatWentUnnoticedIsNotConnected) {
+  server_->hang_up();
+  EXPECT_EQ(ask().error(), ENOTCONN);
+}
+
+TEST_F(FuseChannelTest, AServerThatGoesWhileItIsAskedAborts) {
   server_->script = [this](const FuseReceived&) {
     server_->hang_up();
     return std::vector<std::string>();
   };
+  EXPECT_EQ(ask().error(), ECONNABORTED);
   EXPECT_EQ(ask().error(), ENOTCONN);
 }
 
