@@ -441,7 +441,9 @@ UserError Builder::build() {
       out_->traps |= static_cast<unsigned>(trap);
   }
   out_->shows_host = shows_host(*view_);
-  for (const auto& mount : view_->mounts()) {
+  // Those that are covered by now, too: a bind may show a part of them.
+  for (const View::Entry& entry : view_->entries()) {
+    const std::shared_ptr<const Mount>& mount = entry.mount;
     if (mount->type == "hide") continue;  // has no nodes
     bool own_nodes = !mount->fs->transparent() || mount->fs->read_only();
     if (own_nodes) out_->traps |= static_cast<unsigned>(Trap::kObjects);

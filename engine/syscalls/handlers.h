@@ -187,6 +187,7 @@ Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t off
 Outcome sys_quota_sendfile(Call& call, Fd to, Fd from, uint64_t offset, uint64_t size);
 Outcome sys_quota_copy(Call& call, Fd from, uint64_t from_offset, Fd to, uint64_t to_offset,
                        uint64_t size);
+Outcome sys_ftruncate(Call& call, Fd fd, int64_t size);
 Outcome sys_quota_fallocate(Call& call, Fd fd, Flags mode, int64_t offset, int64_t size);
 
 }  // namespace viewsh

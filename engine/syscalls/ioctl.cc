@@ -69,7 +69,9 @@ Outcome sys_ioctl(Call& call, Fd fd, unsigned request, uint64_t argument) {
   }
   if (auto answer = fuse_ioctl(call, fd.value, request, argument)) return std::move(*answer);
   if (auto answer = flags_ioctl(call, fd.value, request, argument)) return std::move(*answer);
-  if (request == FICLONE || request == FICLONERANGE) tell_writing(call, fd.value, {});
+  if (std::find(std::begin(kWritingRequests), std::end(kWritingRequests), request) !=
+      std::end(kWritingRequests))
+    tell_writing(call, fd.value, {});
   if (!changes_inode(request)) return Outcome::as_is();
   Result<Walked> walked = call.walk_fd(fd.value, true);
   if (!Call::shown(walked)) return call.unshown(fd.value);

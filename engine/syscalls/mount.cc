@@ -111,13 +111,16 @@ std::string text_of(const std::map<std::string, std::string>& options) {
 }
 
 /// What may be mounted where, in a view whose processes may only mount what its profile names.
-/// `source`: empty where it isn't looked at. `options` become those that were allowed.
+/// `source`: empty where it isn't looked at. The options that were allowed are among `options`
+/// then; `only`: there are no others.
 Result<void> permit(Session& session, const std::string& type, const std::string& source,
-                    const std::string& at, std::map<std::string, std::string>* options) {
+                    const std::string& at, std::map<std::string, std::string>* options,
+                    bool only = true) {
   if (session.mount_rights.all()) return {};
   const UserMount* meant = session.mount_rights.find(type, source, at);
   if (meant == nullptr) return Errno(EPERM);
-  if (options != nullptr) *options = meant->options;
+  if (only) options->clear();
+  for (const auto& [key, value] : meant->options) (*options)[key] = value;
   return {};
 }
 
@@ -130,7 +133,8 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   request.type = "fuse";
   request.at = target.view_path;
   request.options = options_of(data);
-  TRY(permit(session, type, "", target.view_path, nullptr));
+  TRY(permit(session, type, "", target.view_path, &request.options, false));
+  if (request.options.contains("ro")) flags |= MS_RDONLY;
   FuseDevice* device = fuse_device_of(session);
   if (device == nullptr) return Errno(ENODEV);
   TRY_ASSIGN(const UniqueFd server, take_server(call, &request.options));
@@ -240,11 +244,15 @@ void add_to_open_tables(const Task& task, const std::string& lines) {
   const std::string dir = "/proc/" + std::to_string(task.tid) + "/fd";
   const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(dir.c_str()), closedir);
   while (const dirent* entry = open == nullptr ? nullptr : readdir(open.get())) {
-    const std::string link = dir + "/" + entry->d_name;
+    const int number = atoi(entry->d_name);
+    const Result<UniqueFd> same = borrow_fd(task, number);
+    if (entry->d_name[0] == '.' || !same.ok()) continue;
+    // Of our own copy: the task may put another file there meanwhile.
+    const std::string link = "/proc/self/fd/" + std::to_string(same->get());
     std::error_code none;
     const std::string text = std::filesystem::read_symlink(link, none).string();
     if (!text.starts_with("/memfd:viewsh:/proc/") || !text.ends_with("/mounts (deleted)")) continue;
-    const UniqueFd table(::open(link.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    const UniqueFd table(::open(link.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC));
     // One that can't be is as it was when it was opened.
     if (table) (void)!::write(table.get(), lines.data(), lines.size());
   }

@@ -147,6 +147,12 @@ void MountTable::split(int id, Entries* kept, Entries* gone) const {
   }
 }
 
+/// What it covers would show in another way.
+bool MountTable::has_locked(const Entries& mounts) {
+  return std::any_of(mounts.begin(), mounts.end(),
+                     [](const View::Entry& one) { return !one.mount->late; });
+}
+
 Result<void> MountTable::move(const Walked& source, const Walked& target) {
   if (!is_root(source) || !source.mount->late || !is_present(target)) return Errno(EINVAL);
   const std::string from = source.view_path;
@@ -158,6 +164,7 @@ Result<void> MountTable::move(const Walked& source, const Walked& target) {
   Entries entries;
   Entries moved;
   split(source.mount->id, &entries, &moved);
+  if (has_locked(moved)) return Errno(EINVAL);
   std::vector<std::shared_ptr<const Mount>> all;
   for (View::Entry& entry : moved) {
     Mount made = *entry.mount;
@@ -257,6 +264,7 @@ Result<void> MountTable::remove(const Walked& at, bool detach) {
   Entries kept;
   Entries gone;
   split(mount.id, &kept, &gone);
+  if (detach && has_locked(gone)) return Errno(EINVAL);
   if (!detach && (gone.size() > 1 || is_source(mount) || MountUsers(session_).busy(mount)))
     return Errno(EBUSY);
   session_.change_table(View::of(kept));

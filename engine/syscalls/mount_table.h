@@ -46,6 +46,7 @@ class MountTable {
   Result<Mount> with_flags(const Mount& old, unsigned long flags, bool super_read_only) const;
   void replace(std::vector<Mount> changed);
   Result<void> end(const Mount& mount);
+  static bool has_locked(const Entries& mounts);
   void split(int id, Entries* kept, Entries* gone) const;
 
   Session& session_;

@@ -11,6 +11,7 @@
 #include "syscalls/fuse_device.h"
 #include "syscalls/handlers.h"
 #include "syscalls/proc_view.h"
+#include "syscalls/writing.h"
 
 namespace viewsh {
 
@@ -133,7 +134,7 @@ Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
     if (auto first = trace_closes(call)) return std::move(*first);
   }
   OpenHow how{open.flags, open.mode, NodeType::kRegular};
-  how.announced = true;
+  how.announced = hears_of_writes(*walked.mount->own_fs());
   Result<OpenPlan> plan = walked.fs_mutable().plan_open(walked.path, how, call.caller());
   if (!plan.ok()) return Outcome::error(plan.error());
   call.session().note_opened(plan->host, walked.view_path);
@@ -248,6 +249,9 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
         return std::move(*text);
     }
     call.session().note_opened(walked->found.host, walked->view_path);
+    // By a link of /proc: no file system plans it.
+    if ((open.flags & O_TRUNC) != 0 && walked->proc_magic)
+      tell_writing_to(call, -1, walked->found.host, {});
     if (walked->identity) {
       Outcome out = Outcome::as_is();
       out.changes_host = missing;

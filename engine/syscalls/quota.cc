@@ -107,7 +107,9 @@ Outcome sys_pwritev2(Call& call, Fd fd, uint64_t vector, int count, uint64_t off
     if (failed.kind == Outcome::Kind::kReturn) return failed;
   }
   WritePlace place{.offset = offset};
-  if ((flags & RWF_APPEND) != 0) place = {};
+  constexpr int kNoAppend =
+      0x20;  // RWF_NOAPPEND, Linux 6.9: the descriptor's O_APPEND doesn't count
+  if ((flags & (RWF_APPEND | kNoAppend)) != 0) place = {};
   if (place.offset == kAtPosition) place = {.at_position = true};
   return shortened_vector(call, fd.value, vector, count, place);
 }

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "syscalls/handlers.h"
+#include "syscalls/writing.h"
 #include "tracee/call_site.h"
 #include "tracee/event.h"
 #include "tracee/lookup_layout.h"
@@ -87,8 +88,7 @@ FilterPlan filter_plan(unsigned traps, bool native_lookups) {
       requests.push_back(static_cast<uint32_t>(FS_IOC_FSGETXATTR));
     }
     if ((traps & static_cast<unsigned>(Trap::kWrites)) != 0) {
-      requests.push_back(static_cast<uint32_t>(FICLONE));
-      requests.push_back(static_cast<uint32_t>(FICLONERANGE));
+      requests.insert(requests.end(), std::begin(kWritingRequests), std::end(kWritingRequests));
     }
     plan.tests.push_back({kIoctl, 1, std::move(requests)});
   }

@@ -35,7 +35,8 @@ class MountRights {
   const UserMount* find(const std::string& type, const std::string& source,
                         const std::string& view_path) const {
     const auto same = [&](const UserMount& one) {
-      const bool served = one.type.starts_with("fuse.") && type.starts_with("fuse");
+      const bool served = one.type.starts_with("fuse.") && (type == "fuse" || type == "fuseblk" ||
+                                                            type == "fuseblk" + one.type.substr(4));
       const bool image = one.type == "auto" && !source.empty();
       const bool same_type = one.type == type || served || image;
       return one.at == view_path && same_type && (one.source == source || source.empty());

@@ -12,8 +12,6 @@ namespace viewsh {
 
 namespace {
 
-bool compares(const FileSystem& fs) { return fs.quota() && fs.keeps(); }
-
 /// The part of the file that a write will be in. Anywhere, if that can't be told.
 PlannedWrite find_place(Call& call, int fd, const WritePlace& place) {
   PlannedWrite write{call.task().tid, 0, PlannedWrite::kToTheEnd, false, place.maps};
@@ -40,8 +38,8 @@ PlannedWrite find_place(Call& call, int fd, const WritePlace& place) {
 
 std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call) {
   std::vector<std::shared_ptr<const Mount>> out;
-  for (const auto& mount : call.view().mounts()) {
-    if (!mount->late && mount->fs) out.push_back(mount);
+  for (const View::Entry& entry : call.view().entries()) {
+    if (!entry.mount->late && entry.mount->fs) out.push_back(entry.mount);
   }
   const auto& late = call.session().late;
   out.insert(out.end(), late.begin(), late.end());
@@ -51,7 +49,7 @@ std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call) {
 void tell_writing_to(Call& call, int fd, const std::string& host, const WritePlace& place) {
   for (const auto& mount : all_mounts(call)) {
     FileSystem& fs = *mount->own_fs();
-    if (!compares(fs)) continue;
+    if (!hears_of_writes(fs)) continue;
     const WritePlace known =
         fs.asks_where(host) ? place : WritePlace{{}, false, PlannedWrite::kToTheEnd, place.maps};
     fs.writing(host, find_place(call, fd, known));
@@ -66,7 +64,7 @@ void tell_writing(Call& call, int fd, const WritePlace& place) {
 void tell_written(Call& call, const std::string& host) {
   for (const auto& mount : all_mounts(call)) {
     FileSystem& fs = *mount->own_fs();
-    if (compares(fs)) fs.writing(host, {call.task().tid});
+    if (hears_of_writes(fs)) fs.writing(host, {call.task().tid});
   }
 }
 
@@ -74,6 +72,11 @@ void tell_written(Call& call, const std::string& host) {
 Outcome sys_mmap(Call& call, uint64_t, size_t, int, Flags flags, Fd fd) {
   const bool of_file = (flags & MAP_ANONYMOUS) == 0 && fd.value >= 0;
   if (of_file) tell_writing(call, fd.value, {.maps = true});
+  return Outcome::as_is();
+}
+
+Outcome sys_ftruncate(Call& call, Fd fd, int64_t) {
+  tell_writing(call, fd.value, {});
   return Outcome::as_is();
 }
 

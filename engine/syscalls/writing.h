@@ -1,10 +1,26 @@
 #pragma once
 
+#include <linux/fs.h>
+
+#include <cstdint>
 #include <optional>
 
 #include "syscalls/call.h"
 
 namespace viewsh {
+
+/// Requests of ioctl(2) that change the content of a regular file: file_ioctl() of fs/ioctl.c.
+inline constexpr uint32_t kWritingRequests[] = {
+    FICLONE,
+    FICLONERANGE,
+    // FS_IOC_RESVSP, UNRESVSP, RESVSP64, UNRESVSP64 and ZERO_RANGE, with a struct space_resv of 48
+    // bytes. linux/falloc.h
+    _IOC(_IOC_WRITE, 'X', 40, 48),
+    _IOC(_IOC_WRITE, 'X', 41, 48),
+    _IOC(_IOC_WRITE, 'X', 42, 48),
+    _IOC(_IOC_WRITE, 'X', 43, 48),
+    _IOC(_IOC_WRITE, 'X', 57, 48),
+};
 
 /// Where a call writes, as far as its arguments say so.
 struct WritePlace {
@@ -23,7 +39,11 @@ void tell_writing_to(Call& call, int fd, const std::string& host, const WritePla
 /// All that the task has written is there.
 void tell_written(Call& call, const std::string& host);
 
-/// The file systems of the table, and those that were mounted since, wherever they are now.
+/// Is it one that is told? What only shows a part of another isn't.
+inline bool hears_of_writes(const FileSystem& fs) { return fs.quota() && fs.keeps(); }
+
+/// The file systems of the table, covered ones too, and those that were mounted since, wherever
+/// they are now.
 std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call);
 
 }  // namespace viewsh

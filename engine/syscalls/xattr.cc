@@ -329,6 +329,7 @@ Outcome sys_getxattrat(Call& call, DirFd dir, OptionalPath path, Flags flags, Ad
                        Addr<char> uargs, size_t size) {
   Result<XattrArgs> args = read_args(call, uargs.value, size);
   if (!args.ok()) return Outcome::error(args.error());
+  if (args->flags != 0) return Outcome::error(EINVAL);
   if (auto ok = early_name(call, name); !ok) return Outcome::error(ok.error());
   return read_at(call, dir, std::move(path), flags, is_user_name(call, name),
                  {name, args->value, args->size});

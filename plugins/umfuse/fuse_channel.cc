@@ -135,6 +135,14 @@ bool FuseChannel::done(uint64_t unique) const {
   return found == requests_.end() || found->second.done;
 }
 
+std::unordered_set<uint64_t> FuseChannel::unanswered_nodes() const {
+  std::unordered_set<uint64_t> out;
+  for (const auto& [unique, request] : requests_) {
+    if (request.abandoned) out.insert(request.node);
+  }
+  return out;
+}
+
 uint64_t FuseChannel::unanswered(uint64_t node, uint32_t opcode) const {
   const auto found = std::find_if(requests_.begin(), requests_.end(), [&](const auto& one) {
     const Request& request = one.second;
@@ -217,6 +225,7 @@ bool FuseChannel::receive() {
 /// fuse_abort_conn() of fs/fuse/dev.c
 void FuseChannel::die() {
   dead_ = true;
+  ++late_replies_;
   unsent_.clear();
   std::erase_if(requests_, [](const auto& entry) { return entry.second.abandoned; });
   for (auto& [unique, request] : requests_) {
@@ -264,6 +273,7 @@ void FuseChannel::take_reply(const fuse_out_header& out, std::string_view payloa
       (error ? payload.empty() : payload.size() >= request.least && payload.size() <= request.most);
   if (!sound) ++refused_;
   if (request.abandoned) {
+    ++late_replies_;
     auto gone = requests_.extract(found);
     if (sound && !error && listener_ != nullptr) {
       listener_->late(gone.mapped().opcode, gone.mapped().node, payload);

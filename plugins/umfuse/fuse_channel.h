@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "fuse_notify.h"
@@ -116,6 +117,10 @@ class FuseChannel {
   /// A request on this node of which nobody waits for the answer, which isn't there yet. 0: none.
   /// `opcode`: 0 for any.
   uint64_t unanswered(uint64_t node, uint32_t opcode = 0) const;
+  /// The nodes of all such requests.
+  std::unordered_set<uint64_t> unanswered_nodes() const;
+  /// How many such requests were answered so far, or won't be.
+  uint64_t late_replies() const { return late_replies_; }
   bool dead() const { return dead_; }
   /// The server gets end of file, or where its end is in somebody else's hands isn't heard any
   /// more.
@@ -173,6 +178,7 @@ class FuseChannel {
   std::string buffer_;
   FuseListener* listener_ = nullptr;
   uint64_t refused_ = 0;
+  uint64_t late_replies_ = 0;
 };
 
 }  // namespace viewsh

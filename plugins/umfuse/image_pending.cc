@@ -150,7 +150,8 @@ bool PendingContent::mark(int fd, const struct stat& st, Entry* entry) {
 
 Result<bool> PendingContent::copy(NodeId node, int fd, Entry* entry, bool whole) {
   const WrittenParts::Taken taken = entry->written.take();
-  whole = whole || entry->unannounced || taken.everything;
+  // Who is about to open it may cut it to nothing yet.
+  whole = whole || entry->unannounced || taken.everything || stage_.opening(node);
   const auto copied = copy_into_image(image_, node, fd, whole ? nullptr : &taken.parts);
   // Meanwhile others may have been here.
   const auto it = entries_.find(node);
@@ -237,6 +238,15 @@ std::vector<NodeId> PendingContent::written_since() const {
     if (!same(st.st_mtim, entry.base)) out.push_back(node);
   }
   return out;
+}
+
+Result<void> PendingContent::finish() {
+  Result<void> first;
+  for (const NodeId node : nodes()) {
+    const Result<void> done = save(node, true);
+    if (!done && first) first = done;
+  }
+  return first;
 }
 
 Result<void> PendingContent::write_back_all() {

@@ -61,6 +61,8 @@ class PendingContent {
   Result<void> write_back(NodeId node);
   /// All of them; the first error, after the others were tried.
   Result<void> write_back_all();
+  /// The same by comparing all that was only compared in parts, whoever may write still: the end.
+  Result<void> finish();
   /// Writes back and lets go of those that nobody can write any more.
   Result<void> settle();
   Result<void> settle(NodeId node);

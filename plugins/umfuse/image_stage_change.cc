@@ -126,8 +126,9 @@ bool ImageStage::let_go(NodeId node) {
 Result<void> ImageStage::renew(NodeId node, const std::function<bool()>& wanted) {
   TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
   const auto known = contents_.find(node);
-  if (known == contents_.end()) return {};
-  if (!known->second->pinned && !opening(node) && drop(known->second)) return {};
+  if (known == contents_.end() || !wanted()) return {};
+  const bool stays = known->second->pinned || known->second->unsaved;
+  if (!stays && !opening(node) && drop(known->second)) return {};
   const uint64_t object = known->second->ino;
   Root& root = roots_[known->second->where];
   const UniqueFd now(::open(root.path.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));

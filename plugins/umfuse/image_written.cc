@@ -50,7 +50,12 @@ void WrittenParts::note(const PlannedWrite& write) {
   maps_ = maps_ || write.maps;
   if (write.size == 0) return;
   Flying now{part_of(write), write.at_position};
-  if (write.at_position && others_move(write.task)) now.part = {0, UINT64_MAX};
+  if (write.at_position && others_move(write.task)) {
+    now.part = {0, UINT64_MAX};
+    for (auto& [task, other] : flying_) {
+      if (other.at_position) other.part = now.part;
+    }
+  }
   flying_[write.task] = now;
 }
 

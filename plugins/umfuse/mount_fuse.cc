@@ -100,6 +100,7 @@ class ServedImage final : public WritableImageFs {
     const bool gone = served_.channel().dead();
     const Result<void> done = WritableImageFs::shutdown();
     leave();
+    suspension_->wake(&served_.channel());
     const bool lost = !done && (done.error() == ECONNABORTED || done.error() == ENOTCONN);
     return gone || lost ? Result<void>() : done;
   }
@@ -190,7 +191,8 @@ class ServedFs final : public LockedFs, public CloseListener, public Served {
   }
   uint64_t reserve(uint64_t bytes) override {
     if (image_.has_room(bytes)) return image_.reserve(bytes);
-    return shared([&] { return image_.reserve(bytes); });
+    // Two who ask at once would both be promised the same room.
+    return LockedFs::reserve(bytes);
   }
   /// The server syncs files of its own while somebody waits for it: that is no call of ours.
   Result<void> sync_names(const std::string& host) override {

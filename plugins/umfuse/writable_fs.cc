@@ -322,7 +322,7 @@ Result<void> WritableImageFs::sync_all() {
 Result<void> WritableImageFs::shutdown() {
   if (mounted().closed) return {};
   mounted().closed = true;
-  const Result<void> written = pending().write_back_all();
+  const Result<void> written = pending().finish();
   const Result<void> closed = writable().close();
   return written ? closed : written;
 }

@@ -260,7 +260,10 @@ void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan,
   }
   if (what == MountedImage::Unconfirmed::kNameless) return forget_nameless(node);
   // Another one emptied it as well, and has it.
-  if (what == MountedImage::Unconfirmed::kEmptied && stage().in_use(node)) return;
+  if (what == MountedImage::Unconfirmed::kEmptied && stage().in_use(node)) {
+    mounted().unconfirmed[node] = what;  // or is about to: that may fail, too
+    return;
+  }
   stage().forget(node, nullptr);
   pending().forget(node);
   if (what != MountedImage::Unconfirmed::kMade) return;
@@ -408,7 +411,9 @@ Result<void> WritableImageFs::setflags(const std::string& path, const FileFlags&
   if (!is_owner(attr, caller)) return Errno(EPERM);
   constexpr uint32_t kRoots = FS_IMMUTABLE_FL | FS_APPEND_FL;
   if (((old.flags ^ set.flags) & kRoots) != 0 && caller.uid != 0) return Errno(EPERM);
-  // What was written before isn't forbidden by what is set now.
+  // What was written before isn't forbidden by what is set now; what is written later by who has it
+  // open couldn't get into the image.
+  if ((set.flags & ~old.flags & kRoots) != 0 && stage().has_writers(node.id)) return Errno(EBUSY);
   if ((set.flags & kRoots) != 0) TRY(pending().write_back(node.id));
   return writable().setflags(node.id, set);
 }

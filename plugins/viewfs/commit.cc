@@ -188,7 +188,9 @@ std::string apply_changes(LayerView* view, const Selection& selection,
     Course course(view, plan.record, &lower, options);
     error = course.go(&plan, options);
     if (!course.can_do_without()) return error;
+    // What was taken back may have other times than before.
     lower.forget();
+    view->survey = Survey();
   }
 }
 

@@ -64,6 +64,15 @@ assert_eq "what was written" "one two" "$(debugfs -R 'cat f' img 2>/dev/null | t
 e2fsck -fn img >/dev/null 2>&1 || die "img is damaged"
 "$VIEWSH" show -p ./p.yaml --yaml >q.yaml && "$VIEWSH" check q.yaml >/dev/null || die "show --yaml, check"
 assert_lacks show "$("$VIEWSH" show -p ./p.yaml)" '^allowed'
+# What the profile put on it stays, so it can't be taken away below that.
+cat >on.yaml <<YAML
+viewsh: 1
+mounts:
+  - {type: ext4, at: $W/d, source: $W/img, options: [user]}
+  - {type: hide, at: $W/d/f}
+YAML
+out=$("$VIEWSH" run -p ./on.yaml -- sh -c "'$P/mount_call' umount $W/d 2; '$P/mount_call' umount $W/d 0; ls d")
+assert_eq 'what it has on it' "EINVAL EBUSY lost+found" "$(tr '\n' ' ' <<<"$out" | sed 's/ $//')"
 refused 125 'noauto: nobody may mount it' "$VIEWSH" run --mount "ext4:img:$W/d:noauto" -- true
 "$VIEWSH" run --allow mount --mount "ext4:img:$W/d:noauto" -- sh -c 'ls d; mount img d && cat d/f' >"$T/out" || die "noauto"
 assert_eq "noauto with --allow" "one two" "$(tr '\n' ' ' <"$T/out" | sed 's/ $//')"
