@@ -213,7 +213,7 @@ UserError Builder::add_mount(const MountSpec& spec) {
   }
   Mount mount;
   mount.source_in = held_by(request.sources);
-  mount.late = is_by_user(spec);
+  mount.late = mount.by_user = is_by_user(spec);
   view_ = present;
   MountError failed;
   if (served) {

@@ -164,7 +164,7 @@ Result<void> MountTable::move(const Walked& source, const Walked& target) {
   Entries entries;
   Entries moved;
   split(source.mount->id, &entries, &moved);
-  if (has_locked(moved)) return Errno(EINVAL);
+  if (source.mount->by_user && has_locked(moved)) return Errno(EINVAL);
   std::vector<std::shared_ptr<const Mount>> all;
   for (View::Entry& entry : moved) {
     Mount made = *entry.mount;
@@ -264,7 +264,7 @@ Result<void> MountTable::remove(const Walked& at, bool detach) {
   Entries kept;
   Entries gone;
   split(mount.id, &kept, &gone);
-  if (detach && has_locked(gone)) return Errno(EINVAL);
+  if (detach && mount.by_user && has_locked(gone)) return Errno(EINVAL);
   if (!detach && (gone.size() > 1 || is_source(mount) || MountUsers(session_).busy(mount)))
     return Errno(EBUSY);
   session_.change_table(View::of(kept));

@@ -25,6 +25,8 @@ struct Mount {
   /// Made while the view ran: it may be moved, and taken away again. Those that the view began with
   /// are locked together, as in a less privileged mount namespace: mount_namespaces(7).
   bool late = false;
+  /// The view began with it, and still it isn't locked: what others of these are on it stays there.
+  bool by_user = false;
   unsigned long flags = 0;              ///< MS_* of mount(2): of this mount alone
   bool super_read_only = false;         ///< of the file system, wherever else it is mounted
   std::shared_ptr<FileSystem> content;  ///< what `fs` shows for reading only; null: `fs` itself
