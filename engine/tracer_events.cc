@@ -50,6 +50,8 @@ Event Tracer::next_event() {
 bool Tracer::nobody_is_left() {
   constexpr int64_t kMomentNs = 2'000'000'000;
   if (!session_.tasks.empty()) return false;
+  // The engine's other children, the servers of a profile, aren't waited for.
+  if (parking_.empty()) return true;
   if (give_up_ns_ == 0) give_up_ns_ = monotonic_ns() + kMomentNs;
   return monotonic_ns() >= give_up_ns_;
 }
