@@ -29,6 +29,7 @@ class Builder {
   UserError add_root();
   UserError hide_own_state();
   UserError pass_kernel_mounts(const std::string& at, const View& below);
+  UserError ask_for(const MountSpec& spec, MountRequest* request, Mount* mount);
   UserError add_mount(const MountSpec& spec);
   UserError allow_mounting(const MountSpec& spec);
   UserError leave_for_later(const MountSpec& spec);
@@ -59,6 +60,7 @@ class Builder {
   /// Those that say something to the file system.
   static std::map<std::string, std::string> own_options(const MountSpec& spec);
   static const Caller& self();
+  void find_traps();
   static bool is_own(const Mount& mount);
 
   const ViewSpec& spec_;

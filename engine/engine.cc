@@ -165,31 +165,7 @@ std::string layer_of(const PluginHost& host, const Walked& walked) {
   return walked.mount->layers.empty() ? "" : walked.mount->layers.back();
 }
 
-}  // namespace
-
-int run_view(const ViewSpec& spec, const RunOptions& options) {
-  return run_server_view(spec, options, nullptr);
-}
-
-int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice::Taker taker) {
-  UserError error;
-  std::FILE* trace_file = trace_target(options, &error);
-  if (error) {
-    complain(error.text);
-    return 125;
-  }
-  Report report(options.stats, options.trace.has_value(), trace_file);
-  mode_t mask = umask(0);
-  umask(mask);
-  PluginHost::sweep();
-  PluginHost host;
-  BuiltView built;
-  error = refuse_impossible(spec, options.record != nullptr);
-  if (!error) error = build_view(spec, &host, &built);
-  if (error) {
-    complain(error.text);
-    return error.exit_status;
-  }
+LaunchPlan launch_plan(const ViewSpec& spec, const RunOptions& options, mode_t mask) {
   LaunchPlan plan;
   plan.command = options.command;
   if (plan.command.empty()) {
@@ -199,6 +175,34 @@ int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice:
   plan.environment = environment_of(spec.env);
   plan.cwd = spec.cwd;
   plan.umask = mask;
+  return plan;
+}
+
+int refuse(const UserError& error) {
+  complain(error.text);
+  return error.exit_status;
+}
+
+}  // namespace
+
+int run_view(const ViewSpec& spec, const RunOptions& options) {
+  return run_server_view(spec, options, nullptr);
+}
+
+int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice::Taker taker) {
+  UserError error;
+  std::FILE* trace_file = trace_target(options, &error);
+  if (error) return refuse(error);
+  Report report(options.stats, options.trace.has_value(), trace_file);
+  mode_t mask = umask(0);
+  umask(mask);
+  PluginHost::sweep();
+  PluginHost host;
+  BuiltView built;
+  error = refuse_impossible(spec, options.record != nullptr);
+  if (!error) error = build_view(spec, &host, &built);
+  if (error) return refuse(error);
+  LaunchPlan plan = launch_plan(spec, options, mask);
   ignore_terminal_signals();
   if (options.record != nullptr) {
     built.traps |= static_cast<unsigned>(Trap::kPaths) | static_cast<unsigned>(Trap::kRecord);
@@ -211,10 +215,7 @@ int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice:
   plan.filter = compile_filter(filter_plan(built.traps, native_lookups));
   umask(0);
   pid_t leader = launch(plan, &error);
-  if (error) {
-    complain(error.text);
-    return 125;
-  }
+  if (error) return refuse(error);
   raise_descriptor_limit();
   std::optional<Observer> observer;
   Mounts mounts(&host, built.next_id);

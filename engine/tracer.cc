@@ -266,6 +266,13 @@ bool Tracer::fill_slot(Task& task, StubArena& arena, uint64_t slot, const Regist
          ProcessMemory(task.tid).write(large->at, bytes.data(), bytes.size()).ok();
 }
 
+/// With memory of its own that is mapped first; on the stack where that can't be.
+void Tracer::apply_with_new(Task& task, Stopped stopped, size_t size, bool arena, Outcome outcome) {
+  if (may_ask_for_memory(task, stopped.regs(), size, arena))
+    return map_memory_for(task, std::move(stopped), size, arena, std::move(outcome));
+  apply_on_stack(task, std::move(stopped), std::move(outcome));
+}
+
 void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   size_t size = size_of(outcome.texts);
   if (size == 0 && outcome.at_exit)
@@ -273,19 +280,13 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
   uint64_t slot = 0;
   StubArena* arena = take_slot(task, &slot);
   if (arena == nullptr) {
-    if (may_ask_for_memory(task, stopped.regs(), StubArena::kSize, true)) {
-      return map_memory_for(task, std::move(stopped), StubArena::kSize, true, std::move(outcome));
-    }
-    return apply_on_stack(task, std::move(stopped), std::move(outcome));
+    return apply_with_new(task, std::move(stopped), StubArena::kSize, true, std::move(outcome));
   }
   Scratch* large = size > StubArena::kDataSize ? take_scratch(task, size) : nullptr;
   if (size > StubArena::kDataSize && large == nullptr) {
     arena->release(slot);
     size_t wanted = (size + 8191) & ~size_t{4095};
-    if (may_ask_for_memory(task, stopped.regs(), wanted, false)) {
-      return map_memory_for(task, std::move(stopped), wanted, false, std::move(outcome));
-    }
-    return apply_on_stack(task, std::move(stopped), std::move(outcome));
+    return apply_with_new(task, std::move(stopped), wanted, false, std::move(outcome));
   }
   Registers original = stopped.regs();
   Registers& regs = stopped.regs();
@@ -300,10 +301,7 @@ void Tracer::apply_rewritten(Task& task, Stopped stopped, Outcome outcome) {
     task.mm->scratch.clear();
     task.mm->mem.reset();
     if (++task.mm->lost_arenas > 3) return apply(task, std::move(stopped), Outcome::error(EFAULT));
-    if (may_ask_for_memory(task, original, StubArena::kSize, true)) {
-      return map_memory_for(task, std::move(stopped), StubArena::kSize, true, std::move(outcome));
-    }
-    return apply_on_stack(task, std::move(stopped), std::move(outcome));
+    return apply_with_new(task, std::move(stopped), StubArena::kSize, true, std::move(outcome));
   }
   task.mm->lost_arenas = 0;
   // A filter of the program that looks at the instruction wants the call to come from its own.
@@ -384,6 +382,42 @@ void Tracer::on_stop(Task& task, Stopped stopped) {
   begin(task, std::move(stopped));
 }
 
+namespace {
+
+constexpr int kClone = 56;
+
+/// What a task that makes another one asked for.
+uint64_t clone_flags(const Task& task, const Registers& regs) {
+  constexpr int kVfork = 58;
+  constexpr int kClone3 = 435;
+  if (regs.orig_rax == kClone) return regs.rdi;
+  if (regs.orig_rax == kVfork) return CLONE_VM | CLONE_VFORK;
+  if (regs.orig_rax != kClone3) return 0;
+  const Result<uint64_t> given = ProcessMemory(task.tid).get<uint64_t>(regs.rdi);
+  return given.ok() ? *given : 0;
+}
+
+/// The same memory for a process of its own.
+std::shared_ptr<AddressSpace> forked(const AddressSpace& from) {
+  auto made = std::make_shared<AddressSpace>();
+  made->exe = from.exe;
+  made->dumpable = from.dumpable;
+  made->refused_memory = from.refused_memory;
+  made->closed = from.closed;
+  made->fuse_server = from.fuse_server;
+  for (const StubArena& arena : from.arenas) made->arenas.push_back(arena.forked());
+  made->sites = from.sites;
+  made->lane = from.lane;
+  made->fstat_calls = from.fstat_calls;
+  made->sites_known = from.sites_known;
+  made->lookup = from.lookup;
+  made->scratch = from.scratch;
+  for (Scratch& scratch : made->scratch) scratch.owner = 0;
+  return made;
+}
+
+}  // namespace
+
 void Tracer::on_clone(Task& task, Stopped stopped) {
   // A clone(2) that was changed is under way itself: its end is still to come.
   bool changed = task.pending && task.pending->at_exit;
@@ -392,25 +426,7 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   Result<unsigned long> message = stopped.event_message();
   if (!message.ok() || !stopped.load()) return std::move(stopped).resume(how, 0);
   const Registers& regs = stopped.regs();
-  uint64_t flags = 0;
-  constexpr int kClone = 56;
-  constexpr int kVfork = 58;
-  constexpr int kClone3 = 435;
-  switch (regs.orig_rax) {
-    case kClone:
-      flags = regs.rdi;
-      break;
-    case kVfork:
-      flags = CLONE_VM | CLONE_VFORK;
-      break;
-    case kClone3: {
-      Result<uint64_t> given = ProcessMemory(task.tid).get<uint64_t>(regs.rdi);
-      if (given.ok()) flags = *given;
-      break;
-    }
-    default:
-      break;
-  }
+  const uint64_t flags = clone_flags(task, regs);
   auto tid = static_cast<pid_t>(*message);
   Task& made = adopt(tid);
   made.known = true;
@@ -424,24 +440,7 @@ void Tracer::on_clone(Task& task, Stopped stopped) {
   made.tgid = (flags & CLONE_THREAD) != 0 ? task.tgid : tid;
   made.fs = (flags & CLONE_FS) != 0 ? task.fs : std::make_shared<FsContext>(*task.fs);
   if (own_mounts) made.fs->own_mounts = true;
-  if ((flags & CLONE_VM) != 0) {
-    made.mm = task.mm;
-  } else {
-    made.mm = std::make_shared<AddressSpace>();
-    made.mm->exe = task.mm->exe;
-    made.mm->dumpable = task.mm->dumpable;
-    made.mm->refused_memory = task.mm->refused_memory;
-    made.mm->closed = task.mm->closed;
-    made.mm->fuse_server = task.mm->fuse_server;
-    for (const StubArena& arena : task.mm->arenas) made.mm->arenas.push_back(arena.forked());
-    made.mm->sites = task.mm->sites;
-    made.mm->lane = task.mm->lane;
-    made.mm->fstat_calls = task.mm->fstat_calls;
-    made.mm->sites_known = task.mm->sites_known;
-    made.mm->lookup = task.mm->lookup;
-    made.mm->scratch = task.mm->scratch;
-    for (Scratch& scratch : made.mm->scratch) scratch.owner = 0;
-  }
+  made.mm = (flags & CLONE_VM) != 0 ? task.mm : forked(*task.mm);
   // Either can change the other's root and working directory, of which only a stop tells.
   if ((flags & CLONE_FS) != 0 && (flags & CLONE_VM) == 0) {
     LookupLane::end(task);

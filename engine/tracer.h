@@ -61,6 +61,7 @@ class Tracer {
   /// Makes the task map memory, then its own call again.
   void map_memory(Task& task, Stopped stopped, size_t size, bool arena);
   /// The same for a call that is decided already: what was done for it isn't done twice.
+  void apply_with_new(Task& task, Stopped stopped, size_t size, bool arena, Outcome outcome);
   void map_memory_for(Task& task, Stopped stopped, size_t size, bool arena, Outcome outcome);
   KeptCall decide(Task& task, const Row& row, Call* call);
   std::optional<KeptCall> take_kept(const Task& task, const Registers& regs);

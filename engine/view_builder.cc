@@ -178,6 +178,28 @@ UserError Builder::put_back(std::vector<Mount> real, const MountSpec& spec) {
   return {};
 }
 
+/// What the plugin is asked, and what is known of the mount before. Leaves `view_` as that in which
+/// sources are looked for.
+UserError Builder::ask_for(const MountSpec& spec, MountRequest* request, Mount* mount) {
+  request->type = spec.type;
+  request->options = own_options(spec);
+  request->layer = spec.layer;
+  request->layers_below = spec.layers_below;
+  request->look_only = look_only_;
+  // In a foreign root, what is bound in comes from the host; else from the view as it is so far.
+  if (host_view_ && !spec.sources.empty()) view_ = host_view_;
+  request->below = below();
+  for (const std::string& source : spec.sources) {
+    if (is_fuse_server(spec.type)) break;  // the server knows what it is
+    Target found;
+    if (UserError error = canonical(source, spec.place, true, &found)) return error;
+    request->sources.push_back(found.at);
+  }
+  mount->source_in = held_by(request->sources);
+  mount->late = mount->by_user = is_by_user(spec);
+  return {};
+}
+
 UserError Builder::add_mount(const MountSpec& spec) {
   if (spec.type == "symlink") return add_symlink(spec);
   if (UserError error = allow_mounting(spec)) return error;
@@ -191,30 +213,12 @@ UserError Builder::add_mount(const MountSpec& spec) {
   if (UserError error = canonical(spec.at, spec.place, false, &target)) return error;
   if (UserError error = check_target(spec, target)) return error;
   MountRequest request;
-  request.type = spec.type;
-  request.at = target.at;
-  request.options = own_options(spec);
-  request.layer = spec.layer;
-  request.layers_below = spec.layers_below;
-  request.below = below();
-  request.look_only = look_only_;
-  // In a foreign root, what is bound in comes from the host; else from the view as it is so far.
-  std::shared_ptr<const View> present = view_;
-  if (host_view_ && !spec.sources.empty()) {
-    view_ = host_view_;
-    request.below = below();
-  }
-  for (const std::string& source : spec.sources) {
-    if (served) break;  // the server knows what it is
-    Target found;
-    UserError error = canonical(source, spec.place, true, &found);
-    if (error) return error;
-    request.sources.push_back(found.at);
-  }
   Mount mount;
-  mount.source_in = held_by(request.sources);
-  mount.late = mount.by_user = is_by_user(spec);
+  request.at = target.at;
+  const std::shared_ptr<const View> present = view_;
+  UserError unknown = ask_for(spec, &request, &mount);
   view_ = present;
+  if (unknown) return unknown;
   MountError failed;
   if (served) {
     if (UserError error = start_server(spec, &request)) return error;
@@ -430,6 +434,12 @@ UserError Builder::build() {
   if (UserError error = hide_own_state()) return error;
   out_->view = view_;
   out_->next_id = next_id_;
+  out_->shows_host = shows_host(*view_);
+  find_traps();
+  return {};
+}
+
+void Builder::find_traps() {
   Result<Walked> proc = walk(*view_, {}, "/proc", {}, self(), nullptr);
   out_->host_proc = proc.ok() && proc->found.host == "/proc";
   bool plain = view_->mounts().size() == 1 && view_->mounts()[0]->type == "host";
@@ -440,7 +450,6 @@ UserError Builder::build() {
                             Trap::kMeta, Trap::kWrites})
       out_->traps |= static_cast<unsigned>(trap);
   }
-  out_->shows_host = shows_host(*view_);
   // Those that are covered by now, too: a bind may show a part of them.
   for (const View::Entry& entry : view_->entries()) {
     const std::shared_ptr<const Mount>& mount = entry.mount;
@@ -456,7 +465,6 @@ UserError Builder::build() {
     if (mount->type == "device") out_->traps |= static_cast<unsigned>(Trap::kDevices);
     if (mount->type == "tmpfs") out_->traps |= static_cast<unsigned>(Trap::kObjects);
   }
-  return {};
 }
 
 UserError build_view(const ViewSpec& spec, PluginHost* host, BuiltView* out, bool look_only) {

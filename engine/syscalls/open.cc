@@ -208,6 +208,22 @@ Errno unchangeable(Call& call, const std::string& link, int flags) {
   return may.ok() ? Errno(EROFS) : may.error();
 }
 
+/// The host's own object, which no file system plans.
+Outcome open_host(Call& call, const OpenCall& open, const Walked& walked) {
+  const bool missing = walked.found.kind == Found::Kind::kMissing;
+  if (!missing) {
+    if (std::optional<Outcome> text = open_proc_text(call, open, walked)) return std::move(*text);
+  }
+  call.session().note_opened(walked.found.host, walked.view_path);
+  // By a link of /proc.
+  if ((open.flags & O_TRUNC) != 0 && walked.proc_magic)
+    tell_writing_to(call, -1, walked.found.host, {});
+  Outcome out =
+      walked.identity ? Outcome::as_is() : place(open, host_text(walked), open.flags, open.mode);
+  out.changes_host = missing;
+  return out;
+}
+
 Outcome open_in_view(Call& call, const OpenCall& open) {
   bool creates = (open.flags & O_CREAT) != 0 && (open.flags & O_PATH) == 0;
   if (creates && (open.flags & O_DIRECTORY) != 0 && refuses_to_create_directories()) {
@@ -239,29 +255,11 @@ Outcome open_in_view(Call& call, const OpenCall& open) {
   if (walked->proc_magic && !only_reads(open.flags) && !call.changeable(walked->found.host)) {
     return Outcome::error(unchangeable(call, walked->found.host, open.flags));
   }
-  bool native = walked->native();
   bool as_host = only_reads(open.flags) && !missing && !walked->found.host.empty() &&
                  !walked->found.deferred &&
                  (!walked->found.attr_virtual || (open.flags & O_PATH) != 0);
-  if (native || as_host || walked->proc_magic) {
-    if (!missing) {
-      if (std::optional<Outcome> text = open_proc_text(call, open, *walked))
-        return std::move(*text);
-    }
-    call.session().note_opened(walked->found.host, walked->view_path);
-    // By a link of /proc: no file system plans it.
-    if ((open.flags & O_TRUNC) != 0 && walked->proc_magic)
-      tell_writing_to(call, -1, walked->found.host, {});
-    if (walked->identity) {
-      Outcome out = Outcome::as_is();
-      out.changes_host = missing;
-      return out;
-    }
-    Outcome out = place(open, host_text(*walked), open.flags, open.mode);
-    out.changes_host = missing;
-    return out;
-  }
-  return open_planned(call, open, *walked);
+  const bool planned = !walked->native() && !as_host && !walked->proc_magic;
+  return planned ? open_planned(call, open, *walked) : open_host(call, open, *walked);
 }
 
 }  // namespace
