@@ -53,6 +53,8 @@ class Builder {
   Result<void> scaffold(const std::string& at, bool directory);
   static Result<void> make_inside(const Walked& above, const std::string& rest, bool directory);
   std::shared_ptr<FileSystem> below() const;
+  /// What stands on others, which may stop in the middle of a call, and knows nothing of that.
+  std::shared_ptr<FileSystem> in_turns(std::shared_ptr<FileSystem> fs, const std::string& type);
   UserError wrong(const Place& place, const std::string& what, const std::string& why) const {
     std::string text = place.text.empty() ? "" : place.text + ": ";
     return {text + what + ": " + why};

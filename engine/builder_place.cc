@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "builder.h"
 #include "mounts.h"
+#include "vfs/turn_fs.h"
 #include "vfs/view_fs.h"
 
 namespace viewsh {
@@ -21,6 +22,14 @@ const Caller& Builder::self() {
 std::shared_ptr<FileSystem> Builder::below() const {
   if (view_->mounts().size() == 1) return view_->mounts()[0]->fs;
   return std::make_shared<ViewFs>(view_, "/");
+}
+
+std::shared_ptr<FileSystem> Builder::in_turns(std::shared_ptr<FileSystem> fs,
+                                              const std::string& type) {
+  // Servers and images are made for it, a bind has nothing that somebody could find half done.
+  const bool stacked = is_copy_on_write(type) || type == "merge";
+  if (!stacked || !fs->waits("", true)) return fs;
+  return std::make_shared<TurnFs>(std::move(fs), std::make_shared<Turn>(host_->suspension()));
 }
 
 UserError Builder::canonical(const std::string& path, const Place& place, bool must_exist,

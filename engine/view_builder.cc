@@ -226,7 +226,7 @@ UserError Builder::add_mount(const MountSpec& spec) {
   }
   std::shared_ptr<FileSystem> fs = plugin->mount(request, &failed);
   if (!fs) return wrong(spec.place, spec.type + " at " + spec.at, failed.text);
-  mount.fs = std::move(fs);
+  mount.fs = in_turns(std::move(fs), spec.type);
   // With auto, as with mount(8), it is the type that was found.
   mount.type = spec.type == "auto" ? std::string(mount.fs->type()) : spec.type;
   mount.source = spec.sources.empty() ? spec.type : joined(spec.sources);

@@ -16,13 +16,16 @@ void correct_listing(const View& view, std::string_view view_dir, std::vector<Di
       if (it != entries->end()) entries->erase(it);
       continue;
     }
+    if (it != entries->end()) continue;
     uint64_t ino = 1;
     auto child = node->children.find(fix.name);
-    if (child != node->children.end() && child->second->mount) {
+    // A server is not asked: who lists the directory that its mount is in doesn't wait for it.
+    if (child != node->children.end() && child->second->mount &&
+        !child->second->mount->fs->waits("", false)) {
       Result<Attr> attr = child->second->mount->fs->getattr("");
       if (attr.ok()) ino = attr->stx_ino;
     }
-    if (it == entries->end()) entries->push_back({fix.name, ino, fix.type});
+    entries->push_back({fix.name, ino, fix.type});
   }
 }
 
@@ -80,6 +83,22 @@ std::optional<std::string> ViewFs::reverse(const std::string& host) {
   std::optional<std::string> path = view_->reverse(host);
   if (!path || !is_at_or_below(*path, prefix_)) return std::nullopt;
   return std::string(below_of(*path, prefix_));
+}
+
+bool ViewFs::waits(std::string_view path, bool below) const {
+  const std::string full = join_path(prefix_, path);
+  const Location here = view_->locate(full);
+  if (here.mount->fs->waits(here.path, below)) return true;
+  const auto& mounts = view_->mounts();
+  return below && std::any_of(mounts.begin(), mounts.end(), [&](const auto& mount) {
+           return mount->fs && is_at_or_below(mount->at, full) && mount->fs->waits("", true);
+         });
+}
+
+bool ViewFs::waits_for(const Attr& object) const {
+  const auto& mounts = view_->mounts();
+  return std::any_of(mounts.begin(), mounts.end(),
+                     [&](const auto& mount) { return mount->fs && mount->fs->waits_for(object); });
 }
 
 Result<OpenPlan> ViewFs::plan_open(const std::string& path, const OpenHow& how,

@@ -23,6 +23,8 @@ class ViewFs : public FileSystem {
   bool fix_attr(Attr* attr) override { return view_->fix_attr(attr); }
   bool fixes_attr() const override { return view_->fixes_attr(); }
   bool mark_attr(AttrMarks* marks) override { return view_->mark_attr(marks); }
+  bool waits(std::string_view path, bool below) const override;
+  bool waits_for(const Attr& object) const override;
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override;

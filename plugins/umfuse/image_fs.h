@@ -81,6 +81,11 @@ class ImageFs : public FileSystem {
     return true;
   }
 
+  bool waits(std::string_view, bool) const override { return mounted_->locks != nullptr; }
+  bool waits_for(const Attr& object) const override {
+    return mounted_->locks != nullptr && stage().node_of(object).has_value();
+  }
+
   std::string_view type() const override { return mounted_->image->type(); }
   bool read_only() const override { return true; }
 

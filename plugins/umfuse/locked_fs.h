@@ -48,6 +48,9 @@ class LockedFs : public FileSystem {
     return brief([&] { return fs_->mark_attr(marks); });
   }
 
+  bool waits(std::string_view path, bool below) const override { return fs_->waits(path, below); }
+  bool waits_for(const Attr& object) const override { return fs_->waits_for(object); }
+
   std::string_view type() const override { return fs_->type(); }
   bool transparent() const override { return fs_->transparent(); }
   bool read_only() const override { return fs_->read_only(); }

@@ -33,6 +33,10 @@ class BindFs final : public FileSystem {
   }
   bool fix_attr(Attr* attr) override { return inner_->fix_attr(attr); }
   bool mark_attr(AttrMarks* marks) override { return inner_->mark_attr(marks); }
+  bool waits(std::string_view path, bool below) const override {
+    return inner_->waits(path, below);
+  }
+  bool waits_for(const Attr& object) const override { return inner_->waits_for(object); }
 
   std::string_view type() const override { return type_.empty() ? inner_->type() : type_; }
   bool transparent() const override { return inner_->transparent(); }

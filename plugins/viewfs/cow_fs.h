@@ -47,6 +47,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   bool mark_attr(AttrMarks* marks) override;
   bool mark_names(NameMarks* names) override;
   bool shows_host(const std::string& path) override;
+  bool waits(std::string_view path, bool below) const override;
+  bool waits_for(const Attr& object) const override;
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override;
   void opened(const std::string& path, const OpenPlan& plan, bool success) override;

@@ -63,6 +63,39 @@ Result<CowFs::Place> CowFs::find_place(std::string_view path) {
   return place;
 }
 
+/// As find_place(), which reads directories of the layer: a name that it hides is the lower's here,
+/// where that is one more call that waits for its turn.
+bool CowFs::waits(std::string_view path, bool below) const {
+  if (below && !redirects_.empty() && lower_->waits("", true)) return true;
+  const Node* node = index_.root();
+  std::string lower;
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    const std::string_view name = next_component(&rest);
+    node = node == nullptr ? nullptr : node->child(name);
+    if (node != nullptr && node->meta && !node->meta->redirect.empty()) {
+      lower = node->meta->redirect;
+    } else {
+      lower = join(lower, name);
+    }
+  }
+  return lower_->waits(lower, below);
+}
+
+bool CowFs::waits_for(const Attr& object) const {
+  const auto waits_at = [this](const Node* node) { return waits(Index::path_of(node), false); };
+  if (dev_of(object) == upper_dev_) {
+    const auto it = by_upper_ino_.find(object.stx_ino);
+    if (it != by_upper_ino_.end()) return waits_at(it->second);
+  }
+  if (lower_->waits_for(object)) return true;
+  const InodeKey key{dev_of(object), object.stx_ino};
+  if (const auto it = by_lower_dir_.find(key); it != by_lower_dir_.end())
+    return waits_at(it->second);
+  const auto it = by_lower_file_.find(key);
+  return it != by_lower_file_.end() && waits_at(it->second);
+}
+
 Result<CowFs::Place> CowFs::look(std::string_view path) {
   TRY_ASSIGN(Place place, find_place(path));
   if (place.what == Place::What::kRef && !index_.linked().empty()) {

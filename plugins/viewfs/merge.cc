@@ -39,6 +39,8 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
     return read_only() ? std::nullopt : first().own_path(host, object);
   }
   bool fix_attr(Attr* attr) override { return tree_.fix_attr(attr); }
+  bool waits(std::string_view path, bool below) const override { return tree_.waits(path, below); }
+  bool waits_for(const Attr& object) const override { return tree_.waits_for(object); }
 
   std::string_view type() const override { return "merge"; }
   bool read_only() const override { return first().read_only(); }

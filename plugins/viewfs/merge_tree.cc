@@ -156,6 +156,16 @@ bool MergeTree::show_identity(Attr* attr) const {
   return true;
 }
 
+bool MergeTree::waits(std::string_view path, bool below) const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [&](const auto& source) { return source->waits(path, below); });
+}
+
+bool MergeTree::waits_for(const Attr& object) const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [&](const auto& source) { return source->waits_for(object); });
+}
+
 bool MergeTree::fix_attr(Attr* attr) {
   bool changed = false;
   for (const auto& one : sources_) {

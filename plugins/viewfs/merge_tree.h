@@ -46,6 +46,8 @@ class MergeTree {
   Result<std::vector<DirEntry>> list(const std::string& path, const MergeHit& hit);
   std::optional<std::string> reverse(const std::string& host);
   bool fix_attr(Attr* attr);
+  bool waits(std::string_view path, bool below) const;
+  bool waits_for(const Attr& object) const;
   /// Has a source behind the first one this very name, seen or covered?
   bool later_source_has(const std::string& path);
 

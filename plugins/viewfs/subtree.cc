@@ -39,6 +39,10 @@ class Subtree final : public FileSystem {
   bool mark_attr(AttrMarks* marks) override { return fs_->mark_attr(marks); }
   bool mark_names(NameMarks* names) override { return prefix_.empty() && fs_->mark_names(names); }
   bool shows_host(const std::string& path) override { return fs_->shows_host(path); }
+  bool waits(std::string_view path, bool below) const override {
+    return fs_->waits(join(prefix_, path), below);
+  }
+  bool waits_for(const Attr& object) const override { return fs_->waits_for(object); }
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override {
     return fs_->plan_open(full(path), how, caller);

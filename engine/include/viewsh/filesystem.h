@@ -211,6 +211,18 @@ class Tree {
     (void)path;
     return false;
   }
+
+  /// May a call for the node at `path` stop in the middle (Suspension), so that others are made
+  /// before it goes on? `below`: or one for a node below it. Doesn't wait itself.
+  virtual bool waits(std::string_view path, bool below) const {
+    (void)path, (void)below;
+    return false;
+  }
+  /// May fix_attr() of an object with these native attributes?
+  virtual bool waits_for(const Attr& object) const {
+    (void)object;
+    return false;
+  }
 };
 
 /// A mounted file system: a Tree that can be changed. The engine calls the changing operations only

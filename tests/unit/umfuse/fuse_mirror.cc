@@ -1,6 +1,7 @@
 // A FUSE server that shows a directory: fuse_mirror SOURCE MOUNTPOINT [OPTION...]. Its high-level
 // interface of libfuse is that of most servers. With MIRROR_LACKS=name,... it lacks these
-// operations; MIRROR_LOG=FILE gets a line for each flush, release and for the end.
+// operations; MIRROR_LOG=FILE gets a line for each flush, release and for the end; with
+// MIRROR_DELAY=MICROSECONDS each name takes so long.
 #define FUSE_USE_VERSION 31
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,8 +22,12 @@
 namespace {
 
 std::string source;
+useconds_t delay = 0;
 
-std::string at(const char* path) { return source + path; }
+std::string at(const char* path) {
+  if (delay != 0) usleep(delay);
+  return source + path;
+}
 int result(long rc) { return rc < 0 ? -errno : 0; }
 int count(ssize_t rc) { return rc < 0 ? -errno : static_cast<int>(rc); }
 int handle(const fuse_file_info* info) { return static_cast<int>(info->fh); }
@@ -239,6 +244,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   source = argv[1];
+  if (const char* wait = getenv("MIRROR_DELAY"); wait != nullptr)
+    delay = static_cast<useconds_t>(std::strtoul(wait, nullptr, 10));
   umask(0);
   std::vector<char*> args = {argv[0]};
   for (int i = 2; i < argc; ++i) args.push_back(argv[i]);
