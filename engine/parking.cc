@@ -72,6 +72,16 @@ Result<void> Parking::wait(const void* what) {
   return {};
 }
 
+Result<void> Parking::pause() {
+  const Result<void> waited = wait(&paused_);
+  return !waited && waited.error() == EINTR ? waited : Result<void>();
+}
+
+bool Parking::somebody_paused() const {
+  return std::any_of(parked_.begin(), parked_.end(),
+                     [this](const Parked& p) { return p.what == &paused_; });
+}
+
 void Parking::wake(const void* what) {
   for (Parked& parked : parked_) {
     if (parked.what == what) parked.what = nullptr;
@@ -79,6 +89,7 @@ void Parking::wake(const void* what) {
 }
 
 void Parking::resume(Parked& parked) {
+  parked.what = nullptr;
   if (before_) before_();
   running_ = &parked;
   parked.fiber.resume();
@@ -95,7 +106,7 @@ void Parking::start(pid_t tid, std::function<void()> work) {
 
 void Parking::run_ready() {
   for (auto it = parked_.begin(); it != parked_.end();) {
-    if (it->what != nullptr) {
+    if (it->what != nullptr && it->what != &paused_) {
       ++it;
       continue;
     }
@@ -169,7 +180,8 @@ bool Parking::sleep(int child_fd, int most_ms) {
   }
   pollfd fds[2] = {{.fd = child_fd, .events = POLLIN, .revents = 0},
                    {.fd = poll_.get(), .events = POLLIN, .revents = 0}};
-  const int ready = poll(fds, 2, parked_.empty() && !moment_ ? most_ms : kMomentMs);
+  const int until = parked_.empty() && !moment_ ? most_ms : kMomentMs;
+  const int ready = poll(fds, 2, somebody_paused() ? 0 : until);
   if (ready <= 0) return ready == 0;
   if ((fds[0].revents & POLLIN) != 0) {
     signalfd_siginfo child;

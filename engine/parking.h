@@ -23,12 +23,16 @@ class Parking final : public Suspension {
   bool can_wait() const override { return Fiber::current() != nullptr; }
   Result<void> wait(const void* what) override;
   void wake(const void* what) override;
+  Result<void> pause() override;
+  void expect_pauses() override { expected_ = true; }
   Result<void> watch(int fd, std::function<void()> ready) override;
   void want_write(int fd, bool want) override;
   void unwatch(int fd) override;
 
-  /// Somebody may have to wait: events go through start() and sleep().
+  /// Somebody waits, or is waited for: events go through sleep().
   bool active() const { return !watches_.empty() || !parked_.empty() || moment_; }
+  /// Somebody may have to wait: they go through start().
+  bool expects() const { return expected_ || active(); }
   bool parked(pid_t tid) const;
   bool empty() const { return parked_.empty(); }
 
@@ -62,12 +66,13 @@ class Parking final : public Suspension {
     explicit Parked(std::function<void()> work) : fiber(std::move(work)) {}
     Fiber fiber;
     pid_t tid = 0;
-    const void* what = nullptr;  ///< what it waits for; null: it can go on
+    const void* what = nullptr;  ///< what it waits for; null, or `paused_`: it can go on
     bool interrupted = false;
     bool disturbed = false;  ///< its task has a signal with a handler, and wait() is to say so
     bool told = false;       ///< and has
   };
   void resume(Parked& parked);
+  bool somebody_paused() const;
   struct Watch {
     std::function<void()> ready;
     bool write = false;
@@ -76,6 +81,8 @@ class Parking final : public Suspension {
 
   std::list<Parked> parked_;
   Parked* running_ = nullptr;
+  bool expected_ = false;
+  const char paused_ = 0;  ///< its address
   std::unordered_map<int, std::shared_ptr<Watch>> watches_;
   UniqueFd poll_;
   std::function<bool()> moment_;

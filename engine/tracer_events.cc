@@ -61,7 +61,7 @@ void Tracer::pin_view() {
 }
 
 void Tracer::handle(const Event& event) {
-  if (!parking_.active()) return act_on(event);
+  if (!parking_.expects()) return act_on(event);
   // Whoever waits in the name of a task that is gone, or is another program now.
   if (event.kind == Event::Kind::kExited || event.kind == Event::Kind::kExec) unpark(event.tid);
   parking_.start(event.tid, [this, event] { act_on(event); });

@@ -83,18 +83,34 @@ Result<void> ArchiveImage::extract(NodeId id, int to) {
   if (node->size > static_cast<uint64_t>(INT64_MAX)) return Errno(EFBIG);
   if (!source_->unchanged()) return Errno(EIO);
   if (node->size > 0) {
-    if (node->data_at >= 0) {
-      TRY(copy_part(source_->fd(), source_->start() + static_cast<uint64_t>(node->data_at),
-                    node->size, to));
-    } else if (keep_.has(id)) {
-      TRY(keep_.take(id, to));
-    } else if (node->entry_at < 0 || !extract_alone(*node, to)) {
-      // What a pass over the entry alone may have left behind is written over.
-      TRY(from_libc(::ftruncate(to, 0)));
-      TRY(extract_in_order(*node, to));
-    }
+    TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(turn_.get(), ArchiveTree::kRoot));
+    TRY(extract_in_turn(id, *node, to));
   }
   return from_libc(::ftruncate(to, static_cast<off_t>(node->size)));
+}
+
+Result<void> ArchiveImage::extract_in_turn(NodeId id, const ArchiveNode& node, int to) {
+  if (node.data_at >= 0) {
+    return copy_part(source_->fd(), source_->start() + static_cast<uint64_t>(node.data_at),
+                     node.size, to, &pace_);
+  }
+  if (keep_.has(id)) return keep_.take(id, to, &pace_);
+  if (node.entry_at >= 0) {
+    const Result<void> done = extract_alone(node, to);
+    if (done || done.error() == EINTR) return done;
+  }
+  // What a pass over the entry alone may have left behind is written over.
+  TRY(from_libc(::ftruncate(to, 0)));
+  return extract_in_order(node, to);
+}
+
+bool ArchiveImage::is_slow() const {
+  return index_->largest >= kSlow || (index_->skipping_costs && index_->content >= kSlow);
+}
+
+void ArchiveImage::share(Suspension* suspension) {
+  pace_ = Pace(suspension);
+  turn_ = std::make_unique<NodeLocks>(suspension);
 }
 
 /// One entry of a zip by its local header. That may say less than the directory at the end does; so
@@ -104,6 +120,7 @@ Result<void> ArchiveImage::extract_alone(const ArchiveNode& node, int to) {
   auto reader =
       ArchiveReader::open(*source_, "zip", &why, static_cast<uint64_t>(node.entry_at), true);
   if (reader == nullptr) return Errno(EIO);
+  reader->set_pace(&pace_);
   const int code = reader->next();
   if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return Errno(EIO);
   return reader->unpack(to, node.size);
@@ -139,6 +156,7 @@ Result<void> ArchiveImage::advance(uint64_t ordinal) {
     std::string why;
     stream_ = ArchiveReader::open(*source_, index_->type, &why);
     if (stream_ == nullptr) return Errno(EIO);
+    stream_->set_pace(&pace_);
     ++passes_;
   }
   while (stream_->ordinal() < ordinal) {

@@ -4,6 +4,7 @@
 
 #include "archive_index.h"
 #include "archive_keep.h"
+#include "image_lock.h"
 #include "open_image.h"
 
 namespace viewsh {
@@ -31,12 +32,18 @@ class ArchiveImage final : public Image {
   Result<struct statfs> statfs() override;
 
   const ArchiveIndex& index() const { return *index_; }
+  /// There is something in it that takes long.
+  bool is_slow() const;
+  /// Whoever wants that lets others go on meanwhile. Not owned.
+  void share(Suspension* suspension);
   /// How often the archive was read from its start. For tests.
   unsigned passes() const { return passes_; }
 
  private:
   static constexpr uint64_t kKeepLimit = uint64_t{1} << 30;
+  static constexpr uint64_t kSlow = uint64_t{8} << 20;
 
+  Result<void> extract_in_turn(NodeId id, const ArchiveNode& node, int to);
   Result<void> extract_alone(const ArchiveNode& node, int to);
   Result<void> extract_in_order(const ArchiveNode& node, int to);
   Result<void> advance(uint64_t ordinal);
@@ -47,6 +54,8 @@ class ArchiveImage final : public Image {
   ArchiveKeep keep_;
   std::unique_ptr<ArchiveReader> stream_;
   unsigned passes_ = 0;
+  Pace pace_;
+  std::unique_ptr<NodeLocks> turn_;  ///< of one: one content after the other
 };
 
 /// What libarchive reads, for image_formats().

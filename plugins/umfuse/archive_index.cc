@@ -242,6 +242,7 @@ class Indexer {
       if (node.links == 0) continue;
       if (node.ordinal != 0) index_.owners[node.ordinal] = id;
       index_.content += node.size;
+      index_.largest = std::max(index_.largest, node.size);
       if (iso && !rock_ridge) plain_iso(&node);
       if (iso && options_.override_rock_ridge) set_modes(&node);
     }

@@ -32,6 +32,7 @@ struct ArchiveIndex {
   std::vector<NodeId> owners;
   uint64_t left_out = 0;        ///< entries that can't be shown
   uint64_t content = 0;         ///< bytes of all files
+  uint64_t largest = 0;         ///< of one file
   bool skipping_costs = false;  ///< what is passed over has to be unpacked
 };
 

@@ -36,12 +36,12 @@ void ArchiveKeep::commit(NodeId node, const Slot& slot, uint64_t size) {
   end_ = slot.at + size;
 }
 
-Result<void> ArchiveKeep::take(NodeId node, int to) {
+Result<void> ArchiveKeep::take(NodeId node, int to, Pace* pace) {
   const auto found = kept_.find(node);
   if (found == kept_.end()) return Errno(ENOENT);
   const Extent extent = found->second;
-  TRY(copy_part(fd_.get(), extent.at, extent.size, to));
-  kept_.erase(found);
+  TRY(copy_part(fd_.get(), extent.at, extent.size, to, pace));
+  kept_.erase(node);
   // Only whole blocks are given back; a file system that can't do it keeps them to the end.
   (void)::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                     static_cast<off_t>(extent.at),
@@ -49,15 +49,17 @@ Result<void> ArchiveKeep::take(NodeId node, int to) {
   return {};
 }
 
-Result<void> copy_part(int from, uint64_t at, uint64_t size, int to) {
+Result<void> copy_part(int from, uint64_t at, uint64_t size, int to, Pace* pace) {
+  constexpr uint64_t kPiece = uint64_t{4} << 20;
   auto in = static_cast<off_t>(at);
   off_t out = 0;
   uint64_t left = size;
   while (left > 0) {
-    const ssize_t n = ::copy_file_range(from, &in, to, &out, left, 0);
+    const ssize_t n = ::copy_file_range(from, &in, to, &out, std::min(left, kPiece), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;  // between these file systems it can't be done, or says nothing
     left -= static_cast<uint64_t>(n);
+    TRY(pace->step());
   }
   std::vector<char> buffer(left == 0 ? 0 : size_t{1} << 17);
   while (left > 0) {
@@ -76,6 +78,7 @@ Result<void> copy_part(int from, uint64_t at, uint64_t size, int to) {
     in += n;
     out += n;
     left -= static_cast<uint64_t>(n);
+    TRY(pace->step());
   }
   return {};
 }

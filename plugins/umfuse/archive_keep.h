@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "image.h"
+#include "pace.h"
 #include "viewsh/unique_fd.h"
 
 namespace viewsh {
@@ -27,7 +28,7 @@ class ArchiveKeep {
   Result<Slot> reserve(uint64_t size);
   void commit(NodeId node, const Slot& slot, uint64_t size);
   /// Writes a content into the empty file `to`, and forgets it.
-  Result<void> take(NodeId node, int to);
+  Result<void> take(NodeId node, int to, Pace* pace);
 
  private:
   struct Extent {
@@ -43,6 +44,6 @@ class ArchiveKeep {
 };
 
 /// Copies a part of a file to the start of another one; EUCLEAN where `from` ends too early.
-Result<void> copy_part(int from, uint64_t at, uint64_t size, int to);
+Result<void> copy_part(int from, uint64_t at, uint64_t size, int to, Pace* pace);
 
 }  // namespace viewsh

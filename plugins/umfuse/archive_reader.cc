@@ -138,12 +138,13 @@ Result<void> ArchiveReader::unpack(int to, uint64_t size, uint64_t at) {
     if (code == ARCHIVE_EOF) break;
     if (code == ARCHIVE_RETRY && wasteful()) return Errno(EUCLEAN);
     if (code == ARCHIVE_RETRY) continue;
-    if (code != ARCHIVE_OK) return Errno(EIO);
+    if (code != ARCHIVE_OK) return Errno(stopped_ ? EINTR : EIO);
     const auto begin = static_cast<uint64_t>(offset);
     if (offset < 0 || begin > size || length > size - begin) return Errno(EUCLEAN);
     if (!sparse && length > 0 && begin != end) return Errno(EUCLEAN);
     TRY(write_all(to, piece, length, at + begin));
     end = std::max(end, begin + length);
+    if (pace_ != nullptr) TRY(pace_->step());
   }
   if (end < size && !sparse) return Errno(EUCLEAN);
   return {};
@@ -206,6 +207,11 @@ la_ssize_t ArchiveReader::on_read(archive* a, void* self, const void** buffer) {
   *buffer = reader->buffer_.data();
   if (reader->wasteful()) {
     archive_set_error(a, EUCLEAN, "it unpacks to more than a thousand times its size");
+    return ARCHIVE_FATAL;
+  }
+  if (reader->pace_ != nullptr && !reader->pace_->step()) {
+    reader->stopped_ = true;
+    archive_set_error(a, EINTR, "nobody wants it any more");
     return ARCHIVE_FATAL;
   }
   const Result<size_t> got = reader->source_.pread(reader->buffer_.data(), reader->buffer_.size(),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "image_source.h"
+#include "pace.h"
 
 namespace viewsh {
 
@@ -60,6 +61,8 @@ class ArchiveReader {
   bool filtered() const;
   /// Where the data of this entry begin, if they are there as they are.
   uint64_t position() const;
+  /// What it reads from now on it reads at this pace. Not owned.
+  void set_pace(Pace* pace) { pace_ = pace; }
   /// One line, whatever the archive holds.
   std::string why() const;
 
@@ -79,6 +82,8 @@ class ArchiveReader {
   uint64_t ordinal_ = 0;
   bool data_taken_ = false;
   bool unicode_ = false;
+  Pace* pace_ = nullptr;
+  bool stopped_ = false;  ///< somebody doesn't want it any more
   std::vector<char> buffer_;
 };
 

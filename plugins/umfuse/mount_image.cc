@@ -189,12 +189,19 @@ std::shared_ptr<FileSystem> ImageMount::make() {
 std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
   const NodeId root = image->root();
   const auto* changes = dynamic_cast<const WritableImage*>(image.get());
+  auto* archive = dynamic_cast<ArchiveImage*>(image.get());
+  Suspension* suspension = host_.suspension();
   ImageStage::Limits limits;
   limits.writable = image_.writable && changes != nullptr && !changes->read_only();
   limits.as_root = wanted_.fakeroot;
   auto mounted =
       std::make_shared<MountedImage>(source_, std::move(image), host_,
                                      device_number({&request_.sources[0], &request_.at}), limits);
+  if (archive != nullptr && archive->is_slow() && suspension != nullptr) {
+    suspension->expect_pauses();
+    archive->share(suspension);
+    mounted->share(suspension);
+  }
   if (!limits.writable) return std::make_shared<ImageFs>(std::move(mounted), root);
   mounted->default_acls = true;
   auto fs = std::make_shared<WritableImageFs>(std::move(mounted), root);

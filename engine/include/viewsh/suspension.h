@@ -6,9 +6,9 @@
 
 namespace viewsh {
 
-/// What a file system does whose answers come from a process of the view itself: the call that asks
-/// stops in the middle, the engine goes on with other tasks, and the call is taken up again when
-/// there is an answer. Given by Host; used by the engine's thread alone.
+/// What a file system does whose answers come from a process of the view itself, or take long: the
+/// call that asks stops in the middle, the engine goes on with other tasks, and the call is taken up
+/// again when there is an answer. Given by Host; used by the engine's thread alone.
 ///
 /// While a call waits, any other may be made of any object. Whoever keeps references to what other
 /// calls can change looks again after wait().
@@ -26,6 +26,11 @@ class Suspension {
   /// All calls that wait for this go on, in the order in which they stopped, once what runs now has
   /// ended or waits itself.
   virtual void wake(const void* what) = 0;
+  /// Stops the present call, which has more to do, until what others want just now was done. EINTR
+  /// as by wait().
+  virtual Result<void> pause() = 0;
+  /// From now on calls pause(), though nothing is watched: can_wait() holds in those of tasks.
+  virtual void expect_pauses() = 0;
 
   /// Calls `ready` whenever the descriptor can be read, or written while want_write() says so, or
   /// has an error; not as a part of any task's call, so it can't wait. ENOMEM, ENOSPC, EPERM (of
