@@ -53,10 +53,13 @@ void PendingContent::begin(NodeId node, const Opening& how) {
   entry.maps = entry.maps || (how.maps && !how.announced);
   entry.unannounced = entry.unannounced || !how.announced;
   if (how.emptied) entry.written.note_all();
+  entry.cut = entry.cut || how.emptied;
   ++entry.begun;
   stage_.set_unsaved(node, true);
   struct stat st {};
-  if (fresh && stage_.stat_content(node, &st)) entry.base = st.st_mtim;
+  if (!stage_.stat_content(node, &st)) return;
+  if (fresh) entry.base = st.st_mtim;
+  entry.cut = entry.cut || st.st_size == 0;
 }
 
 void PendingContent::writing(NodeId node, const PlannedWrite& write) {
@@ -178,6 +181,7 @@ Result<void> PendingContent::save(NodeId node, bool whole) {
   TRY(from_libc(::fstat(fd.get(), &st)));
   if (is_saved(it->second, st, whole)) {
     (void)it->second.written.take();  // all of it that is made by now was saved
+    it->second.cut = st.st_size == 0;
     return {};
   }
   TRY_ASSIGN(const Attr before, image_.getattr(node));
@@ -196,6 +200,7 @@ Result<void> PendingContent::save(NodeId node, bool whole) {
   if (it == entries_.end()) return {};
   it->second.was_saved = marked;
   it->second.has_time = false;
+  it->second.cut = st.st_size == 0;
   return {};
 }
 
@@ -256,6 +261,19 @@ Result<void> PendingContent::finish() {
 Result<void> PendingContent::write_back_all() {
   Result<void> first;
   for (const NodeId node : nodes()) {
+    const Result<void> done = write_back(node);
+    if (!done && first) first = done;
+  }
+  return first;
+}
+
+Result<void> PendingContent::write_back_cut() {
+  std::vector<NodeId> cut;
+  for (const auto& [node, entry] : entries_) {
+    if (entry.cut) cut.push_back(node);
+  }
+  Result<void> first;
+  for (const NodeId node : cut) {
     const Result<void> done = write_back(node);
     if (!done && first) first = done;
   }

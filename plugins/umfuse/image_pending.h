@@ -61,6 +61,9 @@ class PendingContent {
   Result<void> write_back(NodeId node);
   /// All of them; the first error, after the others were tried.
   Result<void> write_back_all();
+  /// Those that are empty in the image, new or cut to nothing: so would a crash leave them.
+  /// auto_da_alloc of ext4(5).
+  Result<void> write_back_cut();
   /// The same by comparing all that was only compared in parts, whoever may write still: the end.
   Result<void> finish();
   /// Writes back and lets go of those that nobody can write any more.
@@ -80,6 +83,7 @@ class PendingContent {
     bool maps = false;
     bool unannounced = false;  ///< somebody may write who doesn't say so
     bool in_parts = false;     ///< it was saved by its parts, and not as a whole since
+    bool cut = false;          ///< it is empty in the image
     WrittenParts written;
     unsigned begun = 0;  ///< how often
   };

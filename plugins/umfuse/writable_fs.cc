@@ -232,6 +232,9 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
   if (stays(moved) || (exchange && replaced && stays(*replaced))) return Errno(EACCES);
   const bool last =
       replaced && !exchange && (replaced->attr.stx_nlink <= 1 || S_ISDIR(replaced->attr.stx_mode));
+  // As with auto_da_alloc of ext4(5): what takes another one's name has its content by then, so
+  // that a crash leaves one of both.
+  if (replaced && !exchange && S_ISREG(moved.attr.stx_mode)) TRY(pending().write_back(moved.node));
   bool held = false;
   if (last) {
     TRY_ASSIGN(held, hold_used(replaced->node, replaced->attr));
@@ -310,6 +313,7 @@ Result<void> WritableImageFs::sync_names(const std::string& host) {
   const std::optional<NodeId> node = stage().node_at(host);
   if (!node) return {};
   TRY(pending().write_back(*node));
+  TRY(pending().write_back_cut());
   return writable().sync();
 }
 
