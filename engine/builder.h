@@ -27,6 +27,8 @@ class Builder {
   };
   UserError add_identity();
   UserError add_root();
+  UserError add_kernel_dirs(const Place& place);
+  UserError after_new_root(const MountSpec& spec, std::shared_ptr<const View> covered);
   UserError hide_own_state();
   UserError pass_kernel_mounts(const std::string& at, const View& below);
   UserError ask_for(const MountSpec& spec, MountRequest* request, Mount* mount);

@@ -122,6 +122,31 @@ Result<void> Builder::scaffold(const std::string& at, bool directory) {
   return {};
 }
 
+/// What every program expects of a kernel, unless the profile says otherwise.
+UserError Builder::add_kernel_dirs(const Place& place) {
+  for (const char* dir : {"/proc", "/sys", "/dev"}) {
+    Mount mount;
+    mount.at = dir;
+    mount.fs = std::make_shared<HostFs>(dir, out_->cache);
+    mount.type = "bind";
+    mount.source = dir;
+    Target target;
+    if (UserError error = canonical(dir, place, false, &target)) return error;
+    if (UserError error = install(target, std::move(mount), place)) return error;
+  }
+  return {};
+}
+
+/// Of another root than the host's: what comes into it is from the view that it covers. An empty
+/// one is filled by hand, an image is a system that lacks the kernel's directories.
+UserError Builder::after_new_root(const MountSpec& spec, std::shared_ptr<const View> covered) {
+  const bool stands_on_it =
+      is_copy_on_write(spec.type) || spec.type == "merge" || spec.type == "bind";
+  if (stands_on_it) return {};
+  host_view_ = std::move(covered);
+  return spec.type == "tmpfs" ? UserError{} : add_kernel_dirs(spec.place);
+}
+
 /// What a FUSE server mounts goes where the specification says, in its turn.
 UserError Builder::start_server(const MountSpec& spec, MountRequest* request) {
   const std::string what = spec.type + " at " + spec.at;

@@ -95,18 +95,7 @@ UserError Builder::add_root() {
   other->id = next_id_++;
   host_view_ = view_;
   view_ = std::make_shared<View>(other);
-  // What every program expects of a kernel, unless the profile says otherwise.
-  for (const char* dir : {"/proc", "/sys", "/dev"}) {
-    Mount mount;
-    mount.at = dir;
-    mount.fs = std::make_shared<HostFs>(dir, out_->cache);
-    mount.type = "bind";
-    mount.source = dir;
-    Target target;
-    if (UserError error = canonical(dir, spec_.root_place, false, &target)) return error;
-    if (UserError error = install(target, std::move(mount), spec_.root_place)) return error;
-  }
-  return {};
+  return add_kernel_dirs(spec_.root_place);
 }
 
 /// What can be asked for, but would do nothing.
@@ -240,8 +229,9 @@ UserError Builder::add_mount(const MountSpec& spec) {
   if (UserError error = find_real(spec, target.at, request.below, &real)) return error;
   std::shared_ptr<const View> covered = view_;
   if (UserError error = install(target, std::move(mount), spec.place)) return error;
-  // Nothing can be bound from an empty root: what comes into it is from the view that it covers.
-  if (spec.type == "tmpfs" && target.at == "/") host_view_ = covered;
+  if (target.at == "/") {
+    if (UserError error = after_new_root(spec, covered)) return error;
+  }
   if (!is_copy_on_write(spec.type)) return {};
   if (UserError error = pass_kernel_mounts(target.at, *covered)) return error;
   return put_back(std::move(real), spec);

@@ -83,4 +83,11 @@ assert_contains 'an image as the root' "$out" 'this is the image'
 assert_contains 'an image as the root' "$out" "/etc': No such file|cannot access '/etc'|/etc: No such file"
 assert_contains 'an image as the root' "$out" '^text$'
 e2fsck -fn root.img >fsck.out 2>&1 || die "the root: $(cat fsck.out)"
+# With the kernel's directories, and what the host has.
+mkdir shared && echo 'of the host' >shared/file
+out=$("$VIEWSH" run --mount "ext4:root.img:/" --bind "$W/shared:/srv" --cwd / -- "$(command -v bash)" -c '
+  echo nothing >/dev/null && cat /srv/file && echo >>/srv/file && [ -e /proc/self/exe ] && [ -c /dev/null ] && [ -d /sys/kernel ] && ls /dev/null' 2>&1)
+assert_eq 'an image as the root' $'of the host\n/dev/null' "$out"
+e2fsck -fn root.img >fsck.out 2>&1 || die "the root: $(cat fsck.out)"
+assert_eq 'a device, in the image' '' "$(debugfs -R 'ls -p /dev' root.img 2>/dev/null | grep null)"
 assert_eq 'written at the root' text "$(debugfs -R 'cat /made/file' root.img 2>/dev/null)"
