@@ -1,6 +1,7 @@
 // ext2, ext3 and ext4 as types of a mount.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "ext_image.h"
@@ -17,14 +18,70 @@ std::string_view detect(const ImageSource& source) {
   return is_ext ? "ext4" : "";
 }
 
+/// Options of ext4(5) that say when something is brought to disk, how fast, or which older way is
+/// taken: nothing of it shows in an image that viewsh has. "key" alone, "key=" with a value.
+constexpr std::string_view kWithoutEffect[] = {
+    "acl",
+    "auto_da_alloc",
+    "barrier",
+    "block_validity",
+    "bsddf",
+    "delalloc",
+    "discard",
+    "i_version",
+    "init_itable",
+    "journal_async_commit",
+    "lazytime",
+    "nobarrier",
+    "noblock_validity",
+    "nodelalloc",
+    "nodiscard",
+    "nogrpid",
+    "noinit_itable",
+    "nolazytime",
+    "noquota",
+    "sysvgroups",
+    "user_xattr",
+    "barrier=",
+    "commit=",
+    "data=",
+    "inode_readahead_blks=",
+    "init_itable=",
+    "journal_ioprio=",
+    "max_batch_time=",
+    "min_batch_time=",
+    "stripe=",
+};
+
+/// "": it was taken; else why not.
+std::string take(const std::string& key, const std::string& value, bool writable,
+                 ExtOptions* options) {
+  const std::string shape = value.empty() ? key : key + "=";
+  if (std::find(std::begin(kWithoutEffect), std::end(kWithoutEffect), shape) !=
+      std::end(kWithoutEffect))
+    return {};
+  if (shape == "errors=") {
+    using Errors = ExtOptions::Errors;
+    if (value != "continue" && value != "remount-ro" && value != "panic")
+      return "errors must be continue, remount-ro or panic, not '" + value + "'";
+    // There is no machine to stop: nothing is changed any more, as by remount-ro.
+    options->errors = value == "continue" ? Errors::kContinue : Errors::kRemountRo;
+    return {};
+  }
+  if (shape == "noload" || shape == "norecovery")
+    return writable ? shape + " needs ro" : std::string();
+  return "unknown option '" + key + "'";
+}
+
 std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const ImageRequest& request,
                             MountError* error) {
+  ExtOptions options;
   for (const auto& [key, value] : request.options) {
-    if (value.empty() && (key == "user_xattr" || key == "acl")) continue;
-    *error = {Errno(EINVAL), "unknown option '" + key + "'"};
+    const std::string wrong = take(key, value, request.writable, &options);
+    if (wrong.empty()) continue;
+    *error = {Errno(EINVAL), wrong};
     return nullptr;
   }
-  ExtOptions options;
   options.ro = !request.writable;
   options.uid = request.uid;
   options.gid = request.gid;

@@ -80,7 +80,11 @@ Result<void> ExtImage::begin(uint64_t blocks) {
 void ExtImage::damaged() {
   fs_->found_error();
   fs_->super_changed();
-  if (options_.errors == ExtOptions::Errors::kRemountRo) fs_->make_read_only();
+  using Errors = ExtOptions::Errors;
+  const bool said = fs_->super().s_errors == EXT2_ERRORS_RO ||
+                    fs_->super().s_errors == EXT2_ERRORS_PANIC;  // tune2fs -e
+  if (options_.errors == Errors::kRemountRo || (options_.errors == Errors::kAsTheImageSays && said))
+    fs_->make_read_only();
 }
 
 Result<NodeId> ExtImage::lookup(NodeId parent, std::string_view name) {

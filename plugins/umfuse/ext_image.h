@@ -16,13 +16,13 @@ namespace viewsh {
 struct ExtOptions {
   /// What is done when a structure turns out to be wrong: go on, or change nothing any more. The
   /// image is marked in both cases. errors= of mount(8).
-  enum class Errors { kContinue, kRemountRo };
+  enum class Errors { kAsTheImageSays, kContinue, kRemountRo };
 
   bool ro = false;
   uint64_t offset = 0;     ///< of the file system in the file, in bytes
   uint64_t sizelimit = 0;  ///< bytes of the file that count, from offset; 0: all
   bool noatime = false;    ///< reading changes no times; else as relatime
-  Errors errors = Errors::kContinue;
+  Errors errors = Errors::kAsTheImageSays;
   /// Whose changes they are: the blocks kept for the administrator are his.
   uid_t uid = 0;
   gid_t gid = 0;

@@ -12,7 +12,7 @@ mkfs.ext4 -q -F -E root_owner="$(id -u):$(id -g)" img || die mkfs
 (head -c 1048576 /dev/zero && cat img) >disk
 cat >fstab <<TABLE
 none $W/d tmpfs size=1m,user 0 0
-$W/img $W/e ext4 loop 0 0
+$W/img $W/e ext4 loop,errors=remount-ro,data=ordered,commit=60 0 1
 TABLE
 cat >"$T/body.sh" <<'BODY'
 set -e
