@@ -1,8 +1,15 @@
+#include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <new>
 
 #include "syscalls/borrow.h"
 #include "syscalls/handlers.h"
@@ -25,6 +32,39 @@ FileSystem* limited(Call& call, int fd, const OpenObject& object) {
   return &walked->fs_mutable();
 }
 
+/// How many bytes of a write, from its begin on, go where the file has room by now: data, or what
+/// was allocated for them.
+uint64_t written_over(Call& call, int fd, uint64_t size, const WritePlace& place) {
+  const PlannedWrite write = planned_write(call, fd, place);
+  const Result<UniqueFd> file = borrow_fd(call.task(), fd);
+  struct stat st {};
+  if (write.size == PlannedWrite::kToTheEnd || !file.ok() || fstat(file->get(), &st) < 0) return 0;
+  // The last block of the host's file may be longer than that of what it stands for.
+  const auto length = static_cast<uint64_t>(st.st_size);
+  if (write.offset >= length) return 0;
+  size = std::min(size, length - write.offset);
+  constexpr uint32_t kAtOnce = 32;
+  std::array<char, sizeof(fiemap) + kAtOnce * sizeof(fiemap_extent)> room{};
+  auto* map = new (room.data()) fiemap{};
+  map->fm_start = write.offset;
+  map->fm_length = size;
+  map->fm_flags = FIEMAP_FLAG_SYNC;
+  map->fm_extent_count = kAtOnce;
+  uint64_t end = write.offset;
+  if (ioctl(file->get(), FS_IOC_FIEMAP, map) == 0) {
+    for (uint32_t i = 0; i < map->fm_mapped_extents && map->fm_extents[i].fe_logical <= end; ++i)
+      end = map->fm_extents[i].fe_logical + map->fm_extents[i].fe_length;
+    return std::min(size, std::max(end, write.offset) - write.offset);
+  }
+  // A memory file system. The descriptor's position is the task's: one of our own is moved.
+  const UniqueFd own(
+      open(("/proc/self/fd/" + std::to_string(file->get())).c_str(), O_RDONLY | O_CLOEXEC));
+  const off_t begin = static_cast<off_t>(write.offset);
+  if (!own || lseek(own.get(), begin, SEEK_DATA) != begin) return 0;
+  const off_t hole = lseek(own.get(), begin, SEEK_HOLE);
+  return hole < begin ? 0 : std::min(size, static_cast<uint64_t>(hole - begin));
+}
+
 /// How many of `size` bytes may be written to what a descriptor refers to; nullopt: no limit there.
 /// `place`: where they go.
 std::optional<uint64_t> allowed(Call& call, int fd, uint64_t size, const WritePlace& place) {
@@ -33,7 +73,8 @@ std::optional<uint64_t> allowed(Call& call, int fd, uint64_t size, const WritePl
   tell_writing_to(call, fd, object->host, place);
   FileSystem* fs = limited(call, fd, *object);
   if (fs == nullptr) return std::nullopt;
-  return fs->reserve(size);
+  const uint64_t fits = fs->reserve(size);
+  return fits >= size ? size : std::min(size, fits + written_over(call, fd, size, place));
 }
 
 /// A call whose argument says how much it writes: shortened to what fits, as the kernel does it.

@@ -10,10 +10,7 @@
 
 namespace viewsh {
 
-namespace {
-
-/// The part of the file that a write will be in. Anywhere, if that can't be told.
-PlannedWrite find_place(Call& call, int fd, const WritePlace& place) {
+PlannedWrite planned_write(Call& call, int fd, const WritePlace& place) {
   PlannedWrite write{call.task().tid, 0, PlannedWrite::kToTheEnd, false, place.maps};
   if (!place.offset && !place.at_position) return write;
   const Result<UniqueFd> file = borrow_fd(call.task(), fd);
@@ -34,8 +31,6 @@ PlannedWrite find_place(Call& call, int fd, const WritePlace& place) {
   return write;
 }
 
-}  // namespace
-
 std::vector<std::shared_ptr<const Mount>> all_mounts(Call& call) {
   std::vector<std::shared_ptr<const Mount>> out;
   for (const View::Entry& entry : call.view().entries()) {
@@ -52,7 +47,7 @@ void tell_writing_to(Call& call, int fd, const std::string& host, const WritePla
     if (!hears_of_writes(fs)) continue;
     const WritePlace known =
         fs.asks_where(host) ? place : WritePlace{{}, false, PlannedWrite::kToTheEnd, place.maps};
-    fs.writing(host, find_place(call, fd, known));
+    fs.writing(host, planned_write(call, fd, known));
   }
 }
 

@@ -30,6 +30,9 @@ struct WritePlace {
   bool maps = false;  ///< the file is mapped shared
 };
 
+/// The part of the file that a write will be in. Anywhere, if that can't be told.
+PlannedWrite planned_write(Call& call, int fd, const WritePlace& place);
+
 /// A task is about to change the content of what a descriptor is open on: the file systems that
 /// compare contents hear of it (FileSystem::writing()). One that isn't told of a write(2) finds it
 /// only when it compares everything.

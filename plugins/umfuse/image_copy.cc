@@ -2,11 +2,16 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <new>
 #include <vector>
 
 namespace viewsh {
@@ -77,6 +82,29 @@ class Copy {
     }
     return {};
   }
+  /// Of a hole the parts that were allocated for what will be written: they are in the image, too,
+  /// as far as it and the host's file system know such. fallocate(2)
+  Result<void> reserved(uint64_t begin, uint64_t end) {
+    constexpr uint32_t kAtOnce = 32;
+    std::array<char, sizeof(fiemap) + kAtOnce * sizeof(fiemap_extent)> room{};
+    while (begin < end) {
+      auto* map = new (room.data()) fiemap{};
+      map->fm_start = begin;
+      map->fm_length = end - begin;
+      map->fm_extent_count = kAtOnce;
+      if (::ioctl(from_, FS_IOC_FIEMAP, map) < 0 || map->fm_mapped_extents == 0) return {};
+      for (uint32_t i = 0; i < map->fm_mapped_extents; ++i) {
+        const fiemap_extent& extent = map->fm_extents[i];
+        const uint64_t from = std::max<uint64_t>(extent.fe_logical, begin);
+        begin = std::min<uint64_t>(extent.fe_logical + extent.fe_length, end);
+        if ((extent.fe_flags & FIEMAP_EXTENT_UNWRITTEN) == 0 || from >= begin) continue;
+        const auto done = image_.fallocate(node_, FALLOC_FL_KEEP_SIZE, from, begin - from);
+        if (!done && !(done.error() == EOPNOTSUPP)) return done;
+      }
+      if ((map->fm_extents[map->fm_mapped_extents - 1].fe_flags & FIEMAP_EXTENT_LAST) != 0) break;
+    }
+    return {};
+  }
   bool changed() const { return changed_; }
   uint64_t compared() const { return compared_; }
 
@@ -126,6 +154,7 @@ Result<void> copy_part(Copy* copy, int from, off_t begin, off_t end) {
     if (found < 0 && errno != ENXIO) return Errno::last();
     const off_t data = found < 0 ? end : std::min<off_t>(found, end);
     TRY(copy->hole(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
+    if (data > at) TRY(copy->reserved(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
     if (data >= end) break;
     const off_t hole = ::lseek(from, data, SEEK_HOLE);
     if (hole < 0) return Errno::last();
