@@ -127,12 +127,14 @@ class ImageMount {
 
 std::shared_ptr<const ImageSource> ImageMount::open_source(int access) {
   Result<UniqueFd> fd = open_file(request_, host_.credentials(), access);
+  // As mount(2) of what is no device, where the type needs one.
+  if (!fd && fd.error() == EISDIR) return fail(Errno(ENOTBLK), "is a directory");
   if (!fd) return fail(fd.error(), fd.error().message());
   Result<ImageSource> source = ImageSource::open(std::move(*fd), wanted_.offset, wanted_.limit);
   if (source) return std::make_shared<const ImageSource>(std::move(*source));
   const bool behind = source.error() == EINVAL;
   const bool kind = source.error() == ENOTSUP;
-  return fail(source.error(), behind ? "offset is behind its end"
+  return fail(kind ? Errno(ENOTBLK) : source.error(), behind ? "offset is behind its end"
                               : kind ? "not a file or block device"
                                      : source.error().message());
 }
