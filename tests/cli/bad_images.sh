@@ -17,7 +17,7 @@ run() { "$VIEWSH" run --mount "$1" -- true; }
 refused 125 'source: .*/nope.tar: No such file' run tar:nope.tar:/mnt/x
 refused 125 'text: not an image or archive' run auto:src/text:/mnt/x
 refused 125 'good.tar: not a zip' run zip:good.tar:/mnt/x
-refused 125 'src: Is a directory' run auto:src:/mnt/x
+refused 125 'src: is a directory' run auto:src:/mnt/x
 refused 125 'no plugin for this type' run isofs:good.iso:/mnt/x
 refused 125 "unknown option 'wrong'" run tar:good.tar:/mnt/x:wrong
 refused 125 'can only be read' run tar:good.tar:/mnt/x:rw
