@@ -17,7 +17,7 @@
 namespace viewsh {
 
 /// Raised with every change of include/viewsh that an older plugin cannot take.
-inline constexpr uint32_t kPluginAbi = 9;
+inline constexpr uint32_t kPluginAbi = 10;
 
 /// What a mount asks for: an item of the profile's `mounts`.
 struct MountRequest {
