@@ -135,9 +135,11 @@ Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
   }
   OpenHow how{open.flags, open.mode, NodeType::kRegular};
   how.announced = hears_of_writes(*walked.mount->own_fs());
+  how.by_link = !call.task().apart;
   Result<OpenPlan> plan = walked.fs_mutable().plan_open(walked.path, how, call.caller());
   if (!plan.ok()) return Outcome::error(plan.error());
-  call.session().note_opened(plan->host, walked.view_path);
+  const bool by_link = !plan->shown.empty();
+  call.session().note_opened(by_link ? plan->shown : plan->host, walked.view_path);
   if (walked.identity && plan->host == walked.found.host && plan->flags == open.flags &&
       !plan->notify) {
     return Outcome::as_is();
@@ -145,12 +147,16 @@ Outcome open_planned(Call& call, const OpenCall& open, const Walked& walked) {
   Outcome out = place(open, plan->host, plan->flags, plan->mode);
   if (plan->notify) {
     std::string links = "/proc/" + std::to_string(call.task().tid) + "/fd/";
-    out.then([mount = walked.mount, path = walked.path, plan = *plan, links](long result) mutable {
+    out.then([mount = walked.mount, path = walked.path, plan = *plan, links, by_link,
+              task = &call.task()](long result) mutable {
       // What has no name is found by its descriptor.
       bool nameless = (plan.flags & O_TMPFILE) == O_TMPFILE && result >= 0;
       if (nameless) plan.host = links + std::to_string(result);
       mount->fs->opened(path, plan, result >= 0);
-      return result;
+      // The engine's descriptors are out of its reach.
+      if (!by_link || task->apart || (result != -EACCES && result != -ENOENT)) return result;
+      task->apart = true;
+      return Outcome::kAgain;
     });
   }
   return out;

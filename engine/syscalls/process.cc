@@ -142,11 +142,10 @@ Outcome sys_inotify_add_watch(Call& call, Fd, UserPath path, Flags mask) {
   Result<Walked> walked = call.walk({AT_FDCWD}, path, flags);
   if (!walked.ok()) return Outcome::error(walked.error());
   if (walked->found.kind == Found::Kind::kMissing) return Outcome::error(ENOENT);
-  const bool here = !walked->found.deferred;
-  if (walked->native() || (walked->fs().read_only() && here) || walked->proc_magic)
-    return call.run_on(*walked, path);
+  if (walked->native() || walked->proc_magic) return call.run_on(*walked, path);
   Result<std::string> host = walked->fs_mutable().watch(walked->path, call.caller());
-  if (!host.ok() && !here) return Outcome::error(host.error());
+  // A watch that would never tell of anything is worse than none.
+  if (!host.ok() && host.error() != ENOSYS) return Outcome::error(host.error());
   if (!host.ok() || *host == walked->found.host) return call.run_on(*walked, path);
   return Outcome::rewritten().path(path.argument, *host);
 }

@@ -56,7 +56,7 @@ class DeviceFs : public FileSystem {
   Result<void> removexattr(const std::string&, const std::string&, const Caller&) override {
     return Errno(EOPNOTSUPP);
   }
-  Result<std::string> watch(const std::string&, const Caller&) override { return Errno(ENOENT); }
+  Result<std::string> watch(const std::string&, const Caller&) override { return Errno(ENOSYS); }
 
  private:
   /// What tells one host object from every other, also from one that gets its inode number later.

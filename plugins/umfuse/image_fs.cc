@@ -32,6 +32,7 @@ int access_wanted(int flags) {
 /// A file without a name that is still open: content and permissions are the host's.
 Attr after_life(const ImageStage::Ghost& ghost, const Attr& native) {
   Attr attr = ghost.attr;
+  if (ghost.bare) return attr;
   attr.stx_mode = native.stx_mode;
   attr.stx_size = native.stx_size;
   attr.stx_blocks = native.stx_blocks;
@@ -95,7 +96,7 @@ Result<Found> ImageFs::found(const Node& node, const Attr& attr) {
     TRY_ASSIGN(found.meta_host, stage().xattr_object(node.id));
   } else {
     remember(node);
-    TRY_ASSIGN(found.host, stage().object(node.id, attr));
+    TRY_ASSIGN(found.host, stage().object(node.id, attr, node.place));
   }
   return found;
 }
@@ -217,9 +218,9 @@ Result<OpenPlan> ImageFs::plan_node(const Node& node, const Attr& attr, const Op
   if (type == NodeType::kRegular) {
     if (!is_path) TRY(opens(node.id, how.flags));
     // What is open by O_PATH alone isn't seen as open, and can be opened through /proc later.
-    TRY_ASSIGN(plan.host, stage().content(node.id, attr, node.place.name, is_path));
+    TRY_ASSIGN(plan.host, stage().content(node.id, attr, node.place, is_path));
   } else {
-    TRY_ASSIGN(plan.host, stage().object(node.id, attr));
+    TRY_ASSIGN(plan.host, stage().object(node.id, attr, node.place));
   }
   return plan;
 }
@@ -257,8 +258,8 @@ Result<std::string> ImageFs::watch(const std::string& path, const Caller& caller
   // inotify_add_watch(2)
   if (!allows(node.id, attr, R_OK, caller)) return Errno(EACCES);
   remember(node);
-  if (!S_ISREG(attr.stx_mode)) return stage().object(node.id, attr);
-  return stage().content(node.id, attr, node.place.name, true);
+  if (!S_ISREG(attr.stx_mode)) return stage().object(node.id, attr, node.place);
+  return stage().content(node.id, attr, node.place, true);
 }
 
 }  // namespace viewsh

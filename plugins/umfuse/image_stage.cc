@@ -129,8 +129,16 @@ Result<void> ImageStage::note(NodeId node, int dir, const char* name) {
   return {};
 }
 
-Result<std::string> ImageStage::object(NodeId node, const Attr& attr) {
+Result<std::string> ImageStage::object(NodeId node, const Attr& attr, const NodePlace& place) {
   if (const auto known = objects_.find(node); known != objects_.end()) return known->second;
+  struct stat st {};
+  const std::string seat = S_ISDIR(attr.stx_mode) ? this->seat(place) : std::string();
+  const bool seated = !seat.empty() && ::lstat(seat.c_str(), &st) == 0 && S_ISDIR(st.st_mode) &&
+                      by_inode_.count({st.st_dev, st.st_ino}) == 0;
+  if (seated) {
+    TRY(note(node, AT_FDCWD, seat.c_str()));
+    return objects_[node] = seat;
+  }
   TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
   // It may have been made meanwhile.
   if (const auto known = objects_.find(node); known != objects_.end()) return known->second;
@@ -224,14 +232,14 @@ Result<std::string> ImageStage::xattr_object(NodeId node) {
   return path;
 }
 
-Result<std::string> ImageStage::content(NodeId node, const Attr& attr, std::string_view name,
+Result<std::string> ImageStage::content(NodeId node, const Attr& attr, const NodePlace& place,
                                         bool pin) {
   auto known = contents_.find(node);
   if (known == contents_.end()) {
     TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
     known = contents_.find(node);  // who had it may have made it
     if (known == contents_.end()) {
-      TRY_ASSIGN(const Recent::iterator made, take_in(node, attr, name));
+      TRY_ASSIGN(const Recent::iterator made, take_in(node, attr, place));
       known = contents_.emplace(node, made).first;
     }
   }
@@ -243,35 +251,39 @@ Result<std::string> ImageStage::content(NodeId node, const Attr& attr, std::stri
 }
 
 Result<ImageStage::Recent::iterator> ImageStage::take_in(NodeId node, const Attr& attr,
-                                                         std::string_view name) {
+                                                         const NodePlace& place) {
   TRY_ASSIGN(Where where, place_of(node, attr));
   make_room(where, attr.stx_blocks * 512);
-  Result<Content> made = unpack(node, attr, name, where, false);
+  Result<Content> made = unpack(node, attr, place, where, false);
   if (!made && made.error() == ENOSPC) {
     make_room(where, UINT64_MAX / 2);
     if (where == kMemory && root(kDisk)) where = kDisk;
-    made = unpack(node, attr, name, where, false);
+    made = unpack(node, attr, place, where, false);
   }
   if (!made) return made.error();
   recent_.push_back(std::move(*made));
   return std::prev(recent_.end());
 }
 
-Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, std::string_view name,
-                                               Where where, bool empty) {
+Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr,
+                                               const NodePlace& place, Where where, bool empty) {
   TRY_ASSIGN(Root * root, this->root(where));
+  const int dir = root->fd.get();
   Content content;
   content.node = node;
   content.where = where;
   content.base = base_of(node);
-  if (is_program(attr)) content.name = name;
+  if (is_program(attr)) content.name = place.name;
   const bool folder = !content.name.empty();
-  if (folder) TRY(from_libc(::mkdirat(root->fd.get(), content.base.c_str(), kUserMask)));
+  if (folder) TRY(from_libc(::mkdirat(dir, content.base.c_str(), kUserMask)));
   const std::string path = relative(content);
-  const Result<void> done = fill(node, attr, root->fd.get(), path.c_str(), &content, empty);
+  UniqueFd fd = adopt(node, place, dir, path.c_str());
+  if (!fd) fd.reset(::openat(dir, path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const Result<void> done =
+      fd ? fill(node, attr, std::move(fd), &content, empty) : Result<void>(Errno::last());
   if (!done) {
-    (void)::unlinkat(root->fd.get(), path.c_str(), 0);
-    if (folder) (void)::unlinkat(root->fd.get(), content.base.c_str(), AT_REMOVEDIR);
+    (void)::unlinkat(dir, path.c_str(), 0);
+    if (folder) (void)::unlinkat(dir, content.base.c_str(), AT_REMOVEDIR);
     return done.error();
   }
   root->bytes += content.bytes;
@@ -281,10 +293,8 @@ Result<ImageStage::Content> ImageStage::unpack(NodeId node, const Attr& attr, st
   return content;
 }
 
-Result<void> ImageStage::fill(NodeId node, const Attr& attr, int dir, const char* name,
-                              Content* content, bool empty) {
-  const UniqueFd fd(::openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd) return Errno::last();
+Result<void> ImageStage::fill(NodeId node, const Attr& attr, UniqueFd fd, Content* content,
+                              bool empty) {
   if (!empty) TRY(image_.extract(node, fd.get()));
   if (has_xattrs(node)) set_xattrs(node, fd.get());
   // Who makes a file has it open, whatever its permissions are.
@@ -332,6 +342,7 @@ bool ImageStage::drop(Recent::iterator content) {
   struct stat st {};
   if (::fstatat(dir, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   if (is_open(dir, path.c_str(), st.st_mode & 0700)) return false;
+  if (st.st_nlink > 1) empty_links(dir, path.c_str());
   if (::unlinkat(dir, path.c_str(), 0) < 0) return false;
   erase(content);
   return true;
@@ -372,8 +383,11 @@ std::optional<NodeId> ImageStage::node_at(const std::string& host) const {
     const auto object = objects_.find(node);
     if (object != objects_.end() && object->second == host) return node;
     const auto content = contents_.find(node);
-    if (content == contents_.end() || host_path(*content->second) != host) return std::nullopt;
-    return node;
+    if (content != contents_.end() && host_path(*content->second) == host) return node;
+    struct stat st {};
+    if (watched_.empty() || stop == end || ::lstat(host.c_str(), &st) < 0) return std::nullopt;
+    const auto seated = by_inode_.find({st.st_dev, st.st_ino});
+    return seated == by_inode_.end() ? std::nullopt : std::optional<NodeId>(seated->second);
   }
   return std::nullopt;
 }

@@ -15,6 +15,7 @@
 
 #include "image.h"
 #include "image_lock.h"
+#include "node_places.h"
 #include "viewsh/plugin.h"
 #include "viewsh/unique_fd.h"
 
@@ -46,6 +47,8 @@ class ImageStage {
     NodeId root = 0;    ///< of the tree that it was removed from
     std::string path;   ///< where it was there
     std::string host;   ///< where its object was
+    std::string seat;   ///< and in a directory that is watched
+    bool bare = false;  ///< the object has no attributes of the node's
     bool held = false;  ///< ended() is to tell when nobody has it open any more
     UniqueFd fd;        ///< on its content, to see whether others have it, too
   };
@@ -55,7 +58,7 @@ class ImageStage {
   void share(NodeLocks* locks) { locks_ = locks; }
 
   /// The object of a node that has no content of its own to be unpacked.
-  Result<std::string> object(NodeId node, const Attr& attr);
+  Result<std::string> object(NodeId node, const Attr& attr, const NodePlace& place);
   /// The same of a directory; the image isn't asked for its extended attributes.
   Result<std::string> bare_object(NodeId node, const Attr& attr);
   /// It is, now.
@@ -64,14 +67,14 @@ class ImageStage {
   Result<std::string> content_path(NodeId node, const Attr& attr, std::string_view name);
   /// A regular file with its content. `pin`: it stays to the end, whoever has it open. EUCLEAN,
   /// EIO: of the image; ENOSPC.
-  Result<std::string> content(NodeId node, const Attr& attr, std::string_view name, bool pin);
+  Result<std::string> content(NodeId node, const Attr& attr, const NodePlace& place, bool pin);
   /// What has the extended attributes of a regular file, whether its content is there or not.
   Result<std::string> xattr_object(NodeId node);
 
   // What follows is for nodes that change; image_stage_change.cc.
 
   /// An empty file as the content of a node that has none yet.
-  Result<std::string> empty_content(NodeId node, const Attr& attr, std::string_view name);
+  Result<std::string> empty_content(NodeId node, const Attr& attr, const NodePlace& place);
   /// Where a task is to make the object of a new node itself, and that it is there now. bind(2).
   Result<std::string> object_to_make(NodeId node);
   Result<void> made(NodeId node);
@@ -98,9 +101,12 @@ class ImageStage {
   bool in_use(NodeId node) const;
   bool has_writers(NodeId node) const;
   /// The node's name or permissions are others now, or those of a new one are to count from now on.
-  Result<void> renamed(NodeId node, const Attr& attr, std::string_view name);
-  /// An extended attribute was set, or removed (null).
-  void xattr_changed(NodeId node, const std::string& name, const std::string* value);
+  /// `told`: who watches is to hear of the permissions, by this name.
+  Result<void> renamed(NodeId node, const Attr& attr, std::string_view name,
+                       const NodePlace* told = nullptr);
+  /// An extended attribute was set, or removed (null). True: who watches was told.
+  bool xattr_changed(NodeId node, const NodePlace& place, const std::string& name,
+                     const std::string* value);
   /// The node is no more. `last`: what its open descriptors show from now on; may be null.
   void forget(NodeId node, Ghost* last);
   /// The nodes of files without a name that nobody has open any more. Each is told once.
@@ -109,6 +115,43 @@ class ImageStage {
   /// What is left of a node that is no more, if `native`, or what was at a host path, stood for it.
   const Ghost* ghost_of(const Attr& native) const;
   const Ghost* ghost_at(const std::string& host) const;
+
+  // Directories that are watched; image_stage_watch.cc. The object of such a directory has the
+  // names that the image has there: files are further links to their contents, or empty ones that
+  // become them, directories are their objects. What is done to names and attributes is done to
+  // these, too, and tasks open them by these links, so the kernel tells of it. What the engine does
+  // goes by the objects' own names, of which nobody is told.
+
+  /// A name in a directory and what it leads to.
+  struct Name {
+    NodePlace place;
+    NodeId node = 0;  ///< 0: not known, nothing stands for it yet
+    bool directory = false;
+    bool linked = false;  ///< a file that has other names
+  };
+  /// The directory, which has an object, is watched from now on; `names` is all that it holds.
+  /// ENOSPC.
+  Result<void> watch(NodeId directory, const std::vector<Name>& names);
+  bool watched(NodeId directory) const { return watched_.count(directory) != 0; }
+  /// The object of the node itself is watched from now on.
+  void hear(NodeId node) { heard_.insert(node); }
+  /// What was done to a name. `twin`: a name that the node has already.
+  void added(const Name& name, const NodePlace& twin = {});
+  void removed(const Name& name);
+  void moved(const Name& name, const NodePlace& to, const Name* exchanged);
+  /// Attributes were set; changes of permissions of a content are told by renamed().
+  void changed(NodeId node, const NodePlace& place, const SetAttr& set);
+  /// Cuts a content by its name in a directory that is watched. False: it has none.
+  bool truncate(NodeId node, const NodePlace& place, uint64_t size);
+  /// The name's path on the host; empty: nobody watches its directory.
+  std::string seat(const NodePlace& place) const;
+  /// A task that opens the content is led to its name in a directory that is watched, by a
+  /// descriptor, as names come and go. led(): what the plan was before, end_lead(): it is over.
+  void lead(NodeId node, const NodePlace& place, OpenPlan* plan);
+  const std::string& led(const std::string& host) const;
+  std::string end_lead(const std::string& host);
+  /// All nodes that have objects.
+  std::vector<NodeId> staged() const;
 
   /// The node that an object stands for.
   std::optional<NodeId> node_at(const std::string& host) const;
@@ -152,13 +195,12 @@ class ImageStage {
   bool has_xattrs(NodeId node);
   void set_xattrs(NodeId node, int fd);
   Result<std::string> make_object(NodeId node, const Attr& attr, Where where);
-  Result<void> make_empty(NodeId node, const Attr& attr, std::string_view name);
-  Result<Recent::iterator> take_in(NodeId node, const Attr& attr, std::string_view name);
+  Result<void> make_empty(NodeId node, const Attr& attr, const NodePlace& place);
+  Result<Recent::iterator> take_in(NodeId node, const Attr& attr, const NodePlace& place);
   Result<void> note(NodeId node, int dir, const char* name);
-  Result<Content> unpack(NodeId node, const Attr& attr, std::string_view name, Where where,
+  Result<Content> unpack(NodeId node, const Attr& attr, const NodePlace& place, Where where,
                          bool empty);
-  Result<void> fill(NodeId node, const Attr& attr, int dir, const char* name, Content* content,
-                    bool empty);
+  Result<void> fill(NodeId node, const Attr& attr, UniqueFd fd, Content* content, bool empty);
   void make_room(Where where, uint64_t bytes);
   bool drop(Recent::iterator content);
   void erase(Recent::iterator content);
@@ -173,6 +215,25 @@ class ImageStage {
   static bool lease_granted(int fd, int type);
   bool lease_granted(NodeId node, int type) const;
   static bool is_open(int dir, const char* name, mode_t mode);
+
+  bool is_content(NodeId node, const std::string& path) const;
+  bool is_seated(NodeId node, const std::string& seat) const;
+  bool bring_content(NodeId node, const std::string& to);
+  bool make_seat(const Name& name, const std::string& path);
+  bool make_anchor(NodeId node, const std::string& path);
+  std::string seat_of(const Name& name);
+  void leave_seat(NodeId node, const std::string& seat);
+  void relocate(const std::string& from, const std::string& to);
+  void swap(const Name& name, const Name& other);
+  std::string aside(NodeId node) const;
+  void move_in(const Name& name, const std::string& to);
+  void move_out(const Name& name);
+  void move_self(NodeId node);
+  void count_changed(NodeId node);
+  std::string own_path(NodeId node) const;
+  UniqueFd adopt(NodeId node, const NodePlace& place, int dir, const char* name);
+  static void empty_links(int dir, const char* name);
+  void unwatch(NodeId node);
 
   Image& image_;
   Host& host_;
@@ -190,6 +251,14 @@ class ImageStage {
   std::unordered_map<std::string, int> opening_;      ///< by host path
   std::unordered_map<std::string, Where> leaving_;    ///< host paths that go when they are opened
   std::unordered_map<NodeId, uint32_t> generations_;  ///< of numbers whose content left before
+  struct Lead {
+    std::string host;
+    UniqueFd fd;
+  };
+  std::unordered_set<NodeId> watched_;               ///< directories whose objects have names
+  std::unordered_set<NodeId> heard_;                 ///< those whose objects are watched
+  std::unordered_map<NodeId, std::string> anchors_;  ///< files of several names without content
+  std::unordered_map<std::string, Lead> leads_;      ///< by the path that the task was given
   std::string plain_;  ///< stands for every file without extended attributes
   AttrMarks* marks_ = nullptr;
   NodeLocks* locks_ = nullptr;

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "image_stage.h"
+#include "remove_name.h"
 
 namespace viewsh {
 
@@ -42,17 +43,17 @@ const ImageStage::Content* ImageStage::content_of(NodeId node) const {
 }
 
 Result<std::string> ImageStage::empty_content(NodeId node, const Attr& attr,
-                                              std::string_view name) {
-  TRY(make_empty(node, attr, name));
-  return content(node, attr, name, false);
+                                              const NodePlace& place) {
+  TRY(make_empty(node, attr, place));
+  return content(node, attr, place, false);
 }
 
-Result<void> ImageStage::make_empty(NodeId node, const Attr& attr, std::string_view name) {
+Result<void> ImageStage::make_empty(NodeId node, const Attr& attr, const NodePlace& place) {
   TRY_ASSIGN(const NodeLocks::Hold alone, hold_node(locks_, node));
   if (has_content(node)) return {};  // since just now
   TRY_ASSIGN(const Where where, place_of(node, attr));
   make_room(where, 0);
-  TRY_ASSIGN(Content empty, unpack(node, attr, name, where, true));
+  TRY_ASSIGN(Content empty, unpack(node, attr, place, where, true));
   recent_.push_back(std::move(empty));
   contents_.emplace(node, std::prev(recent_.end()));
   return {};
@@ -178,7 +179,8 @@ void ImageStage::opened(const std::string& host) {
   leaving_.erase(leaves);
 }
 
-Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view name) {
+Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view name,
+                                 const NodePlace* told) {
   const auto known = contents_.find(node);
   const auto object = objects_.find(node);
   if (known == contents_.end()) {
@@ -214,25 +216,35 @@ Result<void> ImageStage::renamed(NodeId node, const Attr& attr, std::string_view
     TRY(from_libc(::renameat(dir, before.c_str(), dir, to.c_str())));
     content.name = name;
   }
-  return from_libc(::fchmodat(dir, relative(content).c_str(), rights_of(node, attr), 0));
+  const mode_t rights = rights_of(node, attr);
+  const std::string seat = told != nullptr ? this->seat(*told) : std::string();
+  const std::string path = !seat.empty() && is_content(node, seat) ? seat : relative(content);
+  struct stat st {};
+  // Who watches the file would take it for a change.
+  const bool same = told == nullptr && ::fstatat(dir, path.c_str(), &st, 0) == 0 &&
+                    (st.st_mode & 07777) == rights;
+  return same ? Result<void>() : from_libc(::fchmodat(dir, path.c_str(), rights, 0));
 }
 
 /// Others than a user's can't be shown by an object of an ordinary user's.
-void ImageStage::xattr_changed(NodeId node, const std::string& name, const std::string* value) {
+bool ImageStage::xattr_changed(NodeId node, const NodePlace& place, const std::string& name,
+                               const std::string* value) {
   xattrs_.erase(node);
-  if (!name.starts_with("user.")) return;
+  if (!name.starts_with("user.")) return false;
   // Where the scratch directory takes none, none is shown.
   const auto change = [&](const char* path) {
-    if (value != nullptr) {
-      (void)::lsetxattr(path, name.c_str(), value->data(), value->size(), 0);
-    } else {
-      (void)::lremovexattr(path, name.c_str());
-    }
+    return (value != nullptr ? ::lsetxattr(path, name.c_str(), value->data(), value->size(), 0)
+                             : ::lremovexattr(path, name.c_str())) == 0;
   };
+  const std::string seat = this->seat(place);
   const auto object = objects_.find(node);
-  if (object != objects_.end()) change(object->second.c_str());
+  bool told = false;
+  if (object != objects_.end() && change(object->second.c_str()))
+    told = seat.empty() || object->second == seat;
   const Content* content = content_of(node);
-  if (content != nullptr) change(host_path(*content).c_str());
+  if (content == nullptr) return told;
+  const bool seated = !seat.empty() && is_content(node, seat);
+  return change(seated ? seat.c_str() : host_path(*content).c_str()) && (seated || seat.empty());
 }
 
 void ImageStage::forget(NodeId node, Ghost* last) {
@@ -248,6 +260,7 @@ void ImageStage::forget(NodeId node, Ghost* last) {
     forget_content(content->second, last);
   }
   xattrs_.erase(node);
+  unwatch(node);
 }
 
 void ImageStage::forget_content(Recent::iterator content, Ghost* last) {
@@ -273,8 +286,14 @@ void ImageStage::forget_object(const std::string& path, Ghost* last) {
   // Attributes of a file that has a content, too, aren't what anybody has open.
   const bool itself = last != nullptr && S_ISREG(st.st_mode) == S_ISREG(last->attr.stx_mode) &&
                       !S_ISREG(st.st_mode);
+  const bool seated = last != nullptr && !last->seat.empty() && path == last->seat;
+  // Who watches it would take those for a change.
+  if (last != nullptr)
+    last->bare = S_ISDIR(st.st_mode) && (seated || heard_.count(last->node) != 0);
   if (itself) keep_ghost(key, path, last);
-  (void)::unlinkat(AT_FDCWD, path.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+  if (seated) return;  // as its name, a little later
+  // One that is watched may hold names that a server took away by itself.
+  (void)remove_name(path);
 }
 
 /// From now on it is the kernel's alone, so that has to have its permissions and times.
@@ -283,10 +302,11 @@ void ImageStage::keep_ghost(InodeKey key, const std::string& host, Ghost* last) 
   const Attr& attr = last->attr;
   const timespec times[2] = {{attr.stx_atime.tv_sec, attr.stx_atime.tv_nsec},
                              {attr.stx_mtime.tv_sec, attr.stx_mtime.tv_nsec}};
-  (void)::utimensat(AT_FDCWD, host.c_str(), times, AT_SYMLINK_NOFOLLOW);
-  if (!S_ISLNK(attr.stx_mode)) (void)::chmod(host.c_str(), attr.stx_mode & 07777);
+  if (!last->bare) (void)::utimensat(AT_FDCWD, host.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  if (!last->bare && !S_ISLNK(attr.stx_mode)) (void)::chmod(host.c_str(), attr.stx_mode & 07777);
   last->host = host;
   ghost_paths_[host] = key;
+  if (!last->seat.empty()) ghost_paths_[last->seat] = key;
   constexpr size_t kMost = 4096;
   if (!last->held) unheld_.push_back(key);
   if (unheld_.size() > kMost) {
@@ -300,7 +320,12 @@ void ImageStage::keep_ghost(InodeKey key, const std::string& host, Ghost* last) 
 void ImageStage::drop_ghost(InodeKey key) {
   const auto ghost = ghosts_.find(key);
   if (ghost == ghosts_.end()) return;
-  ghost_paths_.erase(ghost->second.host);
+  for (const std::string& path : {ghost->second.host, ghost->second.seat}) {
+    const auto known = ghost_paths_.find(path);
+    const bool own =
+        known != ghost_paths_.end() && !(known->second < key) && !(key < known->second);
+    if (own) ghost_paths_.erase(known);
+  }
   ghosts_.erase(ghost);
 }
 

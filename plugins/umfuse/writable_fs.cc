@@ -93,7 +93,9 @@ Result<void> WritableImageFs::mkdir(const std::string& path, mode_t mode, const 
   const mode_t kept = S_IRWXU | S_IRWXG | S_IRWXO | S_ISVTX;
   TRY_ASSIGN(const NodeId made, writable().mkdir(spot.directory, spot.name,
                                                  new_node(spot, S_IFDIR | (mode & kept), caller)));
-  remember({made, {spot.directory, spot.name}});
+  const Place place{spot.directory, spot.name};
+  remember({made, place});
+  stage().added({place, made, true});
   return {};
 }
 
@@ -106,7 +108,9 @@ Result<void> WritableImageFs::mknod(const std::string& path, mode_t mode, dev_t 
   node.rdev = S_ISCHR(mode) || S_ISBLK(mode) ? dev : 0;
   TRY_ASSIGN(const NodeId made, writable().mknod(spot.directory, spot.name, node));
   if (mounted().hears != nullptr) mounted().hears->closed(made);
-  remember({made, {spot.directory, spot.name}});
+  const Place place{spot.directory, spot.name};
+  remember({made, place});
+  stage().added({place, made});
   return {};
 }
 
@@ -115,7 +119,9 @@ Result<void> WritableImageFs::symlink(const std::string& path, const std::string
   TRY_ASSIGN(const Spot spot, free_spot(path, caller));
   TRY_ASSIGN(const NodeId made, writable().symlink(spot.directory, spot.name, target,
                                                    new_node(spot, S_IFLNK | 0777, caller)));
-  remember({made, {spot.directory, spot.name}});
+  const Place place{spot.directory, spot.name};
+  remember({made, place});
+  stage().added({place, made});
   return {};
 }
 
@@ -123,21 +129,24 @@ Result<void> WritableImageFs::link(const std::string& from, const std::string& t
                                    const Caller& caller) {
   TRY_ASSIGN(const Node node, find(from));
   remember(node);
-  return link_node(node.id, to, caller);
+  return link_node(node, to, caller);
 }
 
-Result<void> WritableImageFs::link_node(NodeId node, const std::string& to, const Caller& caller) {
-  TRY_ASSIGN(const Attr attr, attr_of(node));
+Result<void> WritableImageFs::link_node(const Node& node, const std::string& to,
+                                        const Caller& caller) {
+  TRY_ASSIGN(const Attr attr, attr_of(node.id));
   TRY_ASSIGN(const Spot spot, free_spot(to, caller));
-  if (!may_link(node, attr, caller) || S_ISDIR(attr.stx_mode)) return Errno(EPERM);
-  const auto nameless = mounted().nameless.find(node);
+  if (!may_link(node.id, attr, caller) || S_ISDIR(attr.stx_mode)) return Errno(EPERM);
+  const auto nameless = mounted().nameless.find(node.id);
   const bool had_none = nameless != mounted().nameless.end();
   if (had_none && !nameless->second) return Errno(ENOENT);  // O_EXCL
-  TRY(writable().link(node, spot.directory, spot.name));
-  remember({node, {spot.directory, spot.name}});
+  TRY(writable().link(node.id, spot.directory, spot.name));
+  const Place place{spot.directory, spot.name};
+  remember({node.id, place});
+  stage().added({place, node.id, false, !had_none}, node.place);
   if (!had_none) return {};
   mounted().nameless.erase(nameless);
-  return writable().release(node);
+  return writable().release(node.id);
 }
 
 Result<void> WritableImageFs::link_host(const std::string& host_fd, const std::string& to,
@@ -145,18 +154,21 @@ Result<void> WritableImageFs::link_host(const std::string& host_fd, const std::s
   Attr native = {};
   if (::statx(AT_FDCWD, host_fd.c_str(), 0, STATX_BASIC_STATS, &native) < 0) return Errno::last();
   const std::optional<NodeId> node = stage().node_of(native);
-  if (node) return link_node(*node, to, caller);
+  if (node) return link_node({*node, {}}, to, caller);
   if (stage().ghost_of(native) == nullptr) return Errno(EXDEV);
   return Errno(S_ISDIR(native.stx_mode) ? EPERM : ENOENT);
 }
 
-void WritableImageFs::gone(NodeId node, const Attr& attr, const std::string& path, bool held) {
+void WritableImageFs::gone(const Victim& victim, const std::string& path, bool held) {
+  const NodeId node = victim.node;
+  const Attr& attr = victim.attr;
   ImageStage::Ghost last;
   last.node = node;
   last.attr = attr;
   last.attr.stx_nlink = 0;
   last.root = top();
   last.path = path;
+  last.seat = stage().seat({victim.spot.directory, victim.spot.name});
   last.held = held;
   const bool open = held || !S_ISREG(attr.stx_mode) || stage().pinned(node);
   stage().forget(node, open ? &last : nullptr);
@@ -192,14 +204,16 @@ Result<void> WritableImageFs::unlink(const std::string& path, const Caller& call
   if (!done && held) TRY(writable().release(victim.node));
   TRY(done);
   leave(victim);
-  if (last) gone(victim.node, victim.attr, path, held);
+  if (last) gone(victim, path, held);
+  stage().removed(name_of(victim));
   return {};
 }
 
 Result<void> WritableImageFs::rmdir(const std::string& path, const Caller& caller) {
   TRY_ASSIGN(const Victim victim, this->victim(path, caller));
   TRY(writable().rmdir(victim.spot.directory, victim.spot.name));
-  gone(victim.node, victim.attr, path, false);
+  gone(victim, path, false);
+  stage().removed(name_of(victim));
   return {};
 }
 
@@ -246,7 +260,9 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
   TRY(done);
   leave(moved);
   if (replaced) leave(*replaced);
-  if (last) gone(replaced->node, replaced->attr, to, held);
+  if (last) gone(*replaced, to, held);
+  const ImageStage::Name other = replaced ? name_of(*replaced) : ImageStage::Name();
+  stage().moved(name_of(moved), {spot.directory, spot.name}, exchange ? &other : nullptr);
   remember({moved.node, {spot.directory, spot.name}});
   if (exchange && replaced) remember({replaced->node, {moved.spot.directory, moved.spot.name}});
   // What a program is called when it runs; where that fails it has the old name.
@@ -268,10 +284,45 @@ Result<std::shared_ptr<FileSystem>> WritableImageFs::subtree(const std::string& 
   return std::shared_ptr<FileSystem>(std::make_shared<WritableImageFs>(shared(), node.id));
 }
 
+/// What a directory holds, as far as its watchers will hear of it by name. The numbers in a list of
+/// a server's are none that it answers to: there those that were looked up count.
+Result<std::vector<ImageStage::Name>> WritableImageFs::names_in(NodeId directory) {
+  TRY_ASSIGN(const std::vector<DirEntry> entries, writable().list(directory));
+  const bool by_number = mounted().hears == nullptr;
+  std::unordered_map<std::string, NodeId> known;
+  for (const NodeId node : by_number ? std::vector<NodeId>() : stage().staged()) {
+    const Place* place = mounted().places.of(node);
+    if (place != nullptr && place->parent == directory) known[place->name] = node;
+  }
+  std::vector<ImageStage::Name> names;
+  for (const DirEntry& entry : entries) {
+    ImageStage::Name name{{directory, entry.name}, by_number ? entry.ino : 0};
+    if (const auto node = known.find(entry.name); node != known.end()) name.node = node->second;
+    name.directory = entry.type == NodeType::kDirectory;
+    if (entry.type == NodeType::kUnknown || (by_number && !name.directory)) {
+      Result<NodeId> node = name.node;
+      if (name.node == 0) node = writable().lookup(directory, entry.name);
+      // What went meanwhile isn't there, and what can't be looked at stays as it is.
+      const auto attr = node ? writable().getattr(*node) : Result<Attr>(node.error());
+      if (!attr && attr.error() == ENOENT) continue;
+      name.directory = attr && S_ISDIR(attr->stx_mode);
+      name.linked = by_number && attr && S_ISREG(attr->stx_mode) && attr->stx_nlink > 1;
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
 Result<std::string> WritableImageFs::watch(const std::string& path, const Caller& caller) {
-  TRY_ASSIGN(const Attr attr, getattr(path));
-  if (S_ISDIR(attr.stx_mode)) return Errno(EOPNOTSUPP);
-  return ImageFs::watch(path, caller);
+  TRY_ASSIGN(std::string host, ImageFs::watch(path, caller));
+  TRY_ASSIGN(const Node node, find(path));
+  TRY_ASSIGN(const Attr attr, attr_of(node.id));
+  if (S_ISDIR(attr.stx_mode) && !stage().watched(node.id)) {
+    TRY_ASSIGN(const auto names, names_in(node.id));
+    TRY(stage().watch(node.id, names));
+  }
+  stage().hear(node.id);
+  return host;
 }
 
 uint64_t WritableImageFs::reserve(uint64_t bytes) { return pending().reserve(bytes); }

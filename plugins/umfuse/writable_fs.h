@@ -44,7 +44,6 @@ class WritableImageFs : public ImageFs {
                         const Caller& caller) override;
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
-  /// EOPNOTSUPP for a directory: what is made and removed in it would not be told.
   Result<std::string> watch(const std::string& path, const Caller& caller) override;
 
   /// The limit is the room in the image; what was given out and not written yet counts.
@@ -91,14 +90,18 @@ class WritableImageFs : public ImageFs {
   Result<Victim> victim(const std::string& path, const Caller& caller);
   WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller) const;
   /// After the last name of a node went.
-  void gone(NodeId node, const Attr& attr, const std::string& path, bool held);
+  void gone(const Victim& victim, const std::string& path, bool held);
+  Result<std::vector<ImageStage::Name>> names_in(NodeId directory);
+  static ImageStage::Name name_of(const Victim& victim) {
+    return {{victim.spot.directory, victim.spot.name}, victim.node, S_ISDIR(victim.attr.stx_mode)};
+  }
   Result<bool> hold_used(NodeId node, const Attr& attr);
   Result<void> opens(NodeId node, int flags) override;
   bool is_used(NodeId node) const;
   void end_open(NodeId node);
-  void finish_open(const std::string& path, const OpenPlan& plan, bool success);
+  void finish_open(const std::string& path, const std::string& host, bool success);
   Result<void> settle();
-  Result<void> link_node(NodeId node, const std::string& to, const Caller& caller);
+  Result<void> link_node(const Node& node, const std::string& to, const Caller& caller);
   void forget_nameless(NodeId node);
   void leave(const Victim& victim);
 
@@ -115,7 +118,9 @@ class WritableImageFs : public ImageFs {
                              const Caller& caller) const;
   bool may_link(NodeId node, const Attr& attr, const Caller& caller) const;
   Result<void> acl_changed(const Node& node, const Caller& caller);
-  Result<void> set_size(NodeId node, const Attr& attr, uint64_t size);
+  Result<void> xattr_changed(const Node& node, const std::string& name, const std::string* value,
+                             const Caller& caller);
+  Result<void> set_size(const Node& node, const Attr& attr, uint64_t size);
   Result<Node> for_xattr(const std::string& path, const std::string& name, const Caller& caller);
 
   WritableImage& writable() const { return *mounted().writable; }

@@ -65,6 +65,7 @@ Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenH
   auto plan = writes ? plan_write(*node, attr, how, caller) : plan_read(*node, attr, how, caller);
   mounted().planned.erase(planned);
   if (!plan && mounted().hears != nullptr) end_open(node->id);
+  if (plan && how.by_link) stage().lead(node->id, node->place, &*plan);
   return plan;
 }
 
@@ -89,10 +90,10 @@ Result<OpenPlan> WritableImageFs::plan_write(const Node& node, const Attr& attr,
   TRY(opens(node.id, how.flags));
   std::string host;
   if ((how.flags & O_TRUNC) != 0 && !stage().has_content(node.id)) {
-    TRY_ASSIGN(host, stage().empty_content(node.id, attr, node.place.name));
+    TRY_ASSIGN(host, stage().empty_content(node.id, attr, node.place));
     mounted().unconfirmed[node.id] = MountedImage::Unconfirmed::kEmptied;
   } else {
-    TRY_ASSIGN(host, stage().content(node.id, attr, node.place.name, false));
+    TRY_ASSIGN(host, stage().content(node.id, attr, node.place, false));
   }
   return plan_for(node.id, std::move(host), how);
 }
@@ -113,7 +114,7 @@ Result<OpenPlan> WritableImageFs::plan_new(const Spot& spot, const OpenHow& how,
   } else if (socket) {
     host = stage().object_to_make(node);
   } else if (const auto attr = attr_of(node); attr) {
-    host = stage().empty_content(node, *attr, spot.name);
+    host = stage().empty_content(node, *attr, {spot.directory, spot.name});
   } else {
     host = attr.error();
   }
@@ -127,7 +128,9 @@ Result<OpenPlan> WritableImageFs::plan_new(const Spot& spot, const OpenHow& how,
     OpenHow plain = how;
     plain.flags &= ~O_TRUNC;
     OpenPlan plan = plan_for(node, std::move(*host), plain);
-    plan.notify = true;
+    const Place place{spot.directory, spot.name};
+    stage().added({place, node});
+    if (how.by_link) stage().lead(node, place, &plan);
     return plan;
   }
   OpenPlan plan;
@@ -153,7 +156,7 @@ Result<OpenPlan> WritableImageFs::plan_nameless(const std::string& path, const O
   mounted().nameless[node] = (how.flags & O_EXCL) == 0;
   mounted().unconfirmed[node] = MountedImage::Unconfirmed::kNameless;
   TRY_ASSIGN(const Attr attr, attr_of(node));
-  Result<std::string> host = stage().empty_content(node, attr, "nameless");
+  Result<std::string> host = stage().empty_content(node, attr, {0, "nameless"});
   if (!host) {
     forget_nameless(node);
     return host.error();
@@ -225,18 +228,19 @@ void WritableImageFs::end_open(NodeId node) {
 }
 
 void WritableImageFs::opened(const std::string& path, const OpenPlan& plan, bool success) {
-  finish_open(path, plan, success);
-  if (!success && mounted().hears != nullptr) closed(plan.host);
+  const std::string host = stage().end_lead(plan.host);
+  finish_open(path, host, success);
+  if (!success && mounted().hears != nullptr) closed(host);
 }
 
 bool WritableImageFs::only_notes(const OpenPlan& plan) const {
-  const auto node = stage().node_at(plan.host);
+  const auto node = stage().node_at(stage().led(plan.host));
   return node && mounted().unconfirmed.count(*node) == 0;
 }
 
-void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan, bool success) {
-  const std::optional<NodeId> content = stage().node_at(plan.host);
-  if (!content && stage().ghost_at(plan.host) != nullptr) return stage().opened(plan.host);
+void WritableImageFs::finish_open(const std::string& path, const std::string& host, bool success) {
+  const std::optional<NodeId> content = stage().node_at(host);
+  if (!content && stage().ghost_at(host) != nullptr) return stage().opened(host);
   NodeId node = content.value_or(0);
   if (!content) {
     // A socket, which is an object only now.
@@ -244,8 +248,9 @@ void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan,
     if (!found) return;
     node = found->id;
     if (success) success = stage().made(node).ok();
+    if (success) stage().added({found->place, node});
   }
-  stage().opened(plan.host);
+  stage().opened(host);
   const auto known = mounted().unconfirmed.find(node);
   if (known == mounted().unconfirmed.end()) return;
   const auto what = known->second;
@@ -269,7 +274,8 @@ void WritableImageFs::finish_open(const std::string& path, const OpenPlan& plan,
   if (what != MountedImage::Unconfirmed::kMade) return;
   const auto spot = this->spot(path);
   // A name that can't be taken back stays, as an empty file.
-  if (spot) (void)writable().unlink(spot->directory, spot->name);
+  if (spot && writable().unlink(spot->directory, spot->name))
+    stage().removed({{spot->directory, spot->name}});
   mounted().places.erase(node);
 }
 
@@ -311,16 +317,18 @@ Result<void> WritableImageFs::check_setattr(NodeId node, const Attr& attr, const
   return {};
 }
 
-Result<void> WritableImageFs::set_size(NodeId node, const Attr& attr, uint64_t size) {
+Result<void> WritableImageFs::set_size(const Node& node, const Attr& attr, uint64_t size) {
   SetAttr set;
   set.size = size;
-  if (stage().has_content(node)) {
-    pending().begin(node, {.announced = true});
+  if (stage().has_content(node.id)) {
+    pending().begin(node.id, {.announced = true});
     if (size > attr.stx_size && pending().reserve(1) == 0) return Errno(ENOSPC);
-    TRY(pending().resize(node, size));
-    return pending().write_back(node);
+    if (!stage().truncate(node.id, node.place, size)) TRY(pending().resize(node.id, size));
+    return pending().write_back(node.id);
   }
-  return writable().setattr(node, set);
+  TRY(writable().setattr(node.id, set));
+  stage().changed(node.id, node.place, set);
+  return {};
 }
 
 Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& set,
@@ -328,7 +336,7 @@ Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& se
   TRY_ASSIGN(const Node node, find(path));
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
   TRY(check_setattr(node.id, attr, set, caller));
-  if (set.size) TRY(set_size(node.id, attr, *set.size));
+  if (set.size) TRY(set_size(node, attr, *set.size));
   SetAttr rest = set;
   rest.size.reset();
   const bool foreign = caller.uid != 0 && !in_group(attr.stx_gid, caller);
@@ -347,10 +355,11 @@ Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& se
   if (rest.mtime && mounted().hears != nullptr) TRY(pending().write_back(node.id));
   TRY(writable().setattr(node.id, rest));
   if (rest.mtime) pending().time_was_set(node.id);
+  if (!rest.mode || !stage().has_content(node.id)) stage().changed(node.id, node.place, rest);
   if (!rest.mode) return {};
   // As it was set: what a writer takes away of it afterwards shows by what is missing.
   TRY_ASSIGN(const Attr now, writable().getattr(node.id));
-  return stage().renamed(node.id, now, node.place.name);
+  return stage().renamed(node.id, now, node.place.name, &node.place);
 }
 
 /// xattr_permission() of fs/xattr.c.
@@ -372,6 +381,17 @@ Result<ImageFs::Node> WritableImageFs::for_xattr(const std::string& path, const 
   return node;
 }
 
+/// An attribute was set, or removed (null).
+Result<void> WritableImageFs::xattr_changed(const Node& node, const std::string& name,
+                                            const std::string* value, const Caller& caller) {
+  if (!stage().xattr_changed(node.id, node.place, name, value)) {
+    SetAttr any;
+    any.mode = 0;
+    stage().changed(node.id, node.place, any);
+  }
+  return name == "system.posix_acl_access" ? acl_changed(node, caller) : Result<void>();
+}
+
 /// The mode is another now, and who may open it natively. posix_acl_update_mode()
 Result<void> WritableImageFs::acl_changed(const Node& node, const Caller& caller) {
   TRY_ASSIGN(Attr attr, writable().getattr(node.id));
@@ -390,16 +410,14 @@ Result<void> WritableImageFs::setxattr(const std::string& path, const std::strin
   TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
   TRY(writable().setxattr(node.id, name, value, flags));
   const std::string text(value);
-  stage().xattr_changed(node.id, name, &text);
-  return name == "system.posix_acl_access" ? acl_changed(node, caller) : Result<void>();
+  return xattr_changed(node, name, &text, caller);
 }
 
 Result<void> WritableImageFs::removexattr(const std::string& path, const std::string& name,
                                           const Caller& caller) {
   TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
   TRY(writable().removexattr(node.id, name));
-  stage().xattr_changed(node.id, name, nullptr);
-  return name == "system.posix_acl_access" ? acl_changed(node, caller) : Result<void>();
+  return xattr_changed(node, name, nullptr, caller);
 }
 
 /// vfs_fileattr_set() of fs/file_attr.c.

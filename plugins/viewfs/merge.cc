@@ -19,8 +19,8 @@ using host_ops::parent_of;
 /// A union with a first source that takes all changes. merge.h says what it can't do.
 class MergeFs final : public FileSystem, public std::enable_shared_from_this<MergeFs> {
  public:
-  explicit MergeFs(std::vector<std::shared_ptr<FileSystem>> sources)
-      : tree_(std::move(sources)), copy_(tree_) {}
+  MergeFs(std::vector<std::shared_ptr<FileSystem>> sources, bool writes)
+      : tree_(std::move(sources)), copy_(tree_), writes_(writes) {}
 
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override;
@@ -99,7 +99,12 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
   }
   Result<std::string> watch(const std::string& path, const Caller& caller) override {
     TRY_ASSIGN(MergeHit hit, tree_.node(path));
-    return tree_.source(hit.source).watch(path, caller);
+    // What changes in a directory changes in the first source's.
+    if (hit.source == 0 || !writes_ || hit.found.type != NodeType::kDirectory)
+      return tree_.source(hit.source).watch(path, caller);
+    // Where it can't be made nothing can be made in it.
+    return copy_.directory(path) ? first().watch(path, caller)
+                                 : tree_.source(hit.source).watch(path, caller);
   }
   uint64_t reserve(uint64_t bytes) override { return first().reserve(bytes); }
   bool quota() const override { return first().quota(); }
@@ -120,6 +125,7 @@ class MergeFs final : public FileSystem, public std::enable_shared_from_this<Mer
 
   MergeTree tree_;
   MergeCopy copy_;
+  bool writes_;                                      ///< somebody may change what it shows
   std::unordered_map<std::string, size_t> pending_;  ///< plans with notify: host path to source
 };
 
@@ -347,8 +353,8 @@ std::shared_ptr<FileSystem> mount_merge(const MountRequest& request, Host&, Moun
     }
     sources.push_back(std::move(tree));
   }
-  std::shared_ptr<FileSystem> fs = std::make_shared<MergeFs>(std::move(sources));
   bool writable = request.options.count("rw") > 0 && request.options.count("ro") == 0;
+  std::shared_ptr<FileSystem> fs = std::make_shared<MergeFs>(std::move(sources), writable);
   return writable ? fs : make_read_only(std::move(fs), "");
 }
 

@@ -104,6 +104,9 @@ struct OpenHow {
       NodeType::kRegular;  ///< what the native call will make (bind(2): a socket)
   /// What is written through the descriptor will be announced by FileSystem::writing().
   bool announced = false;
+  /// The task opens the plan's host at once, and that may be a link to one of the engine's own
+  /// descriptors (/proc/ENGINE/fd/N), which the plan keeps until opened().
+  bool by_link = false;
 };
 
 /// How the task itself opens (or makes) the node natively.
@@ -111,7 +114,8 @@ struct OpenPlan {
   std::string host;
   int flags = 0;
   mode_t mode = 0;
-  bool notify = false;  ///< opened() wants to hear of the result
+  bool notify = false;     ///< opened() wants to hear of the result
+  std::string shown = {};  ///< what /proc calls it then, where that isn't `host`
 };
 
 /// A change of attributes; what is not set stays. chmod(2), chown(2), utimensat(2), truncate(2).
@@ -328,7 +332,8 @@ class FileSystem : public Tree {
     (void)path;
     return Errno(ENOSYS);
   }
-  /// The host path to be watched for changes of the node. inotify_add_watch(2).
+  /// The host path to be watched for changes of the node. ENOSYS: the host object itself. Else the
+  /// error is the caller's: EOPNOTSUPP where changes would not be told. inotify_add_watch(2).
   virtual Result<std::string> watch(const std::string& path, const Caller& caller) = 0;
   /// A write would let the file system grow by up to `bytes`: how many are allowed now. ENOSPC at
   /// 0. Asked only of file systems with quota().
