@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -63,22 +64,28 @@ std::string joined(const std::map<std::string, std::string>& options) {
   return out;
 }
 
-/// The texts one after the other, each with its zero; the descriptor goes with them.
-Result<void> hand_over(int control, const FuseConnection& mounted) {
+/// Room for the descriptors of a message: the connection and, where there is one, the second.
+constexpr size_t kMostFds = 2;
+using FdRoom = std::array<char, CMSG_SPACE(kMostFds * sizeof(int))>;
+
+/// The texts one after the other, each with its zero; the descriptors go with them.
+Result<void> hand_over(int control, const FuseConnection& mounted, bool shows) {
   std::string text = mounted.source + '\0' + mounted.options + '\0';
   if (text.size() > kMostText) return Errno(ENAMETOOLONG);
   iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+  alignas(cmsghdr) FdRoom room{};
+  const std::array<int, kMostFds> fds{mounted.fd, mounted.other};
+  const size_t size = (shows ? 2 : 1) * sizeof(int);
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = room.data();
-  message.msg_controllen = room.size();
+  message.msg_controllen = CMSG_SPACE(size);
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(header), &mounted.fd, sizeof(int));
+  header->cmsg_len = CMSG_LEN(size);
+  memcpy(CMSG_DATA(header), fds.data(), size);
   return from_libc(static_cast<int>(sendmsg(control, &message, MSG_NOSIGNAL)));
 }
 
@@ -104,7 +111,8 @@ void FuseServer::run(const MountSpec& spec, const EnvSpec& env, int control) {
   ViewSpec view;
   view.env = env;
   view.allow_mount = true;
-  if (!needs_what_is_at(spec)) {
+  const bool shows = !needs_what_is_at(spec);
+  if (shows) {
     MountSpec own;
     own.type = "tmpfs";
     own.at = spec.at;
@@ -117,9 +125,11 @@ void FuseServer::run(const MountSpec& spec, const EnvSpec& env, int control) {
     options.command.emplace_back("-o");
     options.command.push_back(joined(spec.options));
   }
-  _exit(run_server_view(view, options, [control](const FuseConnection& mounted) {
-    return hand_over(control, mounted);
-  }));
+  _exit(run_server_view(view, options,
+                        [control, shows](const FuseConnection& mounted) -> Result<bool> {
+                          TRY(hand_over(control, mounted, shows));
+                          return shows;
+                        }));
 }
 
 UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
@@ -156,7 +166,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
 UserError FuseServer::receive(int control) {
   std::string text(kMostText, '\0');
   iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+  alignas(cmsghdr) FdRoom room{};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -165,10 +175,11 @@ UserError FuseServer::receive(int control) {
   const ssize_t size = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
   const cmsghdr* header = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return {"no connection"};
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  connection_ = std::make_shared<UniqueFd>(fd);
-  same_.reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  std::array<int, kMostFds> fds{-1, -1};
+  memcpy(fds.data(), CMSG_DATA(header), std::min(sizeof fds, header->cmsg_len - CMSG_LEN(0)));
+  connection_ = std::make_shared<UniqueFd>(fds[0]);
+  other_.reset(fds[1]);
+  same_.reset(fcntl(fds[0], F_DUPFD_CLOEXEC, 0));
   text.resize(static_cast<size_t>(size));
   const size_t end = text.find('\0');
   source_ = text.substr(0, end);
@@ -213,6 +224,7 @@ FuseServer::~FuseServer() {
   if (same_) (void)shutdown(same_.get(), SHUT_RDWR);
   same_.reset();
   connection_.reset();
+  other_.reset();
   if (ended(status_ == 0 && engine_ > 0 ? kMomentMs : 0)) return;
   kill(engine_, SIGTERM);
   if (ended(kMomentMs)) return;

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 
 #include "syscalls/borrow.h"
@@ -42,6 +43,14 @@ bool is_closed(int socket) {
 }
 
 }  // namespace
+
+Result<std::pair<UniqueFd, UniqueFd>> make_fuse_pair() {
+  std::array<int, 2> ends{};
+  TRY(from_libc(
+      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data())));
+  for (const int end : ends) enlarge(end);
+  return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
 
 Attr FuseDevice::attr() const {
   Attr attr{};

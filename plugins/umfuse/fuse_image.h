@@ -46,6 +46,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   void listen(FuseListener* listener) { listener_ = listener; }
   /// To be polled, and pumped when there is something to read, or to write.
   FuseChannel& channel() { return channel_; }
+  FuseSession& session() { return session_; }
   const FuseSession& session() const { return session_; }
 
   std::string_view type() const override { return "fuse"; }

@@ -80,7 +80,8 @@ Result<void> FuseSession::take_init() {
   const auto reply = channel_.collect(init_);
   // Who waits for the answer has asked for nothing yet. fuse_get_req() of fs/fuse/dev.c
   if (!reply) return reply.error() == ECONNABORTED ? Errno(ENOTCONN) : reply.error();
-  return agree(*reply);
+  init_reply_ = *reply;
+  return agree(init_reply_);
 }
 
 Result<void> FuseSession::agree(std::string_view reply) {

@@ -12,9 +12,11 @@
 #include "call_wait.h"
 #include "device_number.h"
 #include "fuse_image.h"
+#include "fuse_relay.h"
 #include "locked_fs.h"
 #include "viewsh/close_listener.h"
 #include "viewsh/served.h"
+#include "viewsh/shared_connection.h"
 #include "writable_fs.h"
 
 namespace viewsh {
@@ -90,6 +92,18 @@ class ServedImage final : public WritableImageFs {
       mounted().planned.erase(stays);
     }
   }
+  /// The view that the server lives in asks it, too.
+  Result<void> share(UniqueFd other) {
+    TRY(from_libc(::fcntl(other.get(), F_SETFL, O_NONBLOCK)));
+    auto relay =
+        std::make_shared<FuseRelay>(std::move(other), served_.channel(), served_.session());
+    TRY(suspension_->watch(relay->fd(), [this] { pump_relay(); }));
+    served_.channel().also_notify([weak = std::weak_ptr(relay)](std::string_view packet) {
+      if (const auto to = weak.lock()) to->notified(packet);
+    });
+    relay_ = std::move(relay);
+    return {};
+  }
   void abort() {
     served_.channel().shut();
     leave();
@@ -124,6 +138,21 @@ class ServedImage final : public WritableImageFs {
     if (!left_) suspension_->want_write(channel.fd(), channel.wants_write());
     if (channel.dead()) leave();  // or its end is told of for ever
     suspension_->wake(&channel);
+    pump_relay();
+  }
+  void pump_relay() {
+    if (relay_ == nullptr) return;
+    relay_->pump();
+    if (relay_->ended()) return leave_relay();
+    suspension_->want_write(relay_->fd(), relay_->wants_write());
+    // What it was asked may not have been taken yet.
+    if (!left_) suspension_->want_write(served_.channel().fd(), served_.channel().wants_write());
+  }
+  void leave_relay() {
+    if (relay_ == nullptr) return;
+    relay_->end();
+    suspension_->unwatch(relay_->fd());
+    relay_.reset();
   }
   bool uses(NodeId node) {
     const MountedImage& image = mounted();
@@ -136,15 +165,20 @@ class ServedImage final : public WritableImageFs {
   void leave() {
     if (!left_) suspension_->unwatch(served_.channel().fd());
     left_ = true;
+    leave_relay();
   }
 
   FuseImage& served_;
   Suspension* suspension_;
   bool left_ = false;
+  std::shared_ptr<FuseRelay> relay_;
 };
 
 /// As the mount table has it.
-class ServedFs final : public LockedFs, public CloseListener, public Served {
+class ServedFs final : public LockedFs,
+                       public CloseListener,
+                       public Served,
+                       public SharedConnection {
  public:
   /// `free`: everybody may do anything here.
   ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<CallLock> lock, bool free)
@@ -216,6 +250,7 @@ class ServedFs final : public LockedFs, public CloseListener, public Served {
     ending_ = false;
   }
 
+  Result<void> share(UniqueFd other) override { return image_.share(std::move(other)); }
   void abort() override { image_.abort(); }
   /// Where nobody answers they end by themselves.
   bool busy() const override { return !image_.is_dead() && call_lock_->users() > unasked_; }
