@@ -72,7 +72,7 @@ Result<void> FuseImage::setattr(NodeId id, const SetAttr& set) {
   if (in.valid == 0) return {};
   TRY(session_.ready());
   const size_t size = session_.attr_out_size();
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   const uint64_t version = node->version;
   const auto reply = session_.ask(FUSE_SETATTR, id, {fuse_bytes(in)}, size, size);
   // Interrupted, it may have been done.
@@ -134,7 +134,7 @@ Result<void> FuseImage::setxattr(NodeId id, const std::string& name, std::string
                            {fuse_bytes(in).substr(0, FUSE_COMPAT_SETXATTR_IN_SIZE),
                             std::string_view(name.c_str(), name.size() + 1), value}),
       no_xattrs());
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   if (set && can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   return set;
 }
@@ -147,7 +147,7 @@ Result<void> FuseImage::removexattr(NodeId id, const std::string& name) {
       FUSE_REMOVEXATTR,
       session_.ask_nothing(FUSE_REMOVEXATTR, id, {std::string_view(name.c_str(), name.size() + 1)}),
       no_xattrs());
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   if (removed && can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   return removed;
 }

@@ -161,7 +161,7 @@ bool FuseChannel::done(uint64_t unique) const {
 std::unordered_set<uint64_t> FuseChannel::unanswered_nodes() const {
   std::unordered_set<uint64_t> out;
   for (const auto& [unique, request] : requests_) {
-    if (request.abandoned) out.insert(request.node);
+    if (!request.done) out.insert(request.node);
   }
   return out;
 }
@@ -248,7 +248,7 @@ bool FuseChannel::receive() {
 /// fuse_abort_conn() of fs/fuse/dev.c
 void FuseChannel::die() {
   dead_ = true;
-  ++late_replies_;
+  ++replies_;
   unsent_.clear();
   std::erase_if(requests_, [](const auto& entry) {
     return entry.second.abandoned || entry.second.answered != nullptr;
@@ -301,12 +301,12 @@ void FuseChannel::take_reply(const fuse_out_header& out, std::string_view payloa
       whole && out.error <= 0 && out.error > kLeastError &&
       (error ? payload.empty() : payload.size() >= request.least && payload.size() <= request.most);
   if (!sound) ++refused_;
+  ++replies_;
   if (request.answered) {
     const auto gone = requests_.extract(found);
     return gone.mapped().answered(sound ? out.error : -EIO, sound ? payload : std::string_view());
   }
   if (request.abandoned) {
-    ++late_replies_;
     auto gone = requests_.extract(found);
     if (sound && !error && listener_ != nullptr) {
       listener_->late(gone.mapped().opcode, gone.mapped().node, payload);

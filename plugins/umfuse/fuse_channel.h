@@ -130,10 +130,10 @@ class FuseChannel {
   /// A request on this node of which nobody waits for the answer, which isn't there yet. 0: none.
   /// `opcode`: 0 for any.
   uint64_t unanswered(uint64_t node, uint32_t opcode = 0) const;
-  /// The nodes of all such requests.
+  /// The nodes of all requests that aren't answered yet.
   std::unordered_set<uint64_t> unanswered_nodes() const;
-  /// How many such requests were answered so far, or won't be.
-  uint64_t late_replies() const { return late_replies_; }
+  /// How often something was answered so far, or became what won't be.
+  uint64_t replies() const { return replies_; }
   bool dead() const { return dead_; }
   /// The server gets end of file, or where its end is in somebody else's hands isn't heard any
   /// more.
@@ -192,7 +192,7 @@ class FuseChannel {
   FuseListener* listener_ = nullptr;
   std::function<void(std::string_view)> other_;
   uint64_t refused_ = 0;
-  uint64_t late_replies_ = 0;
+  uint64_t replies_ = 0;
 };
 
 }  // namespace viewsh

@@ -128,7 +128,7 @@ Result<bool> FuseImage::opens(NodeId id, int flags) {
   }
   // Nobody waits for the end of the one before.
   if (access < 3) node->opened[static_cast<size_t>(access)] = std::move(handle);
-  if (!keeps) FuseNodes::stale(node.get());
+  if (!keeps) nodes_.stale(node.get());
   return !keeps;
 }
 

@@ -51,6 +51,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
 
   std::string_view type() const override { return "fuse"; }
   NodeId root() const override { return FUSE_ROOT_ID; }
+  bool knows(NodeId node) const override { return nodes_.knows(node); }
   Result<NodeId> lookup(NodeId directory, std::string_view name) override;
   Result<Attr> getattr(NodeId node) override;
   Result<std::vector<DirEntry>> list(NodeId directory) override;
@@ -129,6 +130,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
                           std::string_view to, unsigned flags);
   Result<void> remove(uint32_t opcode, NodeId directory, std::string_view name);
   void changed_directory(NodeId directory, std::string_view name);
+  Result<Ref> ask_lookup(const Ref& directory, std::string_view name);
 
   Result<Handle> open_handle(const Ref& node, int flags);
   Result<Handle> handle_for(const Ref& node, int mode);
@@ -142,7 +144,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   Result<void> sync_node(NodeId node, bool directory);
 
   void content_is_old(uint64_t node);
-  Result<void> read_listing(const FuseHandle& handle, NodeId directory, bool plus,
+  Result<void> read_listing(const FuseHandle& handle, const Ref& directory, bool plus,
                             std::vector<DirEntry>* entries);
 
   void inval_inode(uint64_t node, int64_t offset, int64_t length) override;

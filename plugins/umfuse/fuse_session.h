@@ -105,7 +105,7 @@ class FuseSession {
   FuseWait& wait_;
   FuseOptions options_;
   FuseWho who_;
-  uint64_t late_replies_ = 0;            ///< of the channel when to_forget_ was looked through
+  uint64_t replies_ = 0;                 ///< of the channel when to_forget_ was looked through
   uint64_t init_ = 0;                    ///< the request
   std::optional<Result<void>> started_;  ///< how it ended
   std::string init_reply_;

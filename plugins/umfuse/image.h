@@ -55,6 +55,11 @@ class Image {
     (void)node;
     return Errno(ENOTTY);
   }
+  /// Is this still the number of a node? It may have gone while a call waited.
+  virtual bool knows(NodeId node) const {
+    (void)node;
+    return true;
+  }
   /// What the node's ACL says to R_OK, W_OK, X_OK of a caller who is neither its owner nor root;
   /// nullopt: there is none, its mode counts. posix_acl_permission() of fs/posix_acl.c
   virtual std::optional<bool> acl_allows(NodeId node, const Attr& attr, int want,
