@@ -104,12 +104,16 @@ FuseWho FuseImage::who_makes(const NewNode* node) const {
   return {node->uid, node->gid, session_.who().pid};
 }
 
+/// What is held may have no path any more.
+Result<void> FuseImage::refresh(const Ref& node) {
+  return refresh_by(node, S_ISREG(node->type) ? node->handle.get() : nullptr);
+}
+
 /// Whoever has it open may look at it where its path is closed to the server by now, as when what
 /// was written is brought home.
-Result<void> FuseImage::refresh(const Ref& node) {
-  const bool file = S_ISREG(node->type);
-  const Result<void> done = refresh_by(node, file ? node->handle.get() : nullptr);
-  if (done.error() != EACCES || !file || node->handle != nullptr) return done;
+Result<void> FuseImage::refresh_open(const Ref& node) {
+  const Result<void> done = refresh(node);
+  if (done.error() != EACCES || !S_ISREG(node->type) || node->handle != nullptr) return done;
   const auto opened = node->opened;
   const auto any =
       std::find_if(opened.begin(), opened.end(), [](const Handle& one) { return one != nullptr; });
@@ -136,6 +140,14 @@ Result<void> FuseImage::refresh_by(const Ref& node, const FuseHandle* handle) {
 Result<Attr> FuseImage::getattr(NodeId id) {
   TRY_ASSIGN(const Ref node, nodes_.find(id));
   if (!nodes_.fresh(*node)) TRY(refresh(node));
+  if (!nodes_.current(node)) return Errno(ESTALE);
+  return attr_of(*node);
+}
+
+Result<Attr> FuseImage::getattr_open(NodeId id) {
+  TRY_ASSIGN(const Ref node, nodes_.find(id));
+  if (!nodes_.fresh(*node)) TRY(refresh_open(node));
+  if (!nodes_.current(node)) return Errno(ESTALE);
   return attr_of(*node);
 }
 

@@ -54,6 +54,8 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   bool knows(NodeId node) const override { return nodes_.knows(node); }
   Result<NodeId> lookup(NodeId directory, std::string_view name) override;
   Result<Attr> getattr(NodeId node) override;
+  /// By a handle of his where the server refuses it without.
+  Result<Attr> getattr_open(NodeId node) override;
   Result<std::vector<DirEntry>> list(NodeId directory) override;
   Result<std::string> readlink(NodeId node) override;
   Result<void> extract(NodeId node, int to) override;
@@ -120,6 +122,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
                          const NewNode& node, Handle* handle);
   Result<NodeId> create(NodeId directory, std::string_view name, const NewNode& node);
   Result<void> refresh(const Ref& node);
+  Result<void> refresh_open(const Ref& node);
   Result<void> refresh_by(const Ref& node, const FuseHandle* handle);
   Attr attr_of(const FuseNode& node) const;
   Result<void> check_new(NodeId directory, std::string_view name);

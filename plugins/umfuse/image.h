@@ -35,6 +35,8 @@ class Image {
   /// All of STATX_BASIC_STATS, and STATX_BTIME where the format has it; stx_ino is the number of
   /// the node, stx_dev_* are left 0.
   virtual Result<Attr> getattr(NodeId node) = 0;
+  /// The same for who has the node open, or brings home what was written by who had.
+  virtual Result<Attr> getattr_open(NodeId node) { return getattr(node); }
   /// Each name once, without "." and "..", in any order. ENOTDIR.
   virtual Result<std::vector<DirEntry>> list(NodeId directory) = 0;
   /// The text of a symbolic link, 1 to PATH_MAX - 1 bytes. EINVAL: the node is something else.

@@ -142,7 +142,7 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
   struct stat st {};
   if (::fstat(from, &st) < 0) return Errno::last();
   const auto size = static_cast<uint64_t>(st.st_size);
-  TRY_ASSIGN(const Attr attr, image.getattr(node));
+  TRY_ASSIGN(const Attr attr, image.getattr_open(node));
   SetAttr resized;
   resized.size = size;
   if (size < attr.stx_size) TRY(image.setattr(node, resized));
@@ -155,7 +155,7 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
         part.end > size - size % kGrain ? size : (part.end + kGrain - 1) / kGrain * kGrain;
     TRY(copy_part(&copy, from, static_cast<off_t>(begin), static_cast<off_t>(end)));
   }
-  TRY_ASSIGN(const Attr now, image.getattr(node));
+  TRY_ASSIGN(const Attr now, image.getattr_open(node));
   if (now.stx_size < size) TRY(image.setattr(node, resized));
   return Copied{copy.changed() || attr.stx_size != size, copy.compared()};
 }

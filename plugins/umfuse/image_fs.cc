@@ -42,8 +42,8 @@ Attr after_life(const ImageStage::Ghost& ghost, const Attr& native) {
 
 }  // namespace
 
-Result<Attr> ImageFs::attr_of(NodeId node) const {
-  TRY_ASSIGN(Attr attr, image().getattr(node));
+Result<Attr> ImageFs::attr_of(NodeId node, bool open) const {
+  TRY_ASSIGN(Attr attr, open ? image().getattr_open(node) : image().getattr(node));
   attr.stx_dev_major = 0;
   attr.stx_dev_minor = mounted_->minor;
   attr.stx_mask |= kOwnOwners;
@@ -183,7 +183,7 @@ bool ImageFs::fix_attr(Attr* attr) {
   const std::optional<NodeId> node = stage().node_of(*attr);
   const ImageStage::Ghost* ghost = node ? nullptr : stage().ghost_of(*attr);
   if (!node && ghost == nullptr) return false;
-  const Result<Attr> shown = node ? attr_of(*node) : after_life(*ghost, *attr);
+  const Result<Attr> shown = node ? attr_of(*node, true) : after_life(*ghost, *attr);
   if (!shown) return false;
   const uint64_t mount = attr->stx_mnt_id;
   const uint32_t mount_known = attr->stx_mask & STATX_MNT_ID;

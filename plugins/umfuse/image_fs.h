@@ -143,7 +143,8 @@ class ImageFs : public FileSystem {
   Image& image() const { return *mounted_->image; }
   /// No link on the way is followed. ENOENT, ENOTDIR.
   Result<Node> find(std::string_view path);
-  Result<Attr> attr_of(NodeId node) const;
+  /// `open`: for who has it open.
+  Result<Attr> attr_of(NodeId node, bool open = false) const;
   Result<Found> found(const Node& node, const Attr& attr);
   void remember(const Node& node);
   bool allows(NodeId node, const Attr& attr, int want, const Caller& caller) const {

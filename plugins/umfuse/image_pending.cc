@@ -180,7 +180,7 @@ Result<void> PendingContent::save(NodeId node, bool whole) {
     (void)it->second.written.take();  // all of it that is made by now was saved
     return {};
   }
-  TRY_ASSIGN(const Attr before, image_.getattr(node));
+  TRY_ASSIGN(const Attr before, image_.getattr_open(node));
   // Whenever the image was asked, others may have been here.
   it = entries_.find(node);
   if (it == entries_.end()) return {};
