@@ -24,6 +24,7 @@ namespace viewsh {
 
 namespace {
 
+constexpr int kToldMs = 1500;    ///< for a server that was told that its mount is gone
 constexpr int kMomentMs = 3000;  ///< for a server to end by itself, and again when it is told to
 constexpr size_t kMostText = 16 << 10;
 
@@ -125,11 +126,11 @@ void FuseServer::run(const MountSpec& spec, const EnvSpec& env, int control) {
     options.command.emplace_back("-o");
     options.command.push_back(joined(spec.options));
   }
-  _exit(run_server_view(view, options,
-                        [control, shows](const FuseConnection& mounted) -> Result<bool> {
-                          TRY(hand_over(control, mounted, shows));
-                          return shows;
-                        }));
+  const auto give = [control, shows](const FuseConnection& mounted) -> Result<bool> {
+    TRY(hand_over(control, mounted, shows));
+    return shows;
+  };
+  _exit(run_server_view(view, options, give, control));
 }
 
 UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
@@ -137,7 +138,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
     return {std::string("socketpair: ") + strerror(errno)};
-  const UniqueFd ours(ends[0]);
+  control_.reset(ends[0]);
   UniqueFd theirs(ends[1]);
   const pid_t parent = getpid();
   engine_ = fork();
@@ -150,7 +151,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
     run(spec, env, ends[1]);
   }
   theirs.reset();
-  pollfd poll{.fd = ours.get(), .events = POLLIN, .revents = 0};
+  pollfd poll{.fd = control_.get(), .events = POLLIN, .revents = 0};
   int ready = 0;
   do {
     ready = ::poll(&poll, 1, kStartSeconds * 1000);
@@ -158,7 +159,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
   if (ready <= 0)
     return {program_of(spec) + " has mounted nothing for " + std::to_string(kStartSeconds) +
             " seconds"};
-  if (!receive(ours.get())) return {};
+  if (!receive(control_.get())) return {};
   if (!ended(kMomentMs)) return {program_of(spec) + " mounted nothing"};
   return {why_ended(program_of(spec), status_)};
 }
@@ -221,11 +222,15 @@ bool FuseServer::ended(int milliseconds) {
 }
 
 FuseServer::~FuseServer() {
+  const bool served = status_ == 0 && engine_ > 0;
+  other_.reset();
+  // Its end may be in the hands of other servers' engines as well.
+  if (control_) (void)shutdown(control_.get(), SHUT_RDWR);
+  if (ended(served && same_ ? kToldMs : 0)) return;
   if (same_) (void)shutdown(same_.get(), SHUT_RDWR);
   same_.reset();
   connection_.reset();
-  other_.reset();
-  if (ended(status_ == 0 && engine_ > 0 ? kMomentMs : 0)) return;
+  if (ended(served ? kMomentMs : 0)) return;
   kill(engine_, SIGTERM);
   if (ended(kMomentMs)) return;
   // Its tracees go with it.

@@ -27,7 +27,8 @@ class FuseServer {
   FuseServer() = default;
   FuseServer(const FuseServer&) = delete;
   FuseServer& operator=(const FuseServer&) = delete;
-  /// The server ends: it gets the end of its connection, after a moment SIGTERM, then SIGKILL.
+  /// The server ends: it is told that its mount is gone, as after umount(2); then it gets the end
+  /// of its connection, after a moment SIGTERM, then SIGKILL.
   ~FuseServer();
 
   /// The program that `type` names is there.
@@ -58,8 +59,9 @@ class FuseServer {
   pid_t engine_ = -1;  ///< of its view
   int status_ = 0;
   std::shared_ptr<UniqueFd> connection_;
-  UniqueFd same_;   ///< the connection, for its end
-  UniqueFd other_;  ///< for who asks from the server's view
+  UniqueFd control_;  ///< at its end the server's view ends the server's connection
+  UniqueFd same_;     ///< the connection, for its end
+  UniqueFd other_;    ///< for who asks from the server's view
   std::string source_;
   std::map<std::string, std::string> options_;
 };

@@ -46,6 +46,16 @@ bool Tracer::tell_servers(int round) {
   return true;
 }
 
+void Tracer::serve_until(int control) {
+  const Result<void> watched = parking_.watch(control, [this, control] {
+    parking_.unwatch(control);
+    if (FuseDevice* device = fuse_device_of(session_)) device->end_given();
+    fuse_tell(session_);
+  });
+  // Then they see the end of their connections, a moment later.
+  if (!watched.ok()) complain("a FUSE server: " + watched.error().message());
+}
+
 void Tracer::end_wait(Stopped& stopped) {
   FuseDevice* device = parking_.active() ? fuse_device_of(session_) : nullptr;
   if (device == nullptr || !stopped.load()) return;

@@ -149,6 +149,12 @@ void FuseDevice::end(const FileSystem& fs) {
   }
 }
 
+void FuseDevice::end_given() {
+  for (auto& [inode, connection] : connections_) {
+    if (connection.taken && connection.fs == nullptr) connection.ended = true;
+  }
+}
+
 bool FuseDevice::has_unconnected() {
   forget_closed();
   bool any = false;
@@ -200,10 +206,13 @@ void make_blocking(const Session& session, const FuseDevice& device) {
 }  // namespace
 
 void fuse_ended(Session& session, const FileSystem& fs) {
+  if (FuseDevice* device = fuse_device_of(session)) device->end(fs);
+  fuse_tell(session);
+}
+
+void fuse_tell(Session& session) {
   FuseDevice* device = fuse_device_of(session);
-  if (device == nullptr) return;
-  device->end(fs);
-  if (!device->has_unconnected()) return;
+  if (device == nullptr || !device->has_unconnected()) return;
   make_blocking(session, *device);
   if (session.server_left) session.server_left();
 }

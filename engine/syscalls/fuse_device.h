@@ -41,6 +41,8 @@ class FuseDevice final : public Device {
   /// when that goes, so the connection stays until the server has heard of it: end().
   void mounted(const UniqueFd& socket, const FileSystem& fs);
   void end(const FileSystem& fs);
+  /// The same for those that were given away.
+  void end_given();
   /// Some descriptor's connection isn't there yet, or has ended.
   bool has_unconnected();
   /// What read(2) says to a descriptor of such a one; 0: it is none. `link`: its link in /proc.
@@ -84,6 +86,8 @@ FuseDevice* fuse_device_of(Session& session);
 /// A file system of the view was ended: its server, if it has one, is told. Who does that is
 /// Session::server_left.
 void fuse_ended(Session& session, const FileSystem& fs);
+/// Whose connection has ended is told.
+void fuse_tell(Session& session);
 
 /// Two connected ends for packets as they are on a connection.
 Result<std::pair<UniqueFd, UniqueFd>> make_fuse_pair();
