@@ -62,11 +62,10 @@ class Copy {
   Result<void> hole(uint64_t begin, uint64_t end) {
     end = std::min(end, old_size_);
     if (begin >= end) return {};
-    old_.resize(kPart);
     for (uint64_t at = begin; at < end;) {
       const size_t want = static_cast<size_t>(std::min<uint64_t>(kPart, end - at));
-      TRY_ASSIGN(const size_t got, image_.pread(node_, old_.data(), want, at));
-      if (got == 0) return {};
+      TRY_ASSIGN(const size_t got, old_part(at, want));
+      if (got == 0) return unreadable_ ? write_zeros(at, end) : Result<void>();
       const bool zeros = std::all_of(old_.begin(), old_.begin() + static_cast<ptrdiff_t>(got),
                                      [](char c) { return c == 0; });
       if (!zeros) {
@@ -78,14 +77,31 @@ class Copy {
     return {};
   }
   bool changed() const { return changed_; }
+  bool blind() const { return unreadable_; }
   uint64_t compared() const { return compared_; }
 
  private:
+  /// What the image has there. Whoever may only write to the file doesn't compare: 0.
+  Result<size_t> old_part(uint64_t at, size_t size) {
+    if (unreadable_) return size_t{0};
+    old_.resize(std::max(old_.size(), size));
+    const auto got = image_.pread(node_, old_.data(), size, at);
+    unreadable_ = got.error() == EACCES;
+    return unreadable_ ? Result<size_t>(size_t{0}) : got;
+  }
+  Result<void> write_zeros(uint64_t begin, uint64_t end) {
+    const std::vector<char> zeros(static_cast<size_t>(std::min<uint64_t>(kPart, end - begin)));
+    changed_ = true;
+    for (uint64_t at = begin; at < end; at += zeros.size()) {
+      const auto size = static_cast<size_t>(std::min<uint64_t>(zeros.size(), end - at));
+      TRY(write_all(image_, node_, zeros.data(), size, at));
+    }
+    return {};
+  }
   Result<void> part(uint64_t at, size_t size) {
     size_t known = 0;
     if (at < old_size_) {
-      old_.resize(std::max(old_.size(), size));
-      TRY_ASSIGN(known, image_.pread(node_, old_.data(), size, at));
+      TRY_ASSIGN(known, old_part(at, size));
     }
     for (size_t begin = 0; begin < size;) {
       if (same(begin, size, known)) {
@@ -114,6 +130,7 @@ class Copy {
   int from_;
   uint64_t old_size_;
   bool changed_ = false;
+  bool unreadable_ = false;
   uint64_t compared_ = 0;
   std::vector<char> buffer_;
   std::vector<char> old_;
@@ -157,7 +174,7 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
   }
   TRY_ASSIGN(const Attr now, image.getattr_open(node));
   if (now.stx_size < size) TRY(image.setattr(node, resized));
-  return Copied{copy.changed() || attr.stx_size != size, copy.compared()};
+  return Copied{copy.changed() || attr.stx_size != size, copy.compared(), copy.blind()};
 }
 
 }  // namespace viewsh
