@@ -89,6 +89,8 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   Result<void> flush(NodeId node) override;
   void closed(NodeId node) override;
   Result<void> setattr(NodeId node, const SetAttr& set) override;
+  /// By a handle for writing where there is one. ftruncate(2)
+  Result<void> resize_open(NodeId node, uint64_t size) override;
   Result<void> setxattr(NodeId node, const std::string& name, std::string_view value,
                         int flags) override;
   Result<void> removexattr(NodeId node, const std::string& name) override;
@@ -125,6 +127,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   Result<void> refresh_open(const Ref& node);
   Result<void> refresh_by(const Ref& node, const FuseHandle* handle);
   Attr attr_of(const FuseNode& node) const;
+  Result<void> ask_setattr(const Ref& node, const fuse_setattr_in& in);
   Result<void> check_new(NodeId directory, std::string_view name);
   void lost_name(const Ref& node);
   void await_release(const Ref& node);

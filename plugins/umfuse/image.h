@@ -103,6 +103,12 @@ class WritableImage : public Image {
   virtual Result<void> release(NodeId node) = 0;
   /// UTIME_NOW is the time of the call. size: a longer file gets a hole.
   virtual Result<void> setattr(NodeId node, const SetAttr& set) = 0;
+  /// The length alone, for who has the node open, or brings home what was written by who had.
+  virtual Result<void> resize_open(NodeId node, uint64_t size) {
+    SetAttr set;
+    set.size = size;
+    return setattr(node, set);
+  }
   /// The times that the node had before its content was brought here, where those can be set.
   virtual Result<void> restore_times(NodeId node, timespec mtime, timespec ctime) {
     (void)ctime;

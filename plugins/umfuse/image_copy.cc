@@ -160,9 +160,7 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
   if (::fstat(from, &st) < 0) return Errno::last();
   const auto size = static_cast<uint64_t>(st.st_size);
   TRY_ASSIGN(const Attr attr, image.getattr_open(node));
-  SetAttr resized;
-  resized.size = size;
-  if (size < attr.stx_size) TRY(image.setattr(node, resized));
+  if (size < attr.stx_size) TRY(image.resize_open(node, size));
   Copy copy(image, node, from, std::min<uint64_t>(size, attr.stx_size));
   const std::vector<FilePart> whole = {{0, size}};
   for (const FilePart& part : parts != nullptr ? *parts : whole) {
@@ -173,7 +171,7 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
     TRY(copy_part(&copy, from, static_cast<off_t>(begin), static_cast<off_t>(end)));
   }
   TRY_ASSIGN(const Attr now, image.getattr_open(node));
-  if (now.stx_size < size) TRY(image.setattr(node, resized));
+  if (now.stx_size < size) TRY(image.resize_open(node, size));
   return Copied{copy.changed() || attr.stx_size != size, copy.compared(), copy.blind()};
 }
 
