@@ -11,6 +11,7 @@
 #include "mounts.h"
 #include "vfs/turn_fs.h"
 #include "vfs/view_fs.h"
+#include "viewsh/shared_connection.h"
 
 namespace viewsh {
 
@@ -169,7 +170,12 @@ UserError Builder::start_server(const MountSpec& spec, MountRequest* request) {
 UserError Builder::meet_server(const MountSpec& spec, Mount* mount) {
   const std::string what = spec.type + " at " + spec.at;
   if (look_only_) return {};
-  const FuseServer& server = *out_->servers.back();
+  FuseServer& server = *out_->servers.back();
+  auto* shared = dynamic_cast<SharedConnection*>(mount->fs.get());
+  if (UniqueFd other = server.take_other(); other && shared != nullptr) {
+    const Result<void> done = shared->share(std::move(other));
+    if (!done.ok()) return wrong(spec.place, what, done.error().message());
+  }
   if (!server.answers()) return wrong(spec.place, what, "the server doesn't answer");
   const Result<struct statfs> asked = mount->fs->statfs("");
   const int error = asked.ok() ? 0 : asked.error().value();

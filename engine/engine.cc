@@ -186,10 +186,11 @@ int refuse(const UserError& error) {
 }  // namespace
 
 int run_view(const ViewSpec& spec, const RunOptions& options) {
-  return run_server_view(spec, options, nullptr);
+  return run_server_view(spec, options, nullptr, -1);
 }
 
-int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice::Taker taker) {
+int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice::Taker taker,
+                    int control) {
   UserError error;
   std::FILE* trace_file = trace_target(options, &error);
   if (error) return refuse(error);
@@ -225,6 +226,7 @@ int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice:
   if (taker) fuse_device_of(session)->give_to(std::move(taker));
   if (native_lookups) session.lookup_file = lookup_file_of(host);
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
+  if (control >= 0) tracer.serve_until(control);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));
   int status = tracer.run(leader, mask);
   bool fine = mounts.shut_down();

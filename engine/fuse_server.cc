@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -23,6 +24,7 @@ namespace viewsh {
 
 namespace {
 
+constexpr int kToldMs = 1500;    ///< for a server that was told that its mount is gone
 constexpr int kMomentMs = 3000;  ///< for a server to end by itself, and again when it is told to
 constexpr size_t kMostText = 16 << 10;
 
@@ -63,22 +65,28 @@ std::string joined(const std::map<std::string, std::string>& options) {
   return out;
 }
 
-/// The texts one after the other, each with its zero; the descriptor goes with them.
-Result<void> hand_over(int control, const FuseConnection& mounted) {
+/// Room for the descriptors of a message: the connection and, where there is one, the second.
+constexpr size_t kMostFds = 2;
+using FdRoom = std::array<char, CMSG_SPACE(kMostFds * sizeof(int))>;
+
+/// The texts one after the other, each with its zero; the descriptors go with them.
+Result<void> hand_over(int control, const FuseConnection& mounted, bool shows) {
   std::string text = mounted.source + '\0' + mounted.options + '\0';
   if (text.size() > kMostText) return Errno(ENAMETOOLONG);
   iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+  alignas(cmsghdr) FdRoom room{};
+  const std::array<int, kMostFds> fds{mounted.fd, mounted.other};
+  const size_t size = (shows ? 2 : 1) * sizeof(int);
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = room.data();
-  message.msg_controllen = room.size();
+  message.msg_controllen = CMSG_SPACE(size);
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(header), &mounted.fd, sizeof(int));
+  header->cmsg_len = CMSG_LEN(size);
+  memcpy(CMSG_DATA(header), fds.data(), size);
   return from_libc(static_cast<int>(sendmsg(control, &message, MSG_NOSIGNAL)));
 }
 
@@ -104,7 +112,8 @@ void FuseServer::run(const MountSpec& spec, const EnvSpec& env, int control) {
   ViewSpec view;
   view.env = env;
   view.allow_mount = true;
-  if (!needs_what_is_at(spec)) {
+  const bool shows = !needs_what_is_at(spec);
+  if (shows) {
     MountSpec own;
     own.type = "tmpfs";
     own.at = spec.at;
@@ -117,9 +126,11 @@ void FuseServer::run(const MountSpec& spec, const EnvSpec& env, int control) {
     options.command.emplace_back("-o");
     options.command.push_back(joined(spec.options));
   }
-  _exit(run_server_view(view, options, [control](const FuseConnection& mounted) {
-    return hand_over(control, mounted);
-  }));
+  const auto give = [control, shows](const FuseConnection& mounted) -> Result<bool> {
+    TRY(hand_over(control, mounted, shows));
+    return shows;
+  };
+  _exit(run_server_view(view, options, give, control));
 }
 
 UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
@@ -127,7 +138,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
     return {std::string("socketpair: ") + strerror(errno)};
-  const UniqueFd ours(ends[0]);
+  control_.reset(ends[0]);
   UniqueFd theirs(ends[1]);
   const pid_t parent = getpid();
   engine_ = fork();
@@ -140,7 +151,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
     run(spec, env, ends[1]);
   }
   theirs.reset();
-  pollfd poll{.fd = ours.get(), .events = POLLIN, .revents = 0};
+  pollfd poll{.fd = control_.get(), .events = POLLIN, .revents = 0};
   int ready = 0;
   do {
     ready = ::poll(&poll, 1, kStartSeconds * 1000);
@@ -148,7 +159,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
   if (ready <= 0)
     return {program_of(spec) + " has mounted nothing for " + std::to_string(kStartSeconds) +
             " seconds"};
-  if (!receive(ours.get())) return {};
+  if (!receive(control_.get())) return {};
   if (!ended(kMomentMs)) return {program_of(spec) + " mounted nothing"};
   return {why_ended(program_of(spec), status_)};
 }
@@ -156,7 +167,7 @@ UserError FuseServer::start(const MountSpec& spec, const EnvSpec& env) {
 UserError FuseServer::receive(int control) {
   std::string text(kMostText, '\0');
   iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+  alignas(cmsghdr) FdRoom room{};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -165,10 +176,11 @@ UserError FuseServer::receive(int control) {
   const ssize_t size = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
   const cmsghdr* header = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return {"no connection"};
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  connection_ = std::make_shared<UniqueFd>(fd);
-  same_.reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  std::array<int, kMostFds> fds{-1, -1};
+  memcpy(fds.data(), CMSG_DATA(header), std::min(sizeof fds, header->cmsg_len - CMSG_LEN(0)));
+  connection_ = std::make_shared<UniqueFd>(fds[0]);
+  other_.reset(fds[1]);
+  same_.reset(fcntl(fds[0], F_DUPFD_CLOEXEC, 0));
   text.resize(static_cast<size_t>(size));
   const size_t end = text.find('\0');
   source_ = text.substr(0, end);
@@ -210,10 +222,15 @@ bool FuseServer::ended(int milliseconds) {
 }
 
 FuseServer::~FuseServer() {
+  const bool served = status_ == 0 && engine_ > 0;
+  other_.reset();
+  // Its end may be in the hands of other servers' engines as well.
+  if (control_) (void)shutdown(control_.get(), SHUT_RDWR);
+  if (ended(served && same_ ? kToldMs : 0)) return;
   if (same_) (void)shutdown(same_.get(), SHUT_RDWR);
   same_.reset();
   connection_.reset();
-  if (ended(status_ == 0 && engine_ > 0 ? kMomentMs : 0)) return;
+  if (ended(served ? kMomentMs : 0)) return;
   kill(engine_, SIGTERM);
   if (ended(kMomentMs)) return;
   // Its tracees go with it.

@@ -19,14 +19,16 @@ inline bool is_fuse_server(const std::string& type) {
 
 /// The server of such a mount, which runs as long as the view: `NAME SOURCE AT -o OPTIONS`, as
 /// mount.fuse3(8) starts it. It isn't a process of the view but one beside it: it has the system as
-/// it is, without the view's mounts, so that it never waits for its own; in a view of its own where
-/// nothing differs but that it can mount. What it mounts is handed to us instead.
+/// it is, without the view's mounts, in a view of its own where nothing differs but that it can
+/// mount. What it mounts is handed to us; its own view shows it, too, as servers look at it,
+/// through a second connection, but where that would cover what it needs.
 class FuseServer {
  public:
   FuseServer() = default;
   FuseServer(const FuseServer&) = delete;
   FuseServer& operator=(const FuseServer&) = delete;
-  /// The server ends: it gets the end of its connection, after a moment SIGTERM, then SIGKILL.
+  /// The server ends: it is told that its mount is gone, as after umount(2); then it gets the end
+  /// of its connection, after a moment SIGTERM, then SIGKILL.
   ~FuseServer();
 
   /// The program that `type` names is there.
@@ -37,6 +39,8 @@ class FuseServer {
 
   /// Our end, and what else the server told mount(2).
   const std::shared_ptr<UniqueFd>& connection() const { return connection_; }
+  /// What our file system is to answer beside it, once; none: its view doesn't show the mount.
+  UniqueFd take_other() { return std::move(other_); }
   const std::string& source() const { return source_; }
   const std::map<std::string, std::string>& options() const { return options_; }
   std::string shown_options() const;
@@ -55,7 +59,9 @@ class FuseServer {
   pid_t engine_ = -1;  ///< of its view
   int status_ = 0;
   std::shared_ptr<UniqueFd> connection_;
-  UniqueFd same_;  ///< the connection, for its end
+  UniqueFd control_;  ///< at its end the server's view ends the server's connection
+  UniqueFd same_;     ///< the connection, for its end
+  UniqueFd other_;    ///< for who asks from the server's view
   std::string source_;
   std::map<std::string, std::string> options_;
 };

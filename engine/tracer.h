@@ -31,6 +31,8 @@ class Tracer {
   Tracer(Session session, Report* report, Parking* parking, bool kill_on_exit);
   /// Shows the calls to who writes down what they use. Not owned, outlives the run.
   void observe(Observer* observer) { observer_ = observer; }
+  /// The servers of the view are another one's until this descriptor is at its end.
+  void serve_until(int control);
   /// Runs until the last task of the view is gone; the wait status of the first process.
   int run(pid_t leader, mode_t umask);
 

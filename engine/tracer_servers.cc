@@ -46,6 +46,16 @@ bool Tracer::tell_servers(int round) {
   return true;
 }
 
+void Tracer::serve_until(int control) {
+  const Result<void> watched = parking_.watch(control, [this, control] {
+    parking_.unwatch(control);
+    if (FuseDevice* device = fuse_device_of(session_)) device->end_given();
+    fuse_tell(session_);
+  });
+  // Then they see the end of their connections, a moment later.
+  if (!watched.ok()) complain("a FUSE server: " + watched.error().message());
+}
+
 void Tracer::end_wait(Stopped& stopped) {
   FuseDevice* device = parking_.active() ? fuse_device_of(session_) : nullptr;
   if (device == nullptr || !stopped.load()) return;
@@ -81,11 +91,14 @@ int Tracer::write_back_served() {
 /// Only FUSE servers are left, and what they started: they wait for requests that nobody makes any
 /// more, and end when their mounts go.
 void Tracer::end_servers_alone() {
-  if (!leader_gone_ || fuse_device_of(session_) == nullptr || session_.tasks.empty()) return;
+  const FuseDevice* device = fuse_device_of(session_);
+  if (!leader_gone_ || device == nullptr || session_.tasks.empty()) return;
+  // There is another view that asks.
+  if (device->gives()) return;
   for (const auto& [tid, task] : session_.tasks) {
     if (is_of_server(task->family.get())) continue;
     // It may have got the descriptor from fusermount(1).
-    if (!fuse_device_of(session_)->is_held(tid)) return;
+    if (!device->is_held(tid)) return;
     task->family->fuse_server = true;
   }
   const Result<void> done = MountTable(session_).remove_served();

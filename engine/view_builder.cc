@@ -359,14 +359,16 @@ UserError Builder::pass_kernel_mounts(const std::string& at, const View& below) 
 UserError Builder::hide_own_state() {
   std::vector<std::string> places{host_->state_dir() + "/views"};
   bool keeps = host_->keeps_on_disk();
+  bool later = spec_.may_mount();
   for (const auto& mount : out_->made) {
     keeps = keeps || is_copy_on_write(mount->type);
+    later = later || is_fuse_server(mount->type);
     for (const std::string& layer : mount->layers) {
       places.push_back(host_->state_dir() + "/layers/" + layer);
     }
   }
-  if (spec_.may_mount() && !look_only_) {
-    // What is mounted later finds a place that isn't shown.
+  if (later && !look_only_) {
+    // What is mounted later, or is kept of what a server has, finds a place that isn't shown.
     for (const bool memory : {true, false}) {
       Result<std::string> made = host_->scratch_dir("mounts", memory);
       if (!made.ok()) return {"mounts: no private directory: " + made.error().message()};

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 
 #include "syscalls/borrow.h"
@@ -42,6 +43,14 @@ bool is_closed(int socket) {
 }
 
 }  // namespace
+
+Result<std::pair<UniqueFd, UniqueFd>> make_fuse_pair() {
+  std::array<int, 2> ends{};
+  TRY(from_libc(
+      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data())));
+  for (const int end : ends) enlarge(end);
+  return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
 
 Attr FuseDevice::attr() const {
   Attr attr{};
@@ -140,6 +149,12 @@ void FuseDevice::end(const FileSystem& fs) {
   }
 }
 
+void FuseDevice::end_given() {
+  for (auto& [inode, connection] : connections_) {
+    if (connection.taken && connection.fs == nullptr) connection.ended = true;
+  }
+}
+
 bool FuseDevice::has_unconnected() {
   forget_closed();
   bool any = false;
@@ -191,10 +206,13 @@ void make_blocking(const Session& session, const FuseDevice& device) {
 }  // namespace
 
 void fuse_ended(Session& session, const FileSystem& fs) {
+  if (FuseDevice* device = fuse_device_of(session)) device->end(fs);
+  fuse_tell(session);
+}
+
+void fuse_tell(Session& session) {
   FuseDevice* device = fuse_device_of(session);
-  if (device == nullptr) return;
-  device->end(fs);
-  if (!device->has_unconnected()) return;
+  if (device == nullptr || !device->has_unconnected()) return;
   make_blocking(session, *device);
   if (session.server_left) session.server_left();
 }

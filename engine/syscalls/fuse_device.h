@@ -14,7 +14,8 @@ namespace viewsh {
 
 /// What mount(2) of a FUSE server says, and our end of its connection.
 struct FuseConnection {
-  int fd = -1;  ///< the device's
+  int fd = -1;     ///< the device's
+  int other = -1;  ///< one end of a pair: at the other one this view may have the mount as well
   std::string source;
   std::string options;  ///< with "ro" where the flags say so
 };
@@ -40,6 +41,8 @@ class FuseDevice final : public Device {
   /// when that goes, so the connection stays until the server has heard of it: end().
   void mounted(const UniqueFd& socket, const FileSystem& fs);
   void end(const FileSystem& fs);
+  /// The same for those that were given away.
+  void end_given();
   /// Some descriptor's connection isn't there yet, or has ended.
   bool has_unconnected();
   /// What read(2) says to a descriptor of such a one; 0: it is none. `link`: its link in /proc.
@@ -47,8 +50,9 @@ class FuseDevice final : public Device {
   /// For who waits in a way that can't be answered otherwise: an end of file.
   void hang_up();
 
-  /// Gets the first mount of the view, which then isn't one of it.
-  using Taker = std::function<Result<void>(const FuseConnection&)>;
+  /// Gets the first mount of the view. True: its requests are answered at FuseConnection::other,
+  /// too, and the view shows it; else it isn't one of the view's.
+  using Taker = std::function<Result<bool>(const FuseConnection&)>;
   void give_to(Taker taker) { taker_ = std::move(taker), gives_ = true; }
   /// The view is there for that, and tells nobody else of itself.
   bool gives() const { return gives_; }
@@ -82,6 +86,11 @@ FuseDevice* fuse_device_of(Session& session);
 /// A file system of the view was ended: its server, if it has one, is told. Who does that is
 /// Session::server_left.
 void fuse_ended(Session& session, const FileSystem& fs);
+/// Whose connection has ended is told.
+void fuse_tell(Session& session);
+
+/// Two connected ends for packets as they are on a connection.
+Result<std::pair<UniqueFd, UniqueFd>> make_fuse_pair();
 
 /// open(2) of it.
 Outcome open_fuse(Call& call, FuseDevice& device, int flags);

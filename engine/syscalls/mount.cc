@@ -124,6 +124,18 @@ Result<void> permit(Session& session, const std::string& type, const std::string
   return {};
 }
 
+/// The mount goes to another view. True: this one has it as well, by the connection that the
+/// request then has.
+Result<bool> give_away(const FuseDevice::Taker& take, const std::string& source,
+                       MountRequest* request) {
+  TRY_ASSIGN(auto pair, make_fuse_pair());
+  FuseConnection mounted{request->connection->get(), pair.first.get(), source, {}};
+  mounted.options = text_of(request->options);
+  TRY_ASSIGN(const bool shows, take(mounted));
+  request->connection = std::make_shared<UniqueFd>(std::move(pair.second));
+  return shows;
+}
+
 /// The kernel's side of a FUSE server. fs/fuse/inode.c
 Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& target,
                         const std::string& type, unsigned long flags, const std::string& data) {
@@ -142,15 +154,19 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   request.connection = std::make_shared<UniqueFd>(std::move(ours));
   if ((flags & MS_RDONLY) != 0) request.options["ro"] = "";
   mount.source = source.null ? "none" : source.path.text;
-  if (const FuseDevice::Taker take = device->taker())
-    return take({request.connection->get(), mount.source, text_of(request.options)});
+  const FuseDevice::Taker take = device->taker();
+  if (take) {
+    TRY_ASSIGN(const bool shows, give_away(take, mount.source, &request));
+    if (!shows) return {};
+  }
   // "fuseblk" is told of by an option.
   const std::string block = type.substr(0, type.find('.'));
   if (block != request.type) request.options[block] = "";
   TRY_ASSIGN(mount.fs, session.mounter->make(request));
   request.options.erase(block);
   const std::shared_ptr<FileSystem> fs = mount.fs;
-  device->mounted(server, *fs);
+  // The connection of one that was given away isn't this mount's to end.
+  if (!take) device->mounted(server, *fs);
   mount.type = type;
   request.options.erase("rootmode");
   mount.options = text_of(request.options);

@@ -2,6 +2,7 @@
 #include <sys/statfs.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <climits>
 #include <ctime>
 
@@ -70,9 +71,29 @@ Result<void> FuseImage::setattr(NodeId id, const SetAttr& set) {
   if (set.size && *set.size > static_cast<uint64_t>(INT64_MAX)) return Errno(EFBIG);
   const fuse_setattr_in in = setattr_in(*node, set);
   if (in.valid == 0) return {};
+  return ask_setattr(node, in);
+}
+
+Result<void> FuseImage::resize_open(NodeId id, uint64_t size) {
+  TRY_ASSIGN(const Ref node, nodes_.find(id));
+  SetAttr set;
+  set.size = size;
+  const auto opened = node->opened;
+  const auto writes = std::find_if(opened.begin(), opened.end(), [](const Handle& handle) {
+    return handle != nullptr && handle->can_write();
+  });
+  if (writes == opened.end() || node->handle != nullptr) return setattr(id, set);
+  fuse_setattr_in in = setattr_in(*node, set);
+  in.valid |= FATTR_FH;
+  in.fh = (*writes)->fh();
+  return ask_setattr(node, in);
+}
+
+Result<void> FuseImage::ask_setattr(const Ref& node, const fuse_setattr_in& in) {
+  const NodeId id = node->id;
   TRY(session_.ready());
   const size_t size = session_.attr_out_size();
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   const uint64_t version = node->version;
   const auto reply = session_.ask(FUSE_SETATTR, id, {fuse_bytes(in)}, size, size);
   // Interrupted, it may have been done.
@@ -134,7 +155,7 @@ Result<void> FuseImage::setxattr(NodeId id, const std::string& name, std::string
                            {fuse_bytes(in).substr(0, FUSE_COMPAT_SETXATTR_IN_SIZE),
                             std::string_view(name.c_str(), name.size() + 1), value}),
       no_xattrs());
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   if (set && can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   return set;
 }
@@ -147,7 +168,7 @@ Result<void> FuseImage::removexattr(NodeId id, const std::string& name) {
       FUSE_REMOVEXATTR,
       session_.ask_nothing(FUSE_REMOVEXATTR, id, {std::string_view(name.c_str(), name.size() + 1)}),
       no_xattrs());
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   if (removed && can_be_synced(node->type)) unsynced_.emplace(id, S_ISDIR(node->type));
   return removed;
 }

@@ -129,6 +129,29 @@ void FuseChannel::tell(const FuseCall& call, uint64_t unique, bool answered) {
   send(call, unique);
 }
 
+uint64_t FuseChannel::forward(std::string_view packet, Answered answered) {
+  const uint64_t unique = next_;
+  fuse_in_header header;
+  if (!dead_ && fuse_get(packet, 0, &header)) {
+    Request& request = add({.opcode = header.opcode, .node = header.nodeid}, unique);
+    request.most = kMaxPacket;
+    request.answered = std::move(answered);
+  }
+  forward(packet);
+  return unique;
+}
+
+void FuseChannel::forward(std::string_view packet) {
+  fuse_in_header header;
+  if (dead_ || !fuse_get(packet, 0, &header)) return;
+  const uint64_t unique = next_;
+  next_ += 2;
+  header.unique = unique;
+  Packet own = {unique, std::string(fuse_bytes(header))};
+  own.bytes.append(packet.substr(sizeof header));
+  write_out(std::move(own));
+}
+
 bool FuseChannel::done(uint64_t unique) const {
   if (dead_) return true;
   const auto found = requests_.find(unique);
@@ -138,7 +161,7 @@ bool FuseChannel::done(uint64_t unique) const {
 std::unordered_set<uint64_t> FuseChannel::unanswered_nodes() const {
   std::unordered_set<uint64_t> out;
   for (const auto& [unique, request] : requests_) {
-    if (request.abandoned) out.insert(request.node);
+    if (!request.done) out.insert(request.node);
   }
   return out;
 }
@@ -225,9 +248,11 @@ bool FuseChannel::receive() {
 /// fuse_abort_conn() of fs/fuse/dev.c
 void FuseChannel::die() {
   dead_ = true;
-  ++late_replies_;
+  ++replies_;
   unsent_.clear();
-  std::erase_if(requests_, [](const auto& entry) { return entry.second.abandoned; });
+  std::erase_if(requests_, [](const auto& entry) {
+    return entry.second.abandoned || entry.second.answered != nullptr;
+  });
   for (auto& [unique, request] : requests_) {
     if (request.done) continue;
     request.done = true;
@@ -252,7 +277,11 @@ void FuseChannel::take(std::string_view packet, size_t size) {
   if (out.unique == 0) {
     FuseListener deaf;
     FuseListener* listener = listener_ != nullptr ? listener_ : &deaf;
-    if (!whole || !fuse_notify(out.error, payload, listener)) ++refused_;
+    if (!whole || !fuse_notify(out.error, payload, listener)) {
+      ++refused_;
+    } else if (other_) {
+      other_(packet);
+    }
   } else if ((out.unique & kInterruptBit) != 0) {
     take_interrupt_reply(out);
   } else {
@@ -272,8 +301,12 @@ void FuseChannel::take_reply(const fuse_out_header& out, std::string_view payloa
       whole && out.error <= 0 && out.error > kLeastError &&
       (error ? payload.empty() : payload.size() >= request.least && payload.size() <= request.most);
   if (!sound) ++refused_;
+  ++replies_;
+  if (request.answered) {
+    const auto gone = requests_.extract(found);
+    return gone.mapped().answered(sound ? out.error : -EIO, sound ? payload : std::string_view());
+  }
   if (request.abandoned) {
-    ++late_replies_;
     auto gone = requests_.extract(found);
     if (sound && !error && listener_ != nullptr) {
       listener_->late(gone.mapped().opcode, gone.mapped().node, payload);

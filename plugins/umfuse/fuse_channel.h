@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -107,6 +108,18 @@ class FuseChannel {
   /// the server's), and what nobody waits for: with `answered` the reply is awaited and dropped.
   void tell(const FuseCall& call, uint64_t unique = 0, bool answered = false);
 
+  /// What somebody else asks of the same server: a whole packet, which gets a number of ours. The
+  /// answer is his, whatever it is: 0 or the negative error of a reply. A server that is gone gives
+  /// none.
+  using Answered = std::function<void(int32_t error, std::string_view payload)>;
+  uint64_t forward(std::string_view packet, Answered answered);
+  /// The same for what has no answer.
+  void forward(std::string_view packet);
+  /// The server is told that who asked this wants to be done with it.
+  void interrupt(uint64_t unique);
+  /// Gets all notifications, whole.
+  void also_notify(std::function<void(std::string_view packet)> other) { other_ = other; }
+
   /// Takes in the packets that are there, up to a limit that no server can hold the caller with,
   /// and sends what was kept. To be called when fd() can be read, or written while wants_write().
   void pump();
@@ -117,10 +130,10 @@ class FuseChannel {
   /// A request on this node of which nobody waits for the answer, which isn't there yet. 0: none.
   /// `opcode`: 0 for any.
   uint64_t unanswered(uint64_t node, uint32_t opcode = 0) const;
-  /// The nodes of all such requests.
+  /// The nodes of all requests that aren't answered yet.
   std::unordered_set<uint64_t> unanswered_nodes() const;
-  /// How many such requests were answered so far, or won't be.
-  uint64_t late_replies() const { return late_replies_; }
+  /// How often something was answered so far, or became what won't be.
+  uint64_t replies() const { return replies_; }
   bool dead() const { return dead_; }
   /// The server gets end of file, or where its end is in somebody else's hands isn't heard any
   /// more.
@@ -151,6 +164,7 @@ class FuseChannel {
     bool done = false;
     Errno error;
     std::string payload;
+    Answered answered;  ///< it is somebody else's
   };
   struct Packet {
     uint64_t unique = 0;
@@ -164,7 +178,6 @@ class FuseChannel {
   void die();
   void take_reply(const fuse_out_header& out, std::string_view payload, bool whole);
   void take_interrupt_reply(const fuse_out_header& out);
-  void interrupt(uint64_t unique);
   void abandon(uint64_t unique);
 
   UniqueFd fd_;
@@ -177,8 +190,9 @@ class FuseChannel {
   std::deque<Packet> unsent_;
   std::string buffer_;
   FuseListener* listener_ = nullptr;
+  std::function<void(std::string_view)> other_;
   uint64_t refused_ = 0;
-  uint64_t late_replies_ = 0;
+  uint64_t replies_ = 0;
 };
 
 }  // namespace viewsh

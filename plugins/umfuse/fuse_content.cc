@@ -128,7 +128,7 @@ Result<bool> FuseImage::opens(NodeId id, int flags) {
   }
   // Nobody waits for the end of the one before.
   if (access < 3) node->opened[static_cast<size_t>(access)] = std::move(handle);
-  if (!keeps) FuseNodes::stale(node.get());
+  if (!keeps) nodes_.stale(node.get());
   return !keeps;
 }
 
@@ -304,7 +304,7 @@ Result<uint64_t> FuseImage::copy_all(const FuseHandle& handle, int to, uint64_t 
 Result<void> FuseImage::extract(NodeId id, int to) {
   TRY_ASSIGN(const Ref node, nodes_.find(id));
   TRY_ASSIGN(const Handle handle, handle_for(node, O_RDONLY));
-  if (!nodes_.fresh(*node)) TRY(refresh(node));
+  if (!nodes_.fresh(*node)) TRY(refresh_open(node));
   note_content(node.get());
   const uint64_t size = node->attr.size;
   if (size > kMaxContent) return Errno(EFBIG);

@@ -66,13 +66,13 @@ Result<std::vector<DirEntry>> FuseImage::list(NodeId directory) {
   TRY_ASSIGN(const Handle handle, open_handle(node, O_RDONLY | O_DIRECTORY));
   std::vector<DirEntry> entries;
   const bool plus = session_.has(FUSE_DO_READDIRPLUS) && !session_.lacks(FUSE_READDIRPLUS);
-  TRY(read_listing(*handle, directory, plus, &entries));
+  TRY(read_listing(*handle, node, plus, &entries));
   return entries;
 }
 
 /// Reads on from the offset that the last entry has, as the kernel does. No offset twice: such a
 /// listing has no end.
-Result<void> FuseImage::read_listing(const FuseHandle& handle, NodeId directory, bool plus,
+Result<void> FuseImage::read_listing(const FuseHandle& handle, const Ref& directory, bool plus,
                                      std::vector<DirEntry>* entries) {
   std::unordered_set<std::string> names;
   std::unordered_set<uint64_t> offsets;
@@ -83,8 +83,9 @@ Result<void> FuseImage::read_listing(const FuseHandle& handle, NodeId directory,
   in.flags = handle.flags();
   while (true) {
     if (!offsets.insert(in.offset).second) return Errno(EIO);
+    const uint64_t asked = nodes_.changes();
     const auto reply =
-        session_.ask(plus ? FUSE_READDIRPLUS : FUSE_READDIR, directory,
+        session_.ask(plus ? FUSE_READDIRPLUS : FUSE_READDIR, directory->id,
                      {fuse_bytes(in).substr(0, session_.read_in_size())}, 0, in.size);
     if (!reply) {
       if (!plus || reply.error() != ENOSYS) return reply.error();
@@ -103,7 +104,7 @@ Result<void> FuseImage::read_listing(const FuseHandle& handle, NodeId directory,
       at += listed.length;
       in.offset = listed.offset;
       if (listed.name == "." || listed.name == "..") continue;
-      if (listed.has_node) nodes_.enter_listed(directory, listed.name, listed.entry);
+      if (listed.has_node) nodes_.enter_listed(directory->id, listed.name, listed.entry, asked);
       if (!names.emplace(listed.name).second) continue;
       entries->push_back({std::string(listed.name), listed.ino, type_of(listed.type)});
     }

@@ -54,7 +54,7 @@ Result<NodeId> FuseImage::lookup(NodeId directory, std::string_view name) {
     return *known;
   }
   nodes_.make_room();
-  TRY_ASSIGN(const Ref node, ask_entry(FUSE_LOOKUP, directory, name, {}, nullptr, 0));
+  TRY_ASSIGN(const Ref node, ask_lookup(*parent, name));
   return node->id;
 }
 
@@ -74,17 +74,29 @@ Result<FuseNodes::Ref> FuseImage::ask_entry(uint32_t opcode, NodeId directory,
     parts[1] = with_nul;
   }
   const size_t size = session_.entry_size();
-  const auto asked = session_.ask_as(who_makes(node), opcode, directory, parts, size, size);
-  if (!asked) {
-    if (opcode == FUSE_LOOKUP && asked.error() == ENOENT) nodes_.drop_name(directory, name);
-    return asked.error();
-  }
-  TRY_ASSIGN(const fuse_entry_out out, entry_of(*asked, 0));
-  if (opcode == FUSE_LOOKUP && out.nodeid == 0) {
-    nodes_.absent(directory, name, out);
-    return Errno(ENOENT);
-  }
+  TRY_ASSIGN(const std::string asked,
+             session_.ask_as(who_makes(node), opcode, directory, parts, size, size));
+  TRY_ASSIGN(const fuse_entry_out out, entry_of(asked, 0));
   return nodes_.enter(directory, name, out, type);
+}
+
+/// Names may change while the server looks: what it says then counts for who asked, as it does
+/// where it comes a moment earlier, and for nobody else.
+Result<FuseNodes::Ref> FuseImage::ask_lookup(const Ref& directory, std::string_view name) {
+  TRY(session_.ready());
+  const std::string text(name);
+  const size_t size = session_.entry_size();
+  const uint64_t asked = nodes_.changes();
+  const auto reply = session_.ask(FUSE_LOOKUP, directory->id,
+                                  {std::string_view(text.c_str(), text.size() + 1)}, size, size);
+  if (!reply) {
+    if (reply.error() == ENOENT) nodes_.drop_name(directory->id, name);
+    return reply.error();
+  }
+  TRY_ASSIGN(const fuse_entry_out out, entry_of(*reply, 0));
+  if (out.nodeid != 0) return nodes_.enter(directory->id, name, out, 0, asked);
+  nodes_.absent(directory->id, name, out, asked);
+  return Errno(ENOENT);
 }
 
 FuseWho FuseImage::who_makes(const NewNode* node) const {
@@ -92,12 +104,16 @@ FuseWho FuseImage::who_makes(const NewNode* node) const {
   return {node->uid, node->gid, session_.who().pid};
 }
 
+/// What is held may have no path any more.
+Result<void> FuseImage::refresh(const Ref& node) {
+  return refresh_by(node, S_ISREG(node->type) ? node->handle.get() : nullptr);
+}
+
 /// Whoever has it open may look at it where its path is closed to the server by now, as when what
 /// was written is brought home.
-Result<void> FuseImage::refresh(const Ref& node) {
-  const bool file = S_ISREG(node->type);
-  const Result<void> done = refresh_by(node, file ? node->handle.get() : nullptr);
-  if (done.error() != EACCES || !file || node->handle != nullptr) return done;
+Result<void> FuseImage::refresh_open(const Ref& node) {
+  const Result<void> done = refresh(node);
+  if (done.error() != EACCES || !S_ISREG(node->type) || node->handle != nullptr) return done;
   const auto opened = node->opened;
   const auto any =
       std::find_if(opened.begin(), opened.end(), [](const Handle& one) { return one != nullptr; });
@@ -124,6 +140,14 @@ Result<void> FuseImage::refresh_by(const Ref& node, const FuseHandle* handle) {
 Result<Attr> FuseImage::getattr(NodeId id) {
   TRY_ASSIGN(const Ref node, nodes_.find(id));
   if (!nodes_.fresh(*node)) TRY(refresh(node));
+  if (!nodes_.current(node)) return Errno(ESTALE);
+  return attr_of(*node);
+}
+
+Result<Attr> FuseImage::getattr_open(NodeId id) {
+  TRY_ASSIGN(const Ref node, nodes_.find(id));
+  if (!nodes_.fresh(*node)) TRY(refresh_open(node));
+  if (!nodes_.current(node)) return Errno(ESTALE);
   return attr_of(*node);
 }
 

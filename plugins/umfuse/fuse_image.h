@@ -46,12 +46,16 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   void listen(FuseListener* listener) { listener_ = listener; }
   /// To be polled, and pumped when there is something to read, or to write.
   FuseChannel& channel() { return channel_; }
+  FuseSession& session() { return session_; }
   const FuseSession& session() const { return session_; }
 
   std::string_view type() const override { return "fuse"; }
   NodeId root() const override { return FUSE_ROOT_ID; }
+  bool knows(NodeId node) const override { return nodes_.knows(node); }
   Result<NodeId> lookup(NodeId directory, std::string_view name) override;
   Result<Attr> getattr(NodeId node) override;
+  /// By a handle of his where the server refuses it without.
+  Result<Attr> getattr_open(NodeId node) override;
   Result<std::vector<DirEntry>> list(NodeId directory) override;
   Result<std::string> readlink(NodeId node) override;
   Result<void> extract(NodeId node, int to) override;
@@ -85,6 +89,8 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   Result<void> flush(NodeId node) override;
   void closed(NodeId node) override;
   Result<void> setattr(NodeId node, const SetAttr& set) override;
+  /// By a handle for writing where there is one. ftruncate(2)
+  Result<void> resize_open(NodeId node, uint64_t size) override;
   Result<void> setxattr(NodeId node, const std::string& name, std::string_view value,
                         int flags) override;
   Result<void> removexattr(NodeId node, const std::string& name) override;
@@ -118,8 +124,10 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
                          const NewNode& node, Handle* handle);
   Result<NodeId> create(NodeId directory, std::string_view name, const NewNode& node);
   Result<void> refresh(const Ref& node);
+  Result<void> refresh_open(const Ref& node);
   Result<void> refresh_by(const Ref& node, const FuseHandle* handle);
   Attr attr_of(const FuseNode& node) const;
+  Result<void> ask_setattr(const Ref& node, const fuse_setattr_in& in);
   Result<void> check_new(NodeId directory, std::string_view name);
   void lost_name(const Ref& node);
   void await_release(const Ref& node);
@@ -128,6 +136,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
                           std::string_view to, unsigned flags);
   Result<void> remove(uint32_t opcode, NodeId directory, std::string_view name);
   void changed_directory(NodeId directory, std::string_view name);
+  Result<Ref> ask_lookup(const Ref& directory, std::string_view name);
 
   Result<Handle> open_handle(const Ref& node, int flags);
   Result<Handle> handle_for(const Ref& node, int mode);
@@ -141,7 +150,7 @@ class FuseImage final : public WritableImage, public OpenedImage, private FuseLi
   Result<void> sync_node(NodeId node, bool directory);
 
   void content_is_old(uint64_t node);
-  Result<void> read_listing(const FuseHandle& handle, NodeId directory, bool plus,
+  Result<void> read_listing(const FuseHandle& handle, const Ref& directory, bool plus,
                             std::vector<DirEntry>* entries);
 
   void inval_inode(uint64_t node, int64_t offset, int64_t length) override;

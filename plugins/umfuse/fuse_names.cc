@@ -42,6 +42,7 @@ void FuseImage::changed_directory(NodeId directory, std::string_view name) {
 Result<NodeId> FuseImage::mknod(NodeId directory, std::string_view name, const NewNode& node) {
   const mode_t type = node.mode & S_IFMT;
   if (type == S_IFDIR || type == S_IFLNK || type == 0) return Errno(EINVAL);
+  TRY_ASSIGN(const Ref kept, nodes_.directory(directory));
   TRY(check_new(directory, name));
   if (type == S_IFREG && !session_.lacks(FUSE_CREATE)) {
     const auto made = create(directory, name, node);
@@ -98,6 +99,7 @@ Result<FuseNodes::Ref> FuseImage::ask_create(uint32_t opcode, NodeId directory,
 }
 
 Result<NodeId> FuseImage::mkdir(NodeId directory, std::string_view name, const NewNode& node) {
+  TRY_ASSIGN(const Ref kept, nodes_.directory(directory));
   TRY(check_new(directory, name));
   fuse_mkdir_in in = {};
   in.mode = node.mode & 07777;
@@ -113,6 +115,7 @@ Result<NodeId> FuseImage::symlink(NodeId directory, std::string_view name,
   if (target.empty()) return Errno(ENOENT);
   if (target.size() >= PATH_MAX) return Errno(ENAMETOOLONG);
   if (target.find('\0') != std::string::npos) return Errno(EINVAL);
+  TRY_ASSIGN(const Ref kept, nodes_.directory(directory));
   TRY(check_new(directory, name));
   const auto made = ask_entry(FUSE_SYMLINK, directory, name, {with_nul(target)}, &node, S_IFLNK);
   if (!made) return made.error();
@@ -136,6 +139,7 @@ Result<NodeId> FuseImage::make_nameless(NodeId, const NewNode& node) {
 
 Result<void> FuseImage::link(NodeId id, NodeId directory, std::string_view name) {
   TRY_ASSIGN(const Ref node, nodes_.find(id));
+  TRY_ASSIGN(const Ref kept, nodes_.directory(directory));
   TRY(check_new(directory, name));
   if (S_ISDIR(node->type)) return Errno(EPERM);
   fuse_link_in in = {};
@@ -152,7 +156,7 @@ Result<void> FuseImage::link(NodeId id, NodeId directory, std::string_view name)
 /// A name of the node went. With the last one goes the number, unless somebody holds it.
 void FuseImage::lost_name(const Ref& node) {
   const bool last = S_ISDIR(node->type) || node->attr.nlink <= 1;
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   if (S_ISDIR(node->type)) unsynced_.erase({node->id, true});
   if (!last || node->holds != 0 || !nodes_.current(node)) return;
   unsynced_.erase({node->id, false});
@@ -171,6 +175,7 @@ void FuseImage::await_release(const Ref& node) {
 }
 
 Result<void> FuseImage::remove(uint32_t opcode, NodeId directory, std::string_view name) {
+  TRY_ASSIGN(const Ref kept, nodes_.directory(directory));
   TRY_ASSIGN(const NodeId id, lookup(directory, name));
   TRY_ASSIGN(const Ref node, nodes_.find(id));
   const bool is_directory = S_ISDIR(node->type);
@@ -227,6 +232,9 @@ Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, Nod
   if ((flags & ~kRenameFlags) != 0 || flags == kRenameFlags) {
     return Errno(EINVAL);
   }
+  // What the request names stays known until it is answered.
+  TRY_ASSIGN(const Ref kept, nodes_.directory(from_directory));
+  TRY_ASSIGN(const Ref kept_too, nodes_.directory(to_directory));
   TRY_ASSIGN(const NodeId moved, lookup(from_directory, from));
   TRY_ASSIGN(const Ref node, nodes_.find(moved));
   const auto there = lookup(to_directory, to);
@@ -265,7 +273,7 @@ Result<void> FuseImage::rename(NodeId from_directory, std::string_view from, Nod
 }
 
 void FuseImage::moved_to(const Ref& node, NodeId directory) {
-  FuseNodes::stale(node.get());
+  nodes_.stale(node.get());
   if (S_ISDIR(node->type) && nodes_.current(node)) nodes_.set_parent(node.get(), directory);
 }
 

@@ -74,7 +74,7 @@ Result<FuseNodes::Ref> FuseNodes::directory(uint64_t id) {
 }
 
 /// The node of a reply, with one look-up more.
-Result<FuseNodes::Ref> FuseNodes::judge(const fuse_entry_out& out, mode_t type) {
+Result<FuseNodes::Ref> FuseNodes::judge(const fuse_entry_out& out, mode_t type, uint64_t asked) {
   if (out.nodeid == 0 || out.nodeid == FUSE_ROOT_ID) return Errno(EIO);
   if (!valid(out.attr) || (type != 0 && (out.attr.mode & S_IFMT) != type)) {
     // It counts the look-up nevertheless.
@@ -104,14 +104,19 @@ Result<FuseNodes::Ref> FuseNodes::judge(const fuse_entry_out& out, mode_t type) 
   }
   node->lookups = lookups;
   node->used = ++uses_;
+  if (node->version > asked) return node;
   node->attr = out.attr;
   node->attr_end = end_of(out.attr_valid, out.attr_valid_nsec);
   return node;
 }
 
 Result<FuseNodes::Ref> FuseNodes::enter(uint64_t parent, std::string_view name,
-                                        const fuse_entry_out& out, mode_t type) {
-  TRY_ASSIGN(Ref node, judge(out, type));
+                                        const fuse_entry_out& out, mode_t type, uint64_t asked) {
+  TRY_ASSIGN(Ref node, judge(out, type, asked));
+  if (!is_news(parent, asked)) {
+    if (S_ISDIR(node->type) && node->parent == 0) set_parent(node.get(), parent);
+    return node;
+  }
   if (S_ISDIR(node->type)) {
     // d_splice_alias() of the kernel.
     if (is_below(parent, node->id)) return Errno(ELOOP);
@@ -138,12 +143,21 @@ void FuseNodes::set_parent(FuseNode* directory, uint64_t parent) {
   if (const auto now = nodes_.find(parent); now != nodes_.end()) ++now->second->children;
 }
 
-void FuseNodes::enter_listed(uint64_t parent, std::string_view name, const fuse_entry_out& out) {
+void FuseNodes::enter_listed(uint64_t parent, std::string_view name, const fuse_entry_out& out,
+                             uint64_t asked) {
   // What is wrong with it shows when it is looked up.
-  (void)enter(parent, name, out, 0);
+  (void)enter(parent, name, out, 0, asked);
 }
 
-void FuseNodes::absent(uint64_t parent, std::string_view name, const fuse_entry_out& out) {
+/// Names in the directory are as they were then.
+bool FuseNodes::is_news(uint64_t directory, uint64_t asked) const {
+  const auto found = nodes_.find(directory);
+  return found != nodes_.end() && found->second->version <= asked;
+}
+
+void FuseNodes::absent(uint64_t parent, std::string_view name, const fuse_entry_out& out,
+                       uint64_t asked) {
+  if (!is_news(parent, asked)) return;
   remember(parent, name, 0, end_of(out.entry_valid, out.entry_valid_nsec));
 }
 
@@ -183,8 +197,12 @@ Result<void> FuseNodes::take_attr(const Ref& node, const fuse_attr& attr, uint64
     node->bad = node->id != FUSE_ROOT_ID;
     return Errno(EIO);
   }
+  const bool news = node->version == version;
+  // Another reply, which came before, is younger.
+  if (!news && fresh(*node)) return {};
   node->attr = attr;
-  node->attr_end = node->version == version ? end_of(seconds, nanoseconds) : 0;
+  node->attr_end = news ? end_of(seconds, nanoseconds) : 0;
+  if (news) node->version = ++changes_;
   return {};
 }
 
@@ -192,7 +210,7 @@ bool FuseNodes::fresh(const FuseNode& node) { return node.attr_end > now_ns(); }
 
 void FuseNodes::stale(FuseNode* node) {
   node->attr_end = 0;
-  ++node->version;
+  node->version = ++changes_;
 }
 
 void FuseNodes::stale(uint64_t id) {

@@ -25,7 +25,7 @@ struct FuseNode {
   mode_t type = 0;  ///< S_IFMT; doesn't change while the node lives
   fuse_attr attr = {};
   int64_t attr_end = 0;  ///< until when `attr` counts, by the steady clock, in ns
-  uint64_t version = 0;  ///< of what is known: a reply to a question of before is not news
+  uint64_t version = 0;  ///< changes() when what is known became so: an older reply is not news
   uint64_t used = 0;
   uint64_t parent = 0;    ///< of a directory: the one that it was seen in last
   unsigned children = 0;  ///< directories that are known in this one
@@ -61,6 +61,8 @@ class FuseNodes {
   /// find(), or ENOTDIR.
   Result<Ref> directory(uint64_t id);
 
+  /// Is the number that of any node?
+  bool knows(uint64_t id) const { return nodes_.count(id) != 0; }
   /// Is it what its number stands for still? After a wait it may not be.
   bool current(const Ref& node) const {
     const auto found = nodes_.find(node->id);
@@ -69,12 +71,18 @@ class FuseNodes {
 
   /// Takes what a server replied to a look-up or a creation: one look-up more. EIO: it can't be;
   /// it was forgotten again. ELOOP: a directory in itself. `type`: what was asked for, 0 for
-  /// anything.
-  Result<Ref> enter(uint64_t parent, std::string_view name, const fuse_entry_out& out, mode_t type);
+  /// anything. `asked`: changes() when it was asked. What has changed since is known better: then
+  /// nothing is said about where the node is, or about its attributes. fuse_change_attributes()
+  Result<Ref> enter(uint64_t parent, std::string_view name, const fuse_entry_out& out, mode_t type,
+                    uint64_t asked = kNow);
   /// The same in a listing.
-  void enter_listed(uint64_t parent, std::string_view name, const fuse_entry_out& out);
+  void enter_listed(uint64_t parent, std::string_view name, const fuse_entry_out& out,
+                    uint64_t asked);
+  static constexpr uint64_t kNow = UINT64_MAX;
+  /// How often anything became another so far.
+  uint64_t changes() const { return changes_; }
   /// The name is known to be absent, for as long as the server says.
-  void absent(uint64_t parent, std::string_view name, const fuse_entry_out& out);
+  void absent(uint64_t parent, std::string_view name, const fuse_entry_out& out, uint64_t asked);
   /// Where a name leads to, 0 for nowhere; none: the server has to be asked.
   std::optional<uint64_t> known(uint64_t parent, std::string_view name);
   void drop_name(uint64_t parent, std::string_view name);
@@ -86,7 +94,7 @@ class FuseNodes {
   /// Do the attributes count still?
   static bool fresh(const FuseNode& node);
   /// They are to be asked for again.
-  static void stale(FuseNode* node);
+  void stale(FuseNode* node);
   void stale(uint64_t id);
 
   /// Is the directory `id` below `ancestor`, or the same?
@@ -118,7 +126,8 @@ class FuseNodes {
     uint64_t node = 0;
     int64_t end = 0;
   };
-  Result<Ref> judge(const fuse_entry_out& out, mode_t type);
+  Result<Ref> judge(const fuse_entry_out& out, mode_t type, uint64_t asked);
+  bool is_news(uint64_t directory, uint64_t asked) const;
   Ref take_out(uint64_t id);
   void remember(uint64_t parent, std::string_view name, uint64_t node, int64_t end);
 
@@ -127,6 +136,7 @@ class FuseNodes {
   std::unordered_map<uint64_t, std::unordered_map<std::string, Name>> names_;
   size_t name_count_ = 0;
   uint64_t uses_ = 0;
+  uint64_t changes_ = 0;
   size_t most_ = kMostNodes;
   std::function<bool(uint64_t)> used_;
 };

@@ -80,7 +80,8 @@ Result<void> FuseSession::take_init() {
   const auto reply = channel_.collect(init_);
   // Who waits for the answer has asked for nothing yet. fuse_get_req() of fs/fuse/dev.c
   if (!reply) return reply.error() == ECONNABORTED ? Errno(ENOTCONN) : reply.error();
-  return agree(*reply);
+  init_reply_ = *reply;
+  return agree(init_reply_);
 }
 
 Result<void> FuseSession::agree(std::string_view reply) {
@@ -125,7 +126,7 @@ Result<std::string> FuseSession::ask_as(const FuseWho& who, uint32_t opcode, uin
                                         std::array<std::string_view, 5> parts, size_t least,
                                         size_t most) {
   TRY(ready());
-  if (!to_forget_.empty() && channel_.late_replies() != late_replies_) forget_waiting();
+  if (!to_forget_.empty() && channel_.replies() != replies_) forget_waiting();
   return channel_.call(
       {.opcode = opcode, .node = node, .who = who, .parts = parts, .least = least, .most = most},
       &wait_);
@@ -149,7 +150,7 @@ void FuseSession::forget(const std::vector<fuse_forget_one>& nodes) {
 }
 
 void FuseSession::forget_waiting() {
-  late_replies_ = channel_.late_replies();
+  replies_ = channel_.replies();
   const auto unanswered = channel_.unanswered_nodes();
   std::vector<fuse_forget_one> nodes;
   std::erase_if(to_forget_, [&](const fuse_forget_one& one) {

@@ -39,6 +39,8 @@ class FuseSession {
   Result<void> ready();
   /// It has, or will not any more: ready() doesn't wait.
   bool answered() const { return started_ || (init_ != 0 && channel_.done(init_)); }
+  /// What the server answered, once it has.
+  const std::string& init_reply() const { return init_reply_; }
   /// FUSE_DESTROY where it is sent, and the server's end of file. No error: a server that is gone
   /// has ended, too.
   void destroy();
@@ -103,9 +105,10 @@ class FuseSession {
   FuseWait& wait_;
   FuseOptions options_;
   FuseWho who_;
-  uint64_t late_replies_ = 0;            ///< of the channel when to_forget_ was looked through
+  uint64_t replies_ = 0;                 ///< of the channel when to_forget_ was looked through
   uint64_t init_ = 0;                    ///< the request
   std::optional<Result<void>> started_;  ///< how it ended
+  std::string init_reply_;
   uint32_t minor_ = 0;
   uint64_t flags_ = 0;
   uint32_t max_write_ = 4096;

@@ -35,6 +35,8 @@ class Image {
   /// All of STATX_BASIC_STATS, and STATX_BTIME where the format has it; stx_ino is the number of
   /// the node, stx_dev_* are left 0.
   virtual Result<Attr> getattr(NodeId node) = 0;
+  /// The same for who has the node open, or brings home what was written by who had.
+  virtual Result<Attr> getattr_open(NodeId node) { return getattr(node); }
   /// Each name once, without "." and "..", in any order. ENOTDIR.
   virtual Result<std::vector<DirEntry>> list(NodeId directory) = 0;
   /// The text of a symbolic link, 1 to PATH_MAX - 1 bytes. EINVAL: the node is something else.
@@ -54,6 +56,11 @@ class Image {
   virtual Result<FileFlags> getflags(NodeId node) {
     (void)node;
     return Errno(ENOTTY);
+  }
+  /// Is this still the number of a node? It may have gone while a call waited.
+  virtual bool knows(NodeId node) const {
+    (void)node;
+    return true;
   }
   /// What the node's ACL says to R_OK, W_OK, X_OK of a caller who is neither its owner nor root;
   /// nullopt: there is none, its mode counts. posix_acl_permission() of fs/posix_acl.c
@@ -96,6 +103,12 @@ class WritableImage : public Image {
   virtual Result<void> release(NodeId node) = 0;
   /// UTIME_NOW is the time of the call. size: a longer file gets a hole.
   virtual Result<void> setattr(NodeId node, const SetAttr& set) = 0;
+  /// The length alone, for who has the node open, or brings home what was written by who had.
+  virtual Result<void> resize_open(NodeId node, uint64_t size) {
+    SetAttr set;
+    set.size = size;
+    return setattr(node, set);
+  }
   /// The times that the node had before its content was brought here, where those can be set.
   virtual Result<void> restore_times(NodeId node, timespec mtime, timespec ctime) {
     (void)ctime;

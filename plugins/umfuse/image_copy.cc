@@ -67,11 +67,10 @@ class Copy {
   Result<void> hole(uint64_t begin, uint64_t end) {
     end = std::min(end, old_size_);
     if (begin >= end) return {};
-    old_.resize(kPart);
     for (uint64_t at = begin; at < end;) {
       const size_t want = static_cast<size_t>(std::min<uint64_t>(kPart, end - at));
-      TRY_ASSIGN(const size_t got, image_.pread(node_, old_.data(), want, at));
-      if (got == 0) return {};
+      TRY_ASSIGN(const size_t got, old_part(at, want));
+      if (got == 0) return unreadable_ ? write_zeros(at, end) : Result<void>();
       const bool zeros = std::all_of(old_.begin(), old_.begin() + static_cast<ptrdiff_t>(got),
                                      [](char c) { return c == 0; });
       if (!zeros) {
@@ -106,14 +105,31 @@ class Copy {
     return {};
   }
   bool changed() const { return changed_; }
+  bool blind() const { return unreadable_; }
   uint64_t compared() const { return compared_; }
 
  private:
+  /// What the image has there. Whoever may only write to the file doesn't compare: 0.
+  Result<size_t> old_part(uint64_t at, size_t size) {
+    if (unreadable_) return size_t{0};
+    old_.resize(std::max(old_.size(), size));
+    const auto got = image_.pread(node_, old_.data(), size, at);
+    unreadable_ = got.error() == EACCES;
+    return unreadable_ ? Result<size_t>(size_t{0}) : got;
+  }
+  Result<void> write_zeros(uint64_t begin, uint64_t end) {
+    const std::vector<char> zeros(static_cast<size_t>(std::min<uint64_t>(kPart, end - begin)));
+    changed_ = true;
+    for (uint64_t at = begin; at < end; at += zeros.size()) {
+      const auto size = static_cast<size_t>(std::min<uint64_t>(zeros.size(), end - at));
+      TRY(write_all(image_, node_, zeros.data(), size, at));
+    }
+    return {};
+  }
   Result<void> part(uint64_t at, size_t size) {
     size_t known = 0;
     if (at < old_size_) {
-      old_.resize(std::max(old_.size(), size));
-      TRY_ASSIGN(known, image_.pread(node_, old_.data(), size, at));
+      TRY_ASSIGN(known, old_part(at, size));
     }
     for (size_t begin = 0; begin < size;) {
       if (same(begin, size, known)) {
@@ -142,6 +158,7 @@ class Copy {
   int from_;
   uint64_t old_size_;
   bool changed_ = false;
+  bool unreadable_ = false;
   uint64_t compared_ = 0;
   std::vector<char> buffer_;
   std::vector<char> old_;
@@ -171,10 +188,8 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
   struct stat st {};
   if (::fstat(from, &st) < 0) return Errno::last();
   const auto size = static_cast<uint64_t>(st.st_size);
-  TRY_ASSIGN(const Attr attr, image.getattr(node));
-  SetAttr resized;
-  resized.size = size;
-  if (size < attr.stx_size) TRY(image.setattr(node, resized));
+  TRY_ASSIGN(const Attr attr, image.getattr_open(node));
+  if (size < attr.stx_size) TRY(image.resize_open(node, size));
   Copy copy(image, node, from, std::min<uint64_t>(size, attr.stx_size));
   const std::vector<FilePart> whole = {{0, size}};
   for (const FilePart& part : parts != nullptr ? *parts : whole) {
@@ -184,9 +199,9 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
         part.end > size - size % kGrain ? size : (part.end + kGrain - 1) / kGrain * kGrain;
     TRY(copy_part(&copy, from, static_cast<off_t>(begin), static_cast<off_t>(end)));
   }
-  TRY_ASSIGN(const Attr now, image.getattr(node));
-  if (now.stx_size < size) TRY(image.setattr(node, resized));
-  return Copied{copy.changed() || attr.stx_size != size, copy.compared()};
+  TRY_ASSIGN(const Attr now, image.getattr_open(node));
+  if (now.stx_size < size) TRY(image.resize_open(node, size));
+  return Copied{copy.changed() || attr.stx_size != size, copy.compared(), copy.blind()};
 }
 
 }  // namespace viewsh

@@ -10,6 +10,7 @@ namespace viewsh {
 struct Copied {
   bool changed = false;   ///< something was different
   uint64_t compared = 0;  ///< bytes that were looked at for that
+  bool blind = false;     ///< it may not be read (EACCES): all was written, different or not
 };
 
 /// Makes the content of a regular file of an image what the file `from` holds; parts that are equal

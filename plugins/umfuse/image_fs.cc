@@ -43,8 +43,8 @@ Attr after_life(const ImageStage::Ghost& ghost, const Attr& native) {
 
 }  // namespace
 
-Result<Attr> ImageFs::attr_of(NodeId node) const {
-  TRY_ASSIGN(Attr attr, image().getattr(node));
+Result<Attr> ImageFs::attr_of(NodeId node, bool open) const {
+  TRY_ASSIGN(Attr attr, open ? image().getattr_open(node) : image().getattr(node));
   attr.stx_dev_major = 0;
   attr.stx_dev_minor = mounted_->minor;
   attr.stx_mask |= kOwnOwners;
@@ -80,6 +80,19 @@ Result<ImageFs::Node> ImageFs::find(std::string_view path) {
   return node;
 }
 
+Result<NodeGates::Hold> ImageFs::hold_life(NodeId node, bool shares) const {
+  TRY_ASSIGN(NodeGates::Hold life, gate(node, NodeGates::kLife, shares));
+  if (!image().knows(node)) return Errno(ESTALE);
+  return life;
+}
+
+Result<ImageFs::Use> ImageFs::hold_use(NodeId node, bool shares) const {
+  Use held;
+  TRY_ASSIGN(held.life, hold_life(node, true));
+  TRY_ASSIGN(held.use, gate(node, NodeGates::kUse, shares));
+  return held;
+}
+
 void ImageFs::remember(const Node& node) {
   if (node.place.parent != 0) mounted_->places.add(node.id, node.place);
 }
@@ -90,6 +103,7 @@ Result<Found> ImageFs::found(const Node& node, const Attr& attr) {
   found.exists = true;
   found.attr_virtual = true;
   found.list_virtual = found.type == NodeType::kDirectory;
+  TRY_ASSIGN(const NodeGates::Hold life, hold_life(node.id, true));
   if (found.type == NodeType::kRegular) {
     found.deferred = true;
     TRY_ASSIGN(found.host, stage().content_path(node.id, attr, node.place.name));
@@ -170,7 +184,7 @@ bool ImageFs::fix_attr(Attr* attr) {
   const std::optional<NodeId> node = stage().node_of(*attr);
   const ImageStage::Ghost* ghost = node ? nullptr : stage().ghost_of(*attr);
   if (!node && ghost == nullptr) return false;
-  const Result<Attr> shown = node ? attr_of(*node) : after_life(*ghost, *attr);
+  const Result<Attr> shown = node ? attr_of(*node, true) : after_life(*ghost, *attr);
   if (!shown) return false;
   const uint64_t mount = attr->stx_mnt_id;
   const uint32_t mount_known = attr->stx_mask & STATX_MNT_ID;
@@ -191,6 +205,7 @@ Result<OpenPlan> ImageFs::plan_open(const std::string& path, const OpenHow& how,
   if (creates && (how.flags & O_EXCL) != 0) return Errno(EEXIST);
   TRY_ASSIGN(const Attr attr, attr_of(node->id));
   if ((how.flags & O_DIRECTORY) != 0 && !S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
+  TRY_ASSIGN(const Use use, hold_use(node->id, true));
   return plan_node(*node, attr, how, caller);
 }
 
@@ -257,6 +272,7 @@ Result<std::string> ImageFs::watch(const std::string& path, const Caller& caller
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
   // inotify_add_watch(2)
   if (!allows(node.id, attr, R_OK, caller)) return Errno(EACCES);
+  TRY_ASSIGN(const Use use, hold_use(node.id, true));
   remember(node);
   if (!S_ISREG(attr.stx_mode)) return stage().object(node.id, attr, node.place);
   return stage().content(node.id, attr, node.place, true);

@@ -10,6 +10,7 @@
 #include "image_pending.h"
 #include "image_source.h"
 #include "image_stage.h"
+#include "node_gates.h"
 #include "node_places.h"
 #include "opened_image.h"
 #include "viewsh/filesystem.h"
@@ -34,6 +35,7 @@ struct MountedImage {
   /// Calls wait, and others are made meanwhile.
   void share(Suspension* suspension) {
     locks = std::make_unique<NodeLocks>(suspension);
+    gates = std::make_shared<NodeGates>(suspension);
     stage.share(locks.get());
     if (pending != nullptr) pending->share(locks.get());
   }
@@ -41,6 +43,7 @@ struct MountedImage {
   std::shared_ptr<const ImageSource> source;  ///< outlives the image
   std::unique_ptr<Image> image;
   std::unique_ptr<NodeLocks> locks;
+  std::shared_ptr<NodeGates> gates;
   ImageStage stage;
   uint32_t minor;                           ///< of stx_dev
   WritableImage* writable = nullptr;        ///< the image, where it is mounted for writing
@@ -145,7 +148,8 @@ class ImageFs : public FileSystem {
   Image& image() const { return *mounted_->image; }
   /// No link on the way is followed. ENOENT, ENOTDIR.
   Result<Node> find(std::string_view path);
-  Result<Attr> attr_of(NodeId node) const;
+  /// `open`: for who has it open.
+  Result<Attr> attr_of(NodeId node, bool open = false) const;
   Result<Found> found(const Node& node, const Attr& attr);
   void remember(const Node& node);
   bool allows(NodeId node, const Attr& attr, int want, const Caller& caller) const {
@@ -155,6 +159,17 @@ class ImageFs : public FileSystem {
   bool is_nameless(NodeId node) const;
   std::optional<NodeId> nameless_at(std::string_view path) const;
   NodeId top() const { return root_; }
+  Result<NodeGates::Hold> gate(NodeId node, NodeGates::Kind kind, bool shares) const {
+    return enter_gate(mounted_->gates, node, kind, shares);
+  }
+  /// As long as it is held the node doesn't go; or (alone) it goes. ESTALE: it is gone.
+  Result<NodeGates::Hold> hold_life(NodeId node, bool shares) const;
+  struct Use {
+    NodeGates::Hold life;
+    NodeGates::Hold use;
+  };
+  /// The same, for who opens it, or (alone) changes its attributes.
+  Result<Use> hold_use(NodeId node, bool shares) const;
   MountedImage& mounted() const { return *mounted_; }
   std::shared_ptr<MountedImage> shared() const { return mounted_; }
   Result<OpenPlan> plan_node(const Node& node, const Attr& attr, const OpenHow& how,

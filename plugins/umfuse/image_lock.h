@@ -32,17 +32,17 @@ class MutexLock final : public ImageLock {
   std::shared_ptr<std::mutex> mutex_;
 };
 
-/// Of calls that wait for a server. Those that change names have it alone; those that only look, or
-/// bring a file's content to and fro, share it, so that they wait for the server at the same time.
-/// Who comes first enters first. A call whose task is gone doesn't wait; it gets nothing from the
-/// server any more, and what it does itself it does between two steps of the others.
+/// Of calls that wait for a server. All of them have it at the same time, and what keeps them apart
+/// is finer (NodeGates); the end of the file system has it alone. Who comes first enters first. A
+/// call whose task is gone doesn't wait; it gets nothing from the server any more, and what it does
+/// itself it does between two steps of the others.
 class CallLock final : public ImageLock {
  public:
   explicit CallLock(Suspension* suspension) : suspension_(suspension) {}
-  void lock() override { enter(false); }
-  void unlock() override { leave(&alone_); }
-  void lock_shared() { enter(true); }
-  void unlock_shared() { leave(&sharing_); }
+  void lock() override { enter(true); }
+  void unlock() override { leave(&sharing_); }
+  void lock_alone() { enter(false); }
+  void unlock_alone() { leave(&alone_); }
   bool between_threads() const override { return false; }
   /// Calls that have it, or wait for it.
   size_t users() const { return static_cast<size_t>(alone_ + sharing_) + queue_.size(); }

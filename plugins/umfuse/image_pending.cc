@@ -151,7 +151,7 @@ bool PendingContent::mark(int fd, const struct stat& st, Entry* entry) {
   return same(now.st_mtim, marked) || long_ago(st.st_mtim);
 }
 
-Result<bool> PendingContent::copy(NodeId node, int fd, Entry* entry, bool whole) {
+Result<Copied> PendingContent::copy(NodeId node, int fd, Entry* entry, bool whole) {
   const WrittenParts::Taken taken = entry->written.take();
   // Who is about to open it may cut it to nothing yet.
   whole = whole || entry->unannounced || taken.everything || stage_.opening(node);
@@ -164,7 +164,7 @@ Result<bool> PendingContent::copy(NodeId node, int fd, Entry* entry, bool whole)
   }
   if (!copied) return copied.error();
   compared_ += copied->compared;
-  return copied->changed;
+  return *copied;
 }
 
 bool PendingContent::is_saved(const Entry& entry, const struct stat& st, bool whole) {
@@ -184,7 +184,7 @@ Result<void> PendingContent::save(NodeId node, bool whole) {
     it->second.cut = st.st_size == 0;
     return {};
   }
-  TRY_ASSIGN(const Attr before, image_.getattr(node));
+  TRY_ASSIGN(const Attr before, image_.getattr_open(node));
   // Whenever the image was asked, others may have been here.
   it = entries_.find(node);
   if (it == entries_.end()) return {};
@@ -194,8 +194,13 @@ Result<void> PendingContent::save(NodeId node, bool whole) {
   const bool has_time = entry.has_time;
   entry.was_saved = false;
   const bool marked = mark(fd.get(), st, &entry);
-  TRY_ASSIGN(const bool changed, copy(node, fd.get(), &entry, whole));
-  TRY(set_times(node, st, before, fresh, changed, has_time));
+  TRY_ASSIGN(const Copied copied, copy(node, fd.get(), &entry, whole));
+  if (copied.blind && fresh) {
+    // Most likely it is the same. A server may know no times.
+    (void)image_.restore_times(node, time_of(before.stx_mtime), time_of(before.stx_ctime));
+  } else {
+    TRY(set_times(node, st, before, fresh, copied.changed, has_time));
+  }
   it = entries_.find(node);
   if (it == entries_.end()) return {};
   it->second.was_saved = marked;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "image.h"
+#include "image_copy.h"
 #include "image_stage.h"
 #include "image_written.h"
 
@@ -90,8 +91,7 @@ class PendingContent {
   /// `whole`: all of it is compared, whatever was said.
   static bool is_saved(const Entry& entry, const struct stat& st, bool whole);
   Result<void> save(NodeId node, bool whole);
-  /// True: something was different.
-  Result<bool> copy(NodeId node, int fd, Entry* entry, bool whole);
+  Result<Copied> copy(NodeId node, int fd, Entry* entry, bool whole);
   static bool mark(int fd, const struct stat& st, Entry* entry);
   Result<void> set_times(NodeId node, const struct stat& st, const Attr& before, bool fresh,
                          bool changed, bool has_time);

@@ -159,8 +159,19 @@ class LockedFs : public FileSystem {
  protected:
   template <typename Call>
   std::invoke_result_t<Call> locked(const Call& call) {
-    const std::lock_guard<ImageLock> lock(*lock_);
-    return call();
+    // It may be the last that has the file system.
+    const std::shared_ptr<ImageLock> kept = lock_;
+    const std::lock_guard<ImageLock> lock(*kept);
+    if constexpr (requires(std::invoke_result_t<Call> result) { result.error(); }) {
+      auto result = call();
+      // What was found has gone while the call waited. retry_estale() of include/linux/namei.h
+      const bool again = !kept->between_threads();
+      for (int left = kRetries; again && left > 0 && result.error() == ESTALE; --left)
+        result = call();
+      return result;
+    } else {
+      return call();
+    }
   }
   /// What never waits.
   template <typename Call>
@@ -174,6 +185,8 @@ class LockedFs : public FileSystem {
   }
 
  private:
+  static constexpr int kRetries = 3;
+
   std::shared_ptr<FileSystem> fs_;
   std::shared_ptr<ImageLock> lock_;
   bool fakeroot_;

@@ -4,17 +4,17 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <shared_mutex>
 #include <string>
-#include <unordered_set>
 #include <utility>
 
 #include "call_wait.h"
 #include "device_number.h"
 #include "fuse_image.h"
+#include "fuse_relay.h"
 #include "locked_fs.h"
 #include "viewsh/close_listener.h"
 #include "viewsh/served.h"
+#include "viewsh/shared_connection.h"
 #include "writable_fs.h"
 
 namespace viewsh {
@@ -77,6 +77,21 @@ class ServedImage final : public WritableImageFs {
   using WritableImageFs::closing;
   using WritableImageFs::has_closed;
   using WritableImageFs::only_notes;
+  /// Who syncs takes what was changed so far with him: who comes then waits until it is there.
+  Result<void> sync_names(const std::string& host) override {
+    TRY_ASSIGN(const NodeGates::Hold alone, gate(0, NodeGates::kSync, false));
+    return WritableImageFs::sync_names(host);
+  }
+  Result<void> sync_all() override {
+    TRY_ASSIGN(const NodeGates::Hold alone, gate(0, NodeGates::kSync, false));
+    return WritableImageFs::sync_all();
+  }
+  /// Two who ask at once would both be promised the same room.
+  uint64_t reserve(uint64_t bytes) override {
+    if (has_room(bytes)) return WritableImageFs::reserve(bytes);
+    const auto alone = gate(0, NodeGates::kRoom, false);
+    return alone ? WritableImageFs::reserve(bytes) : 0;
+  }
   bool has_room(uint64_t bytes) const { return mounted().pending->has_room(bytes); }
   bool is_dead() const { return served_.channel().dead(); }
   bool unwritten() const { return mounted().pending->count() != 0; }
@@ -89,6 +104,18 @@ class ServedImage final : public WritableImageFs {
       (void)pending.write_back(node);
       mounted().planned.erase(stays);
     }
+  }
+  /// The view that the server lives in asks it, too.
+  Result<void> share(UniqueFd other) {
+    TRY(from_libc(::fcntl(other.get(), F_SETFL, O_NONBLOCK)));
+    auto relay =
+        std::make_shared<FuseRelay>(std::move(other), served_.channel(), served_.session());
+    TRY(suspension_->watch(relay->fd(), [this] { pump_relay(); }));
+    served_.channel().also_notify([weak = std::weak_ptr(relay)](std::string_view packet) {
+      if (const auto to = weak.lock()) to->notified(packet);
+    });
+    relay_ = std::move(relay);
+    return {};
   }
   void abort() {
     served_.channel().shut();
@@ -124,6 +151,21 @@ class ServedImage final : public WritableImageFs {
     if (!left_) suspension_->want_write(channel.fd(), channel.wants_write());
     if (channel.dead()) leave();  // or its end is told of for ever
     suspension_->wake(&channel);
+    pump_relay();
+  }
+  void pump_relay() {
+    if (relay_ == nullptr) return;
+    relay_->pump();
+    if (relay_->ended()) return leave_relay();
+    suspension_->want_write(relay_->fd(), relay_->wants_write());
+    // What it was asked may not have been taken yet.
+    if (!left_) suspension_->want_write(served_.channel().fd(), served_.channel().wants_write());
+  }
+  void leave_relay() {
+    if (relay_ == nullptr) return;
+    relay_->end();
+    suspension_->unwatch(relay_->fd());
+    relay_.reset();
   }
   bool uses(NodeId node) {
     const MountedImage& image = mounted();
@@ -136,63 +178,42 @@ class ServedImage final : public WritableImageFs {
   void leave() {
     if (!left_) suspension_->unwatch(served_.channel().fd());
     left_ = true;
+    leave_relay();
   }
 
   FuseImage& served_;
   Suspension* suspension_;
   bool left_ = false;
+  std::shared_ptr<FuseRelay> relay_;
 };
 
 /// As the mount table has it.
-class ServedFs final : public LockedFs, public CloseListener, public Served {
+class ServedFs final : public LockedFs,
+                       public CloseListener,
+                       public Served,
+                       public SharedConnection {
  public:
   /// `free`: everybody may do anything here.
   ServedFs(std::shared_ptr<ServedImage> image, std::shared_ptr<CallLock> lock, bool free)
       : LockedFs(image, lock, free), image_(*image), call_lock_(std::move(lock)) {}
+  /// The way to the root asks nothing.
   Result<Found> resolve(const std::string& base, std::string_view rest, ResolveFlags flags,
                         const Caller& caller) override {
-    const auto look = [&] { return image_.resolve(base, rest, flags, who(caller)); };
-    if (ServedImage::is_root(base, rest)) return look();
-    auto found = shared(look);
-    if (found && found->kind == Found::Kind::kMissing) note_missing(base, rest);
-    return found;
-  }
-  Result<Attr> getattr(const std::string& path) override {
-    return shared([&] { return image_.getattr(path); });
-  }
-  Result<std::vector<DirEntry>> list(const std::string& path) override {
-    return shared([&] { return image_.list(path); });
+    if (ServedImage::is_root(base, rest)) return image_.resolve(base, rest, flags, who(caller));
+    return LockedFs::resolve(base, rest, flags, caller);
   }
   Result<OpenPlan> plan_open(const std::string& path, const OpenHow& how,
                              const Caller& caller) override {
-    const auto plan = [&](const OpenHow& what) {
-      return shared([&] { return image_.plan_open(path, what, who(caller)); });
-    };
-    const bool is_path = (how.flags & O_PATH) != 0;
     // Of a directory nothing else is asked then.
-    if (!is_path && image_.is_gone()) return Errno(ENOTCONN);
-    const bool nameless = !is_path && (how.flags & O_TMPFILE) == O_TMPFILE;
-    if (!nameless && (is_path || (how.flags & O_CREAT) == 0)) return plan(how);
-    const bool writes = (how.flags & O_ACCMODE) != O_RDONLY;
-    const bool may_be_there =
-        writes && !nameless && (how.flags & O_EXCL) == 0 && missing_.erase(path) == 0;
-    if (may_be_there && how.create_type == NodeType::kRegular) {
-      OpenHow there = how;
-      there.flags &= ~O_CREAT;
-      auto planned = plan(there);
-      if (planned || planned.error() != ENOENT) return planned;
-    }
+    if ((how.flags & O_PATH) == 0 && image_.is_gone()) return Errno(ENOTCONN);
     return LockedFs::plan_open(path, how, caller);
   }
   void opened(const std::string& path, const OpenPlan& plan, bool success) override {
-    if (!success) return LockedFs::opened(path, plan, success);
-    if (image_.only_notes(plan)) return image_.opened(path, plan, success);
-    shared([&] { image_.opened(path, plan, success); });
+    if (success && image_.only_notes(plan)) return image_.opened(path, plan, success);
+    LockedFs::opened(path, plan, success);
   }
   uint64_t reserve(uint64_t bytes) override {
-    if (image_.has_room(bytes)) return image_.reserve(bytes);
-    // Two who ask at once would both be promised the same room.
-    return LockedFs::reserve(bytes);
+    return image_.has_room(bytes) ? image_.reserve(bytes) : LockedFs::reserve(bytes);
   }
   /// The server syncs files of its own while somebody waits for it: that is no call of ours.
   Result<void> sync_names(const std::string& host) override {
@@ -206,16 +227,25 @@ class ServedFs final : public LockedFs, public CloseListener, public Served {
   }
   void closed(const std::string& host) override {
     if (!image_.has_closed(host)) return;
-    if (!host.empty()) return shared([&] { image_.closed(host); });
+    if (!host.empty()) return locked([&] { image_.closed(host); });
     again_ = true;
     // One that waits for the server does it for all.
     if (std::exchange(ending_, true)) return;
     ++unasked_;
-    while (std::exchange(again_, false)) shared([&] { image_.closed(""); });
+    while (std::exchange(again_, false)) locked([&] { image_.closed(""); });
     --unasked_;
     ending_ = false;
   }
 
+  /// What is done still is done first.
+  Result<void> shutdown() override {
+    const std::shared_ptr<CallLock> kept = call_lock_;
+    kept->lock_alone();
+    const Result<void> done = image_.shutdown();
+    kept->unlock_alone();
+    return done;
+  }
+  Result<void> share(UniqueFd other) override { return image_.share(std::move(other)); }
   void abort() override { image_.abort(); }
   /// Where nobody answers they end by themselves.
   bool busy() const override { return !image_.is_dead() && call_lock_->users() > unasked_; }
@@ -229,24 +259,9 @@ class ServedFs final : public LockedFs, public CloseListener, public Served {
   }
 
  private:
-  /// It is about to be made, mostly.
-  void note_missing(const std::string& base, std::string_view rest) {
-    constexpr size_t kMost = 64;
-    if (missing_.size() >= kMost) missing_.clear();
-    missing_.insert(base.empty() || rest.empty() ? base + std::string(rest)
-                                                 : base + "/" + std::string(rest));
-  }
-  template <typename Call>
-  std::invoke_result_t<Call> shared(const Call& call) {
-    const std::shared_ptr<CallLock> kept = call_lock_;
-    const std::shared_lock<CallLock> lock(*kept);
-    return call();
-  }
-
   ServedImage& image_;
   std::shared_ptr<CallLock> call_lock_;
-  std::unordered_set<std::string> missing_;  ///< paths that weren't there just now
-  size_t unasked_ = 0;                       ///< calls that are no task's
+  size_t unasked_ = 0;  ///< calls that are no task's
   bool ending_ = false;
   bool again_ = false;
   bool writing_ = false;

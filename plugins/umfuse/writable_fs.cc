@@ -18,10 +18,27 @@ bool WritableImageFs::may_link(NodeId node, const Attr& attr, const Caller& call
          allows(node, attr, R_OK | W_OK, caller);
 }
 
-Result<WritableImageFs::Spot> WritableImageFs::spot(const std::string& path) {
+namespace {
+
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+bool is_below(const std::string& path, const std::string& directory) {
+  return directory.empty() ? !path.empty() : path.starts_with(directory + "/");
+}
+
+}  // namespace
+
+Result<WritableImageFs::Spot> WritableImageFs::spot(const std::string& path, Hold* names) {
   const size_t slash = path.rfind('/');
   const bool top = slash == std::string::npos;
-  TRY_ASSIGN(const Node directory, find(top ? "" : path.substr(0, slash)));
+  TRY_ASSIGN(const Node directory, find(directory_of(path)));
+  if (names != nullptr) {
+    TRY_ASSIGN(*names, gate(directory.id, NodeGates::kNames, false));
+    if (!image().knows(directory.id)) return Errno(ESTALE);
+  }
   remember(directory);
   Spot spot;
   spot.directory = directory.id;
@@ -33,9 +50,9 @@ Result<WritableImageFs::Spot> WritableImageFs::spot(const std::string& path) {
 
 /// filename_create() and may_create().
 Result<WritableImageFs::Spot> WritableImageFs::free_spot(const std::string& path,
-                                                         const Caller& caller) {
+                                                         const Caller& caller, Hold* names) {
   if (path.empty()) return Errno(EEXIST);
-  TRY_ASSIGN(Spot free, spot(path));
+  TRY_ASSIGN(Spot free, spot(path, names));
   const Result<NodeId> there = writable().lookup(free.directory, free.name);
   if (there) return Errno(EEXIST);
   if (!(there.error() == ENOENT)) return there.error();
@@ -43,10 +60,10 @@ Result<WritableImageFs::Spot> WritableImageFs::free_spot(const std::string& path
   return free;
 }
 
-Result<WritableImageFs::Victim> WritableImageFs::named(const std::string& path) {
+Result<WritableImageFs::Victim> WritableImageFs::named(const std::string& path, Hold* names) {
   if (path.empty()) return Errno(EBUSY);
   Victim named;
-  TRY_ASSIGN(named.spot, spot(path));
+  TRY_ASSIGN(named.spot, spot(path, names));
   TRY_ASSIGN(named.node, writable().lookup(named.spot.directory, named.spot.name));
   TRY_ASSIGN(named.attr, attr_of(named.node));
   return named;
@@ -62,10 +79,45 @@ Result<void> WritableImageFs::may_delete(const Victim& victim, const Caller& cal
 }
 
 Result<WritableImageFs::Victim> WritableImageFs::victim(const std::string& path,
-                                                        const Caller& caller) {
-  TRY_ASSIGN(Victim victim, named(path));
+                                                        const Caller& caller, Hold* names) {
+  TRY_ASSIGN(Victim victim, named(path, names));
   TRY(may_delete(victim, caller));
   return victim;
+}
+
+Result<void> WritableImageFs::lock_victim(Victim* victim, Locks* locks) {
+  if (S_ISDIR(victim->attr.stx_mode)) {
+    TRY_ASSIGN(locks->inside, gate(victim->node, NodeGates::kNames, false));
+  }
+  TRY_ASSIGN(locks->life, hold_life(victim->node, false));
+  if (locks->inside.waited() || locks->life.waited()) {
+    TRY_ASSIGN(victim->attr, attr_of(victim->node));
+  }
+  return {};
+}
+
+/// lock_rename() of fs/namei.c
+Result<WritableImageFs::Locks> WritableImageFs::lock_rename(const std::string& from,
+                                                            const std::string& to) {
+  Locks locks;
+  if (mounted().gates == nullptr) return locks;
+  const std::string old_path = directory_of(from);
+  const std::string new_path = directory_of(to);
+  if (old_path != new_path) {
+    TRY_ASSIGN(locks.tree, gate(0, NodeGates::kTree, false));
+  }
+  TRY_ASSIGN(const Node old_directory, find(old_path));
+  TRY_ASSIGN(const Node new_directory, find(new_path));
+  const bool new_first = is_below(old_path, new_path) ||
+                         (!is_below(new_path, old_path) && new_directory.id < old_directory.id);
+  const NodeId first = new_first ? new_directory.id : old_directory.id;
+  const NodeId second = new_first ? old_directory.id : new_directory.id;
+  TRY_ASSIGN(locks.names, gate(first, NodeGates::kNames, false));
+  if (second != first) {
+    TRY_ASSIGN(locks.other_names, gate(second, NodeGates::kNames, false));
+  }
+  if (!image().knows(first) || !image().knows(second)) return Errno(ESTALE);
+  return locks;
 }
 
 /// inode_init_owner() of fs/inode.c.
@@ -89,7 +141,8 @@ WritableImage::NewNode WritableImageFs::new_node(const Spot& spot, mode_t mode,
 }
 
 Result<void> WritableImageFs::mkdir(const std::string& path, mode_t mode, const Caller& caller) {
-  TRY_ASSIGN(const Spot spot, free_spot(path, caller));
+  Hold names;
+  TRY_ASSIGN(const Spot spot, free_spot(path, caller, &names));
   const mode_t kept = S_IRWXU | S_IRWXG | S_IRWXO | S_ISVTX;
   TRY_ASSIGN(const NodeId made, writable().mkdir(spot.directory, spot.name,
                                                  new_node(spot, S_IFDIR | (mode & kept), caller)));
@@ -101,7 +154,8 @@ Result<void> WritableImageFs::mkdir(const std::string& path, mode_t mode, const 
 
 Result<void> WritableImageFs::mknod(const std::string& path, mode_t mode, dev_t dev,
                                     const Caller& caller) {
-  TRY_ASSIGN(const Spot spot, free_spot(path, caller));
+  Hold names;
+  TRY_ASSIGN(const Spot spot, free_spot(path, caller, &names));
   if ((mode & S_IFMT) == 0) mode |= S_IFREG;
   if ((S_ISCHR(mode) || S_ISBLK(mode)) && caller.uid != 0) return Errno(EPERM);
   WritableImage::NewNode node = new_node(spot, mode, caller);
@@ -116,7 +170,8 @@ Result<void> WritableImageFs::mknod(const std::string& path, mode_t mode, dev_t 
 
 Result<void> WritableImageFs::symlink(const std::string& path, const std::string& target,
                                       const Caller& caller) {
-  TRY_ASSIGN(const Spot spot, free_spot(path, caller));
+  Hold names;
+  TRY_ASSIGN(const Spot spot, free_spot(path, caller, &names));
   TRY_ASSIGN(const NodeId made, writable().symlink(spot.directory, spot.name, target,
                                                    new_node(spot, S_IFLNK | 0777, caller)));
   const Place place{spot.directory, spot.name};
@@ -135,8 +190,10 @@ Result<void> WritableImageFs::link(const std::string& from, const std::string& t
 Result<void> WritableImageFs::link_node(const Node& node, const std::string& to,
                                         const Caller& caller) {
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
-  TRY_ASSIGN(const Spot spot, free_spot(to, caller));
+  Hold names;
+  TRY_ASSIGN(const Spot spot, free_spot(to, caller, &names));
   if (!may_link(node.id, attr, caller) || S_ISDIR(attr.stx_mode)) return Errno(EPERM);
+  TRY_ASSIGN(const Hold life, hold_life(node.id, true));
   const auto nameless = mounted().nameless.find(node.id);
   const bool had_none = nameless != mounted().nameless.end();
   if (had_none && !nameless->second) return Errno(ENOENT);  // O_EXCL
@@ -145,7 +202,7 @@ Result<void> WritableImageFs::link_node(const Node& node, const std::string& to,
   remember({node.id, place});
   stage().added({place, node.id, false, !had_none}, node.place);
   if (!had_none) return {};
-  mounted().nameless.erase(nameless);
+  mounted().nameless.erase(node.id);
   return writable().release(node.id);
 }
 
@@ -192,8 +249,10 @@ void WritableImageFs::leave(const Victim& victim) {
 }
 
 Result<void> WritableImageFs::unlink(const std::string& path, const Caller& caller) {
-  TRY_ASSIGN(const Victim victim, this->victim(path, caller));
+  Locks locks;
+  TRY_ASSIGN(Victim victim, this->victim(path, caller, &locks.names));
   if (S_ISDIR(victim.attr.stx_mode)) return Errno(EISDIR);
+  TRY(lock_victim(&victim, &locks));
   const bool last = victim.attr.stx_nlink <= 1;
   bool held = false;
   if (last) {
@@ -210,7 +269,9 @@ Result<void> WritableImageFs::unlink(const std::string& path, const Caller& call
 }
 
 Result<void> WritableImageFs::rmdir(const std::string& path, const Caller& caller) {
-  TRY_ASSIGN(const Victim victim, this->victim(path, caller));
+  Locks locks;
+  TRY_ASSIGN(Victim victim, this->victim(path, caller, &locks.names));
+  if (S_ISDIR(victim.attr.stx_mode)) TRY(lock_victim(&victim, &locks));
   TRY(writable().rmdir(victim.spot.directory, victim.spot.name));
   gone(victim, path, false);
   stage().removed(name_of(victim));
@@ -221,6 +282,7 @@ Result<void> WritableImageFs::rmdir(const std::string& path, const Caller& calle
 Result<void> WritableImageFs::rename(const std::string& from, const std::string& to, unsigned flags,
                                      const Caller& caller) {
   if (from.empty() || to.empty()) return Errno(EBUSY);
+  TRY_ASSIGN(Locks locks, lock_rename(from, to));
   TRY_ASSIGN(const Victim moved, named(from));
   TRY_ASSIGN(const Spot spot, this->spot(to));
   const Result<NodeId> there = writable().lookup(spot.directory, spot.name);
@@ -244,11 +306,14 @@ Result<void> WritableImageFs::rename(const std::string& from, const std::string&
     return elsewhere && S_ISDIR(name.attr.stx_mode) && !allows(name.node, name.attr, W_OK, caller);
   };
   if (stays(moved) || (exchange && replaced && stays(*replaced))) return Errno(EACCES);
+  // What it would be below of is refused.
+  if (replaced && !exchange && !is_below(from, to)) TRY(lock_victim(&*replaced, &locks));
   const bool last =
       replaced && !exchange && (replaced->attr.stx_nlink <= 1 || S_ISDIR(replaced->attr.stx_mode));
   // As with auto_da_alloc of ext4(5): what takes another one's name has its content by then, so
-  // that a crash leaves one of both.
-  if (replaced && !exchange && S_ISREG(moved.attr.stx_mode)) TRY(pending().write_back(moved.node));
+  // that a crash leaves one of both. Servers have had it since close(2).
+  const bool takes_over = replaced && !exchange && S_ISREG(moved.attr.stx_mode);
+  if (takes_over && mounted().hears == nullptr) TRY(pending().write_back(moved.node));
   bool held = false;
   if (last) {
     TRY_ASSIGN(held, hold_used(replaced->node, replaced->attr));
@@ -336,11 +401,13 @@ void WritableImageFs::forget_nameless(NodeId node) {
 }
 
 Result<void> WritableImageFs::settle() {
-  for (auto it = mounted().nameless.begin(); it != mounted().nameless.end();) {
-    const NodeId node = it->first;
-    ++it;
-    if (stage().in_use(node)) continue;
-    forget_nameless(node);
+  std::vector<NodeId> ended;
+  for (const auto& [node, may_get_name] : mounted().nameless) {
+    const bool used = mounted().planned.count(node) != 0 || stage().in_use(node);
+    if (!used) ended.push_back(node);
+  }
+  for (const NodeId node : ended) {
+    if (mounted().nameless.count(node) != 0) forget_nameless(node);
   }
   Result<void> first = pending().settle();
   for (const NodeId node : stage().ended()) {

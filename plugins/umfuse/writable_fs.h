@@ -82,12 +82,26 @@ class WritableImageFs : public ImageFs {
     NodeId node = 0;
     Attr attr = {};
   };
-  Result<Spot> spot(const std::string& path);
-  Result<Spot> free_spot(const std::string& path, const Caller& caller);
-  Result<Victim> named(const std::string& path);
+  using Hold = NodeGates::Hold;
+  /// What is kept from others while names change: those of the directories, and what loses its
+  /// name.
+  struct Locks {
+    Hold tree;
+    Hold names;
+    Hold other_names;
+    Hold inside;  ///< names in a directory that goes
+    Hold life;
+  };
+  /// `names`: from now on nobody else changes names there.
+  Result<Spot> spot(const std::string& path, Hold* names = nullptr);
+  Result<Spot> free_spot(const std::string& path, const Caller& caller, Hold* names);
+  Result<Victim> named(const std::string& path, Hold* names = nullptr);
+  Result<Locks> lock_rename(const std::string& from, const std::string& to);
+  /// It is about to go; its attributes are what they are when nobody else is there any more.
+  Result<void> lock_victim(Victim* victim, Locks* locks);
   Result<void> may_delete(const Victim& victim, const Caller& caller) const;
   /// named(), and it may be deleted.
-  Result<Victim> victim(const std::string& path, const Caller& caller);
+  Result<Victim> victim(const std::string& path, const Caller& caller, Hold* names = nullptr);
   WritableImage::NewNode new_node(const Spot& spot, mode_t mode, const Caller& caller) const;
   /// After the last name of a node went.
   void gone(const Victim& victim, const std::string& path, bool held);
@@ -105,6 +119,7 @@ class WritableImageFs : public ImageFs {
   void forget_nameless(NodeId node);
   void leave(const Victim& victim);
 
+  Result<OpenPlan> plan_there(const Node& node, const OpenHow& how, const Caller& caller);
   Result<OpenPlan> plan_new(const Spot& spot, const OpenHow& how, const Caller& caller);
   Result<OpenPlan> plan_nameless(const std::string& path, const OpenHow& how, const Caller& caller);
   Result<OpenPlan> plan_read(const Node& node, const Attr& attr, const OpenHow& how,
@@ -121,7 +136,8 @@ class WritableImageFs : public ImageFs {
   Result<void> xattr_changed(const Node& node, const std::string& name, const std::string* value,
                              const Caller& caller);
   Result<void> set_size(const Node& node, const Attr& attr, uint64_t size);
-  Result<Node> for_xattr(const std::string& path, const std::string& name, const Caller& caller);
+  Result<Node> for_xattr(const std::string& path, const std::string& name, const Caller& caller,
+                         Use* alone);
 
   WritableImage& writable() const { return *mounted().writable; }
   PendingContent& pending() const { return *mounted().pending; }

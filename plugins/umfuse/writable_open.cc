@@ -47,12 +47,24 @@ Result<OpenPlan> WritableImageFs::plan_open(const std::string& path, const OpenH
   if (wants_no_name(how.flags)) return plan_nameless(path, how, caller);
   const bool creates = (how.flags & O_CREAT) != 0;
   const Result<Node> node = find(path);
-  if (!node) {
-    if (!creates || !(node.error() == ENOENT)) return node.error();
-    TRY_ASSIGN(const Spot spot, free_spot(path, caller));
-    return plan_new(spot, how, caller);
+  if (node) {
+    if (creates && (how.flags & O_EXCL) != 0) return Errno(EEXIST);
+    return plan_there(*node, how, caller);
   }
-  if (creates && (how.flags & O_EXCL) != 0) return Errno(EEXIST);
+  if (!creates || !(node.error() == ENOENT)) return node.error();
+  Hold names;
+  const Result<Spot> spot = free_spot(path, caller, &names);
+  if (spot) return plan_new(*spot, how, caller);
+  if (spot.error() != EEXIST || (how.flags & O_EXCL) != 0) return spot.error();
+  // Another one has made it meanwhile, and it stays there.
+  TRY_ASSIGN(const Node made, find(path));
+  return plan_there(made, how, caller);
+}
+
+Result<OpenPlan> WritableImageFs::plan_there(const Node& there, const OpenHow& how,
+                                             const Caller& caller) {
+  const Node* node = &there;
+  TRY_ASSIGN(const Use use, hold_use(node->id, true));
   TRY_ASSIGN(const Attr attr, attr_of(node->id));
   const bool writes = (rights_needed(how.flags) & W_OK) != 0;
   if ((how.flags & O_DIRECTORY) != 0 && !S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
@@ -155,8 +167,14 @@ Result<OpenPlan> WritableImageFs::plan_nameless(const std::string& path, const O
              writable().make_nameless(directory.id, new_node(spot, mode, caller)));
   mounted().nameless[node] = (how.flags & O_EXCL) == 0;
   mounted().unconfirmed[node] = MountedImage::Unconfirmed::kNameless;
-  TRY_ASSIGN(const Attr attr, attr_of(node));
-  Result<std::string> host = stage().empty_content(node, attr, {0, "nameless"});
+  const auto planned = mounted().planned.insert(node);
+  Result<std::string> host = Errno(EIO);
+  if (const auto attr = attr_of(node)) {
+    host = stage().empty_content(node, *attr, {0, "nameless"});
+  } else {
+    host = attr.error();
+  }
+  mounted().planned.erase(planned);
   if (!host) {
     forget_nameless(node);
     return host.error();
@@ -272,9 +290,12 @@ void WritableImageFs::finish_open(const std::string& path, const std::string& ho
   stage().forget(node, nullptr);
   pending().forget(node);
   if (what != MountedImage::Unconfirmed::kMade) return;
-  const auto spot = this->spot(path);
+  Hold names;
+  const auto spot = this->spot(path, &names);
+  Result<NodeId> there = Errno(ENOENT);
+  if (spot) there = writable().lookup(spot->directory, spot->name);
   // A name that can't be taken back stays, as an empty file.
-  if (spot && writable().unlink(spot->directory, spot->name))
+  if (there && *there == node && writable().unlink(spot->directory, spot->name))
     stage().removed({{spot->directory, spot->name}});
   mounted().places.erase(node);
 }
@@ -334,6 +355,7 @@ Result<void> WritableImageFs::set_size(const Node& node, const Attr& attr, uint6
 Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& set,
                                       const Caller& caller) {
   TRY_ASSIGN(const Node node, find(path));
+  TRY_ASSIGN(const Use alone, hold_use(node.id, false));
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
   TRY(check_setattr(node.id, attr, set, caller));
   if (set.size) TRY(set_size(node, attr, *set.size));
@@ -364,8 +386,9 @@ Result<void> WritableImageFs::setattr(const std::string& path, const SetAttr& se
 
 /// xattr_permission() of fs/xattr.c.
 Result<ImageFs::Node> WritableImageFs::for_xattr(const std::string& path, const std::string& name,
-                                                 const Caller& caller) {
+                                                 const Caller& caller, Use* alone) {
   TRY_ASSIGN(const Node node, find(path));
+  TRY_ASSIGN(*alone, hold_use(node.id, false));
   TRY_ASSIGN(const Attr attr, attr_of(node.id));
   if (name.starts_with("trusted.") && caller.uid != 0) return Errno(EPERM);
   if (name.starts_with("user.")) {
@@ -407,7 +430,8 @@ Result<void> WritableImageFs::acl_changed(const Node& node, const Caller& caller
 
 Result<void> WritableImageFs::setxattr(const std::string& path, const std::string& name,
                                        std::string_view value, int flags, const Caller& caller) {
-  TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
+  Use alone;
+  TRY_ASSIGN(const Node node, for_xattr(path, name, caller, &alone));
   TRY(writable().setxattr(node.id, name, value, flags));
   const std::string text(value);
   return xattr_changed(node, name, &text, caller);
@@ -415,7 +439,8 @@ Result<void> WritableImageFs::setxattr(const std::string& path, const std::strin
 
 Result<void> WritableImageFs::removexattr(const std::string& path, const std::string& name,
                                           const Caller& caller) {
-  TRY_ASSIGN(const Node node, for_xattr(path, name, caller));
+  Use alone;
+  TRY_ASSIGN(const Node node, for_xattr(path, name, caller, &alone));
   TRY(writable().removexattr(node.id, name));
   return xattr_changed(node, name, nullptr, caller);
 }

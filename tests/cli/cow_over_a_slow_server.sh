@@ -5,7 +5,7 @@
 needs_view
 P=${VIEWSH_BUILD_DIR:?}/bin
 [ -x "$P/fuse_mirror" ] || skip "fuse_mirror isn't built: libfuse3-dev"
-export PATH=$P:$PATH MIRROR_DELAY=1000 MIRROR_NO_CACHE=1
+export PATH=$P:$PATH MIRROR_DELAY=2 MIRROR_NO_CACHE=1
 need python3
 mkdir "$W/src" "$W/mnt" "$W/upper"
 cat >"$T/work.py" <<'P'

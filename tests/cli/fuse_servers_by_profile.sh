@@ -40,6 +40,22 @@ chmod 755 bin/*
 refused 125 'fskilled was ended by signal 9' "$VIEWSH" run --mount "fuse.fskilled:x:$W/mnt" -- true
 refused 125 'fsnothing ended with exit status 0 and mounted nothing' "$VIEWSH" run --mount "fuse.fsnothing:x:$W/mnt" -- true
 
+# It sees its own mount as others do, and both see what the other one does there.
+printf '#!/bin/sh\nbindfs "$@" || exit\ncd "$2" || exit\ngrep -q " $2 fuse " /proc/mounts || exit\ncat t/a >seen && mkdir made && mv seen made/ && until [ -e go ]; do sleep 0.1; done\nrm go && cat more >made/seen.more && ls made >all\n' >bin/fsself && chmod 755 bin/fsself
+cat >"$T/self.sh" <<'BODY'
+for _ in $(seq 200); do [ -e mnt/made/seen ] && break; sleep 0.05; done
+cmp mnt/made/seen tree/a || exit 1
+echo from the view >mnt/more && : >mnt/go
+for _ in $(seq 200); do [ -s mnt/all ] && break; sleep 0.05; done
+cat mnt/all mnt/made/seen.more
+BODY
+# At the end it is told that its mount is gone, which is no error.
+got=$("$VIEWSH" run --mount "fuse.fsself:$W/src:$W/mnt" -- bash "$T/self.sh" 2>"$T/err") || die "looks at itself: $got $(cat "$T/err")"
+assert_eq 'what the server did on its own mount' $'seen\nseen.more\nfrom the view' "$got"
+assert_eq 'what it said' '' "$(cat "$T/err")"
+rm -r src/made src/all src/more
+[ -z "$(servers bindfs)" ] || die "one that looked at itself goes on"
+
 # In the foreground; the view is killed.
 printf '#!/bin/sh\nexec bindfs -f "$@"\n' >bin/fsfront && chmod 755 bin/fsfront
 assert_status 0 "$VIEWSH" run --mount "fuse.fsfront:$W/src:$W/mnt" -- test -f mnt/t/a

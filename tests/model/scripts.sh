@@ -8,6 +8,13 @@ for script in "$S"/tests/model/scripts/*.txt; do
   echo "${script##*/}"
   configs=cow,over-merge
   grep -qx restart "$script" && configs=over-cow
+  # One that is for a configuration of its own says so.
+  own=$(sed -n 's/^# config //p' "$script")
+  if [ "$own" = fuse ] && [ ! -x "$P/fuse_mirror" ]; then
+    echo "not run: libfuse3 isn't there"
+    continue
+  fi
+  configs=${own:-$configs}
   seed=$(sed -n 's/^# seed //p' "$script")
   "$P/model" --config "$configs" --seed "${seed:-1}" --replay "$script" --go-on || failed=1
 done

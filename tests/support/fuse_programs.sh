@@ -29,7 +29,7 @@ named() {
   # Where the library is missing the dynamic linker says so.
   if [ -z "$(LD_PRELOAD=$wrapper env true 2>&1)" ]; then
     env="env: {set: {LD_PRELOAD: $wrapper, NSS_WRAPPER_PASSWD: '$T/passwd', NSS_WRAPPER_GROUP: /etc/group}}"
-  elif [[ $1 =~ ^(sshfs|ntfs-3g|fuseiso)$ ]]; then
+  elif [[ $1 =~ ^(sshfs|ntfs-3g|fuseiso|gocryptfs)$ ]]; then
     echo "not by profile: $1 wants to know what the user is called, who has no name, and libnss-wrapper isn't installed"
     return 1
   fi

@@ -277,6 +277,25 @@ TEST_F(FuseImageTest, HeldFilesAreOpenedForWritingWhereThatMayBe) {
   EXPECT_EQ(image_->pwrite(5, "x", 1, 0).error(), EACCES);
 }
 
+/// What somebody has open says nothing to who asks by a path that is closed to him.
+TEST_F(FuseImageTest, AttributesByPathAreNotAskedForByAnothersHandle) {
+  start();
+  has_name("f", entry(5, S_IFREG | 0644, 3));
+  look("f");
+  says(FUSE_OPEN, fuse_open_out{3, 0, 0});
+  ASSERT_TRUE(image_->opens(5, O_RDONLY));
+  on[FUSE_GETATTR] = [](const FuseReceived& request) {
+    const uint64_t unique = request.header.unique;
+    if ((request.as<fuse_getattr_in>().getattr_flags & FUSE_GETATTR_FH) == 0)
+      return std::vector{ScriptedServer::reply(unique, "", EACCES)};
+    return std::vector{ScriptedServer::reply_with(unique, attr_out(S_IFREG | 0644, 7))};
+  };
+  EXPECT_EQ(image_->getattr(5).error(), EACCES);
+  EXPECT_EQ(image_->getattr_open(5)->stx_size, 7u);
+  image_->closed(5);
+  EXPECT_EQ(image_->getattr_open(5).error(), EACCES);
+}
+
 TEST_F(FuseImageTest, CreateBecomesMknod) {
   start();
   says(FUSE_MKNOD, entry(9, S_IFREG | 0644));

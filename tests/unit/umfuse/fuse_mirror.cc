@@ -1,7 +1,8 @@
 // A FUSE server that shows a directory: fuse_mirror SOURCE MOUNTPOINT [OPTION...]. Its high-level
 // interface of libfuse is that of most servers. With MIRROR_LACKS=name,... it lacks these
-// operations; MIRROR_LOG=FILE gets a line for each flush, release and for the end; with
-// MIRROR_DELAY=MICROSECONDS each name takes so long.
+// operations; MIRROR_LOG=FILE gets a line for each flush, release and for the end. What changes a
+// name "hang" waits until there is a file "go" in the source, or it is interrupted (MIRROR_HANGS).
+// With MIRROR_DELAY=N each look and change of a name takes up to N ms.
 #define FUSE_USE_VERSION 31
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,15 +23,37 @@
 namespace {
 
 std::string source;
-useconds_t delay = 0;
 
-std::string at(const char* path) {
-  if (delay != 0) usleep(delay);
-  return source + path;
-}
+std::string at(const char* path) { return source + path; }
 int result(long rc) { return rc < 0 ? -errno : 0; }
 int count(ssize_t rc) { return rc < 0 ? -errno : static_cast<int>(rc); }
 int handle(const fuse_file_info* info) { return static_cast<int>(info->fh); }
+
+void take_time() {
+  thread_local unsigned seed = static_cast<unsigned>(gettid());
+  static const char* most = getenv("MIRROR_DELAY");
+  if (most != nullptr) usleep(static_cast<useconds_t>(rand_r(&seed)) % (1000 * atoi(most) + 1));
+}
+
+/// What a change of this name comes to before it is made. EINTR.
+int hang(const char* path) {
+  take_time();
+  static const bool hangs = getenv("MIRROR_HANGS") != nullptr;
+  const char* slash = strrchr(path, '/');
+  if (!hangs || slash == nullptr || strcmp(slash, "/hang") != 0) return 0;
+  while (access(at("/go").c_str(), F_OK) != 0) {
+    if (fuse_interrupted() != 0) return -EINTR;
+    usleep(10'000);
+  }
+  return 0;
+}
+
+/// The same, and then it is made.
+template <typename Change>
+int changed(const char* path, Change&& change) {
+  const int waited = hang(path);
+  return waited != 0 ? waited : result(change());
+}
 
 void* mirror_init(fuse_conn_info* connection, fuse_config* config) {
   if (getenv("MIRROR_SPLICE") != nullptr) {
@@ -49,6 +72,7 @@ void* mirror_init(fuse_conn_info* connection, fuse_config* config) {
 }
 
 int mirror_getattr(const char* path, struct stat* st, fuse_file_info* info) {
+  take_time();
   if (info != nullptr) return result(fstat(handle(info), st));
   return result(lstat(at(path).c_str(), st));
 }
@@ -61,24 +85,31 @@ int mirror_readlink(const char* path, char* text, size_t size) {
 }
 
 int mirror_mknod(const char* path, mode_t mode, dev_t dev) {
-  return result(mknod(at(path).c_str(), mode, dev));
+  return changed(path, [&] { return mknod(at(path).c_str(), mode, dev); });
 }
-int mirror_mkdir(const char* path, mode_t mode) { return result(mkdir(at(path).c_str(), mode)); }
+int mirror_mkdir(const char* path, mode_t mode) {
+  return changed(path, [&] { return mkdir(at(path).c_str(), mode); });
+}
 int mirror_symlink(const char* target, const char* path) {
-  return result(symlink(target, at(path).c_str()));
+  return changed(path, [&] { return symlink(target, at(path).c_str()); });
 }
-int mirror_unlink(const char* path) { return result(unlink(at(path).c_str())); }
-int mirror_rmdir(const char* path) { return result(rmdir(at(path).c_str())); }
+int mirror_unlink(const char* path) {
+  return changed(path, [&] { return unlink(at(path).c_str()); });
+}
+int mirror_rmdir(const char* path) {
+  return changed(path, [&] { return rmdir(at(path).c_str()); });
+}
 int mirror_rename(const char* from, const char* to, unsigned flags) {
-  return result(renameat2(AT_FDCWD, at(from).c_str(), AT_FDCWD, at(to).c_str(), flags));
+  return changed(
+      to, [&] { return renameat2(AT_FDCWD, at(from).c_str(), AT_FDCWD, at(to).c_str(), flags); });
 }
 int mirror_link(const char* from, const char* to) {
-  return result(link(at(from).c_str(), at(to).c_str()));
+  return changed(to, [&] { return link(at(from).c_str(), at(to).c_str()); });
 }
 
 int mirror_chmod(const char* path, mode_t mode, fuse_file_info* info) {
   if (info != nullptr) return result(fchmod(handle(info), mode));
-  return result(fchmodat(AT_FDCWD, at(path).c_str(), mode, 0));
+  return changed(path, [&] { return fchmodat(AT_FDCWD, at(path).c_str(), mode, 0); });
 }
 int mirror_chown(const char* path, uid_t uid, gid_t gid, fuse_file_info* info) {
   if (info != nullptr) return result(fchown(handle(info), uid, gid));
@@ -101,6 +132,7 @@ int mirror_open(const char* path, fuse_file_info* info) {
   return 0;
 }
 int mirror_create(const char* path, mode_t mode, fuse_file_info* info) {
+  if (const int waited = hang(path); waited != 0) return waited;
   const int fd = open(at(path).c_str(), info->flags | O_CREAT, mode);
   if (fd < 0) return -errno;
   info->fh = static_cast<uint64_t>(fd);
@@ -244,8 +276,6 @@ int main(int argc, char** argv) {
     return 2;
   }
   source = argv[1];
-  if (const char* wait = getenv("MIRROR_DELAY"); wait != nullptr)
-    delay = static_cast<useconds_t>(std::strtoul(wait, nullptr, 10));
   umask(0);
   std::vector<char*> args = {argv[0]};
   for (int i = 2; i < argc; ++i) args.push_back(argv[i]);

@@ -66,6 +66,61 @@ TEST_F(FuseOrder, SoDoesARename) {
   EXPECT_TRUE(server_->interrupts.empty());
 }
 
+/// Whoever is in the middle of a request has the node still: another one's unlink(2) isn't the end
+/// of it for the server.
+TEST_F(FuseOrder, WhatIsAskedForIsForgottenAfterwards) {
+  start();
+  has_name("f", entry(5, S_IFREG | 0644));
+  says_bytes(FUSE_UNLINK, "");
+  look("f");
+  on[FUSE_GETATTR] = [this](const FuseReceived& request) {
+    EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
+    EXPECT_EQ(forgotten(5), 0u);
+    return std::vector{
+        ScriptedServer::reply_with(request.header.unique, attr_out(S_IFREG | 0644, 1))};
+  };
+  EXPECT_EQ(image_->getattr(5).error(), ESTALE);
+  EXPECT_EQ(image_->lookup(FUSE_ROOT_ID, "other").error(), ENOENT);
+  EXPECT_EQ(forgotten(5), 2u);
+}
+
+/// The reply to a look-up that comes after that to a removal, or a change, may have been made
+/// before.
+TEST_F(FuseOrder, WhatIsOlderThanAChangeIsNoNews) {
+  start();
+  fuse_entry_out out = entry(5, S_IFREG | 0644, 10);
+  out.attr_valid = out.entry_valid = 1000;
+  has_name("f", out);
+  look("f");
+  says_bytes(FUSE_UNLINK, "");
+  fuse_attr_out changed = attr_out(S_IFREG | 0600, 10);
+  changed.attr_valid = 1000;
+  says(FUSE_SETATTR, changed);
+  SetAttr mode;
+  mode.mode = 0600;
+  int asked = 0;
+  on[FUSE_LOOKUP] = [&](const FuseReceived& request) {
+    if (++asked == 1) {
+      EXPECT_TRUE(image_->setattr(5, mode));
+    }
+    return std::vector{ScriptedServer::reply_with(request.header.unique, out)};
+  };
+  EXPECT_EQ(*image_->lookup(FUSE_ROOT_ID, "g"), 5u);
+  EXPECT_EQ(image_->getattr(5)->stx_mode & 07777, 0600);
+  EXPECT_EQ(server_->count(FUSE_GETATTR), 0u);
+  on[FUSE_LOOKUP] = [&](const FuseReceived& request) {
+    if (++asked == 2) {
+      EXPECT_TRUE(image_->unlink(FUSE_ROOT_ID, "f"));
+    }
+    return std::vector{ScriptedServer::reply_with(request.header.unique, out)};
+  };
+  EXPECT_TRUE(image_->lookup(FUSE_ROOT_ID, "h"));
+  EXPECT_TRUE(image_->lookup(FUSE_ROOT_ID, "h"));
+  EXPECT_EQ(asked, 3);
+  EXPECT_TRUE(image_->lookup(FUSE_ROOT_ID, "h"));
+  EXPECT_EQ(asked, 3);
+}
+
 /// fuse_conn_destroy(): but for a block device all that a server hears is the end.
 TEST_F(FuseOrder, AtTheEndNothingIsForgottenOrDestroyed) {
   FuseOptions options;
