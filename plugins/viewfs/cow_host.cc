@@ -67,6 +67,10 @@ Result<Attr> lstat_at(int dir_fd, const std::string& path) {
   return attr;
 }
 
+bool says_gone(Errno why) {
+  return why == ENOENT || why == ENOTDIR || why == ELOOP || why == ESTALE;
+}
+
 Result<std::string> read_link(int dir_fd, const std::string& path) {
   std::string out(256, '\0');
   const PathAt at(dir_fd, path);

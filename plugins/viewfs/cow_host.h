@@ -31,6 +31,11 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 /// Copies the whole content of one open file to another, empty one: by sharing blocks where the
 /// file system can, else by copying what is not a hole. ENOSPC, EIO.
 Result<void> copy_data(int from, int to, const Attr& attr);
+/// What looking for something that was known to be there says when it went or was moved: ENOENT,
+/// ENOTDIR, ELOOP (a link is in the way), ESTALE (another one is there). Any other error says
+/// nothing of it.
+bool says_gone(Errno why);
+
 /// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
 std::map<std::string, std::string> read_xattrs(const LongPath& path);
 /// A name in an open directory has no extended attributes at all; false: it may have some, or Linux
