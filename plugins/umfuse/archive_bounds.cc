@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,11 +16,11 @@
 namespace viewsh {
 namespace {
 
-/// Seconds of processor time: for any, and for each of so many bytes of the archive.
-constexpr rlim_t kLeast = 1;
-constexpr uint64_t kBytesOfASecond = 1 << 20;
+/// Milliseconds of processor time: for any, and for each of so many bytes of the archive.
+constexpr uint64_t kLeast = 500;
+constexpr uint64_t kBytesOfOne = 1 << 10;
 /// What is compressed may be much longer than it looks.
-constexpr rlim_t kCompressed = 60;
+constexpr uint64_t kCompressed = 60'000;
 
 bool goes_in_circles(int format) {
   return format == ARCHIVE_FORMAT_XAR || format == ARCHIVE_FORMAT_RAR ||
@@ -39,16 +39,22 @@ bool looks_harmless(const ImageSource& source) {
          text.starts_with("07070") || text.starts_with("7z\xbc\xaf\x27\x1c");
 }
 
-void allow_seconds(rlim_t soft, rlim_t hard) {
-  const rlimit limit{soft, hard};
-  if (::setrlimit(RLIMIT_CPU, &limit) < 0) ::_exit(1);
+/// From now on; SIGPROF is the end then.
+void allow(uint64_t milliseconds) {
+  itimerval time{};
+  time.it_value.tv_sec = static_cast<time_t>(milliseconds / 1000);
+  time.it_value.tv_usec = static_cast<suseconds_t>(milliseconds % 1000 * 1000);
+  if (::setitimer(ITIMER_PROF, &time, nullptr) < 0) ::_exit(1);
 }
 
 [[noreturn]] void read_headers(const ImageSource& source, std::string_view type, bool all) {
-  const rlim_t by_size = kLeast + source.data_size() / kBytesOfASecond;
-  const rlim_t most = std::max(by_size, kCompressed);
-  ::signal(SIGXCPU, SIG_DFL);
-  allow_seconds(by_size, most);
+  const uint64_t by_size = kLeast + source.data_size() / kBytesOfOne;
+  sigset_t ends{};
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGPROF);
+  ::signal(SIGPROF, SIG_DFL);
+  ::sigprocmask(SIG_UNBLOCK, &ends, nullptr);
+  allow(by_size);
   // Should the circle take memory, this process is the one to go.
   const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (fd >= 0) (void)!::write(fd, "1000", 4);
@@ -56,7 +62,7 @@ void allow_seconds(rlim_t soft, rlim_t hard) {
   const auto reader = ArchiveReader::open(source, type, &why);
   if (reader == nullptr) ::_exit(0);
   int code = reader->next();
-  if (reader->filtered()) allow_seconds(most, most);
+  if (reader->filtered()) allow(std::max(by_size, kCompressed));
   while (all && goes_in_circles(reader->format()) && (code == ARCHIVE_OK || code == ARCHIVE_WARN)) {
     code = reader->next();
   }
