@@ -126,17 +126,20 @@ UserError hide_dir(const std::string& dir, PluginHost& host, BuiltView* built) {
   return wrong(dir, "the view shows it at too many places");
 }
 
-/// Tells whoever started this that the view is there, and lets go of the terminal.
-void go_to_background(UniqueFd* ready) {
-  if (!*ready) return;
-  (void)chdir("/");
+/// Lets go of the terminal and the working directory, and tells whoever started this that the view
+/// is there. Empty, or what keeps it from that, which standard error can still be told.
+std::string go_to_background(UniqueFd* ready) {
+  if (!*ready) return {};
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return "/dev/null: " + Errno::last().message();
+  if (chdir("/") < 0) return "/: " + Errno::last().message();
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (null) dup2(null.get(), fd);
+    if (dup2(null.get(), fd) < 0) return "/dev/null: " + Errno::last().message();
   }
   const char done = 1;
   (void)!write(ready->get(), &done, 1);  // nobody waits any more: fine
   ready->reset();
+  return {};
 }
 
 int serve(const ViewSpec& spec, const HostMountRequest& mount, const std::string& dir,
@@ -155,8 +158,8 @@ int serve(const ViewSpec& spec, const HostMountRequest& mount, const std::string
     const std::unique_ptr<TreeServer> server = entry.make(tree);
     std::string problem = server->mount(dir, mount.source);
     if (problem.empty()) {
-      go_to_background(&ready);
-      problem = server->serve();
+      problem = go_to_background(&ready);
+      if (problem.empty()) problem = server->serve();
       server->unmount();
     }
     if (!problem.empty()) error = wrong(mount.dir, problem);

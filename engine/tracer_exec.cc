@@ -105,6 +105,7 @@ void name_program(const TraceeMemory& memory, uint64_t stack, const std::string&
   if (text == 0) return;
   Result<std::string> present = memory.read_string(text, PATH_MAX);
   if (present.ok() && name.size() <= present->size()) {
+    // As above: who is gone needs no name.
     (void)memory.write(text, name.c_str(), name.size() + 1).ok();
   }
 }

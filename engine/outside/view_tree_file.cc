@@ -106,7 +106,8 @@ void ViewTree::refresh(ServedNode* node) {
       found->host.empty() || stat(LongPath(found->host).c_str(), &now) < 0)
     return;
   for (OpenNode* file : node->files) {
-    // What it reads is then what was there when it was opened, as with overlayfs.
+    // Where that fails (EMFILE, a mode that was changed), it goes on with what was there when it
+    // was opened, as with overlayfs: nobody waits for an answer here.
     if (!file->writes()) (void)reopen(file, *place, now);
   }
 }

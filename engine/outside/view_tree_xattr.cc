@@ -1,4 +1,5 @@
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
@@ -48,7 +49,9 @@ Result<std::string> ViewTree::host_for_xattr(ServedId id, bool user) {
   TRY_ASSIGN(Found found, look(place));
   if (user && found.attr_virtual) {
     TRY_ASSIGN(const Attr attr, place.fs().getattr(place.path));
-    if (!may_read(attr, caller_)) return Errno(EACCES);
+    const auto may = place.fs().permits(place.path, R_OK, caller_);
+    const bool unknown = may.error() == ENOSYS;
+    if (unknown ? !may_read(attr, caller_) : !may) return Errno(EACCES);
   }
   if (!found.meta_host.empty()) return std::move(found.meta_host);
   if (found.host.empty()) return Errno(EOPNOTSUPP);
@@ -56,6 +59,10 @@ Result<std::string> ViewTree::host_for_xattr(ServedId id, bool user) {
 }
 
 Result<std::string> ViewTree::getxattr(ServedId id, const std::string& name) {
+  if (const auto place = place_of(id); place && place->fs().own_meta()) {
+    auto own = place->fs().getxattr(place->path, name, caller_);
+    if (!(own.error() == ENOSYS)) return own;
+  }
   TRY_ASSIGN(const std::string host, host_for_xattr(id, name.starts_with("user.")));
   const LongPath path(host);
   return read_all(
@@ -63,6 +70,15 @@ Result<std::string> ViewTree::getxattr(ServedId id, const std::string& name) {
 }
 
 Result<std::string> ViewTree::listxattr(ServedId id) {
+  if (const auto place = place_of(id); place && place->fs().own_meta()) {
+    const auto own = place->fs().listxattr(place->path, caller_);
+    if (!own && !(own.error() == ENOSYS)) return own.error();
+    std::string all;
+    for (const std::string& name : own ? *own : std::vector<std::string>()) {
+      all.append(name.c_str(), name.size() + 1);
+    }
+    if (own) return all;
+  }
   TRY_ASSIGN(const std::string host, host_for_xattr(id, false));
   const LongPath path(host);
   return read_all([&](char* out, size_t size) { return llistxattr(path.c_str(), out, size); });

@@ -163,7 +163,7 @@ Outcome get_xattr_path(Call& call, DirFd dir, const UserPath& path, bool follow,
     // The host's object may be open where the view's isn't.
     Result<Attr> attr = walked->fs_mutable().getattr(walked->path);
     if (!attr.ok()) return Outcome::error(attr.error());
-    Result<void> may = check_access(*attr, R_OK, call.caller());
+    Result<void> may = check_access(walked->fs_mutable(), walked->path, *attr, R_OK, call.caller());
     if (!may.ok()) return Outcome::error(may.error());
   }
   if (walked->found.meta_host.empty()) return call.run_on(*walked, path);

@@ -2,13 +2,15 @@
 #include <charconv>
 #include <cstdio>
 
+#include "archive_bounds.h"
 #include "archive_image.h"
 
 namespace viewsh {
 namespace {
 
 std::string_view detect(const ImageSource& source) {
-  std::string why;
+  std::string why = headers_end(source, "auto", false);
+  if (!why.empty()) return {};
   const auto reader = ArchiveReader::open(source, "auto", &why);
   if (reader == nullptr) return {};
   const int code = reader->next();
@@ -68,6 +70,10 @@ std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const Ima
   for (const auto& [key, value] : request.options) {
     if (take_option(request.type, key, value, &options, &why)) continue;
     *error = {Errno(EINVAL), why};
+    return nullptr;
+  }
+  if (why = headers_end(*source, request.type, true); !why.empty()) {
+    *error = {Errno(EUCLEAN), why};
     return nullptr;
   }
   auto index = read_archive_index(*source, request.type, options, error);

@@ -6,7 +6,6 @@
 
 #include "ext_attributes.h"
 #include "ext_image.h"
-#include "image_rights.h"
 
 namespace viewsh {
 namespace {
@@ -27,12 +26,6 @@ uint16_t get16(const char* at) {
   uint16_t value;
   std::memcpy(&value, at, sizeof value);
   return le16toh(value);
-}
-
-uint32_t get32(const char* at) {
-  uint32_t value;
-  std::memcpy(&value, at, sizeof value);
-  return le32toh(value);
 }
 
 Result<void> check(std::string_view acl) {
@@ -122,29 +115,6 @@ Result<bool> acl_of_new(std::string* acl, mode_t* mode) {
     std::memcpy(acl->data() + at + 2, &bits, sizeof bits);
   }
   return has_mask;
-}
-
-bool acl_permits(std::string_view acl, gid_t group, int want, const Caller& caller) {
-  const auto wanted = static_cast<unsigned>(want) & 7U;
-  const auto gives = [wanted](unsigned bits) { return (bits & wanted) == wanted; };
-  unsigned mask = 7;
-  for (size_t at = kAclHeader; at < acl.size(); at += kEntry) {
-    if (get16(acl.data() + at) == kMask) mask = get16(acl.data() + at + 2);
-  }
-  bool in_some = false;
-  for (size_t at = kAclHeader; at < acl.size(); at += kEntry) {
-    const uint16_t tag = get16(acl.data() + at);
-    const unsigned bits = get16(acl.data() + at + 2);
-    const uint32_t id = get32(acl.data() + at + 4);
-    if (tag == kUser && id == caller.uid) return gives(bits & mask);
-    const bool of_group = tag == kGroupObj || tag == kGroup;
-    if (of_group && in_group(tag == kGroup ? id : group, caller)) {
-      in_some = true;
-      if (gives(bits)) return gives(bits & mask);
-    }
-    if (tag == kOther) return !in_some && gives(bits);
-  }
-  return false;
 }
 
 Result<std::string> acl_to_disk(std::string_view acl) {

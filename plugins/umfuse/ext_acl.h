@@ -5,16 +5,10 @@
 #include <string>
 #include <string_view>
 
-#include "viewsh/filesystem.h"
+#include "viewsh/posix_acl.h"
 #include "viewsh/result.h"
 
 namespace viewsh {
-
-/// POSIX ACLs as getxattr(2) gives them: a version of 4 bytes, then entries of 8 bytes: tag,
-/// permissions, id; little-endian. acl(5), include/uapi/linux/posix_acl_xattr.h.
-inline constexpr std::string_view kAccessAcl = "system.posix_acl_access";
-inline constexpr std::string_view kDefaultAcl = "system.posix_acl_default";
-inline constexpr size_t kAclHeader = 4;
 
 /// The permissions that the ACL stands for go into *mode. True: it says more than a mode can.
 /// EINVAL: it's none; nothing is changed where it has no entries.
@@ -25,9 +19,6 @@ Result<std::string> acl_with_mode(std::string_view acl, mode_t mode);
 /// gave, by what both allow. True: it says more than a mode can. EINVAL. posix_acl_create_masq() of
 /// fs/posix_acl.c.
 Result<bool> acl_of_new(std::string* acl, mode_t* mode);
-/// What an ACL says to R_OK, W_OK, X_OK of a caller who isn't the owner. posix_acl_permission() of
-/// fs/posix_acl.c
-bool acl_permits(std::string_view acl, gid_t group, int want, const Caller& caller);
 /// The ACL as it is on disk, and back: there only entries of users and groups with a name have an
 /// id, here the others' is 0xffffffff. EINVAL; back: EUCLEAN. fs/ext4/acl.c.
 Result<std::string> acl_to_disk(std::string_view acl);

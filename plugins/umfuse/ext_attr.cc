@@ -12,23 +12,33 @@ namespace {
 /// EXT4_FL_USER_VISIBLE, EXT4_FL_USER_MODIFIABLE of fs/ext4/ext4.h.
 constexpr uint32_t kVisible = 0x725bdfff;
 constexpr uint32_t kModifiable = 0x624bc0ff;
-/// Of those, what is changed by more than a bit: the way in which data is journaled or mapped,
-/// names compared.
-constexpr uint32_t kByMore = EXT3_JOURNAL_DATA_FL | EXT4_EXTENTS_FL | EXT4_CASEFOLD_FL | FS_DAX_FL;
+/// Files of which direct access is impossible. EXT4_DAX_MUT_EXCL
+constexpr uint32_t kNotDirect =
+    EXT4_VERITY_FL | EXT4_ENCRYPT_FL | EXT3_JOURNAL_DATA_FL | EXT4_INLINE_DATA_FL;
 /// EXT4_REG_FLMASK, EXT4_OTHER_FLMASK: what directories alone have, and what all others do.
 constexpr uint32_t kOfDirectories =
     EXT2_DIRSYNC_FL | EXT2_TOPDIR_FL | EXT4_CASEFOLD_FL | EXT4_PROJINHERIT_FL;
 constexpr uint32_t kOfOthers = EXT2_NODUMP_FL | EXT2_NOATIME_FL;
 constexpr uint32_t kProjectEnd = 0x20;  ///< bytes beyond the first 128, with i_projid
 
-uint32_t flags_for(mode_t mode, uint32_t flags) {
-  if (S_ISDIR(mode)) return flags;
-  return S_ISREG(mode) ? flags & ~kOfDirectories : flags & kOfOthers;
+/// dax_compatible()
+bool may_be_direct(mode_t mode, uint32_t old, uint32_t flags) {
+  if (S_ISDIR(mode)) {
+    flags &= ~static_cast<uint32_t>(EXT4_INLINE_DATA_FL);
+    old &= ~static_cast<uint32_t>(EXT4_INLINE_DATA_FL);
+  }
+  if ((flags & FS_DAX_FL) != 0 && (old & kNotDirect) != 0) return false;
+  return (flags & kNotDirect) == 0 || (old & FS_DAX_FL) == 0;
 }
 
 bool owner_changes(const SetAttr& set) { return set.mode || set.uid || set.gid; }
 
 }  // namespace
+
+uint32_t ext_flags_for(mode_t mode, uint32_t flags) {
+  if (S_ISDIR(mode)) return flags;
+  return S_ISREG(mode) ? flags & ~kOfDirectories : flags & kOfOthers;
+}
 
 Result<void> ExtImage::setattr(NodeId id, const SetAttr& set) {
   if (!fs_->writable()) return Errno(EROFS);
@@ -89,12 +99,14 @@ Result<void> ExtImage::setflags(NodeId id, const FileFlags& set) {
   TRY_ASSIGN(const FileFlags old, getflags(id));
   if ((set.flags & ~kVisible) != 0) return Errno(EOPNOTSUPP);
   const uint32_t flags = set.flags & kModifiable;
-  if (flags_for(inode.i_mode, flags) != flags) return Errno(EOPNOTSUPP);
+  if (ext_flags_for(inode.i_mode, flags) != flags) return Errno(EOPNOTSUPP);
   const uint32_t changed = (inode.i_flags ^ flags) & kModifiable;
   // ext4_ioctl_check_immutable(): nothing else changes as long as that is set.
   const bool stays_immutable = (inode.i_flags & flags & EXT2_IMMUTABLE_FL) != 0;
   if (stays_immutable && (changed != 0 || set.project != old.project)) return Errno(EPERM);
-  if ((changed & kByMore) != 0) return Errno(EOPNOTSUPP);
+  if (!may_be_direct(inode.i_mode, inode.i_flags, flags)) return Errno(EOPNOTSUPP);
+  // An image that has the feature is only read.
+  if ((changed & EXT4_CASEFOLD_FL) != 0) return Errno(EOPNOTSUPP);
   ext2_super_block& super = fs_->super();
   if (set.project != old.project) {
     // With quotas, who uses how much would have to be counted anew.
@@ -104,7 +116,14 @@ Result<void> ExtImage::setflags(NodeId id, const FileFlags& set) {
     inode.i_projid = set.project;
   }
   TRY(begin(0));
-  inode.i_flags = (inode.i_flags & ~kModifiable) | flags;
+  if ((changed & EXT4_EXTENTS_FL) != 0) {
+    TRY(judge((flags & EXT4_EXTENTS_FL) != 0 ? map_->to_extents(id, &inode)
+                                             : map_->to_pointers(id, &inode)));
+  }
+  // ext4_change_inode_journal_flag(): without a journal that says nothing, and isn't kept.
+  const bool journal = ext2fs_has_feature_journal(&super);
+  const uint32_t taken = journal ? kModifiable : kModifiable & ~uint32_t{EXT3_JOURNAL_DATA_FL};
+  inode.i_flags = (inode.i_flags & ~taken) | (flags & taken);
   ext_set_time(*fs_, &inode, ExtTime::kChange, ext_now());
   return judge(fs_->store(id, inode));
 }

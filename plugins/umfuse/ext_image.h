@@ -33,6 +33,9 @@ struct ExtOptions {
   void* wrap_data = nullptr;
 };
 
+/// What of the flags an inode of that type can have. ext4_mask_flags()
+uint32_t ext_flags_for(mode_t mode, uint32_t flags);
+
 /// An ext2, ext3 or ext4 image through libext2fs. Metadata waits in memory until sync(), and goes
 /// to the device through the image's own journal in one step; without one, in an order that
 /// e2fsck(8) can repair and that hurts no file which didn't change. File content goes to the device

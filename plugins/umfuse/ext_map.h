@@ -32,6 +32,11 @@ class ExtMap {
   Result<void> set_written(uint64_t ino, ExtInode* inode, uint64_t at, uint64_t count);
   /// Frees the blocks [from, to); to may be beyond the end.
   Result<void> punch(uint64_t ino, ExtInode* inode, uint64_t from, uint64_t to);
+  /// The map of pointers as one of extents. EINVAL: it isn't such a map, or the file system has no
+  /// extents; ENOSPC.
+  Result<void> to_extents(uint64_t ino, ExtInode* inode);
+  /// And back: EOPNOTSUPP unless it is one extent in the first twelve blocks. EINVAL.
+  Result<void> to_pointers(uint64_t ino, ExtInode* inode);
   /// The longest file that the kind of map allows, in bytes.
   uint64_t max_size(const ExtInode& inode) const;
 
@@ -54,6 +59,7 @@ class ExtMap {
   Result<uint64_t> punch_table(uint32_t* pointer, unsigned level, uint64_t from, uint64_t to);
   Result<void> punch_pointers(ExtInode* inode, uint64_t from, uint64_t to);
   Result<void> insert(uint64_t ino, ExtInode* inode, const ext2fs_extent& extent);
+  Result<void> tables(uint32_t block, unsigned level, std::vector<uint32_t>* out);
   uint64_t goal(uint64_t ino, const ExtInode& inode, uint64_t at);
 
   ExtFs* fs_;

@@ -15,8 +15,12 @@ namespace viewsh {
 namespace {
 
 constexpr uint32_t kMaxLinks = EXT2_LINK_MAX;
-/// What a new node has of its directory's flags; those of regular files only are left out.
-constexpr uint32_t kInherited = EXT2_SYNC_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL;
+/// What a new node has of its directory's flags, as far as its type can. EXT4_FL_INHERITED of
+/// fs/ext4/ext4.h.
+constexpr uint32_t kInherited = EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL |
+                                EXT2_NODUMP_FL | EXT2_NOATIME_FL | EXT2_NOCOMPR_FL |
+                                EXT3_JOURNAL_DATA_FL | EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL |
+                                EXT4_PROJINHERIT_FL | EXT4_CASEFOLD_FL | FS_DAX_FL;
 
 void set_device(ExtInode* inode, dev_t device) {
   const uint32_t high = major(device);
@@ -65,8 +69,7 @@ Result<ExtInode> ExtImage::new_inode(const NewNode& node, uint32_t parent_flags)
   inode.osd2.linux2.l_i_gid_high = static_cast<uint16_t>(node.gid >> 16);
   inode.i_links_count = 1;
   inode.i_generation = random32();
-  inode.i_flags = parent_flags & kInherited;
-  if (S_ISDIR(node.mode)) inode.i_flags |= parent_flags & EXT2_DIRSYNC_FL;
+  inode.i_flags = ext_flags_for(node.mode, parent_flags & kInherited);
   if (fs_->large_inodes()) {
     uint16_t extra = fs_->super().s_want_extra_isize;
     const size_t room = EXT2_INODE_SIZE(&fs_->super()) - EXT2_GOOD_OLD_INODE_SIZE;

@@ -10,20 +10,33 @@
 #include "ext_time.h"
 
 namespace viewsh {
+namespace {
+
+/// Whatever the length says.
+constexpr uint64_t kMostBlocks = ExtMap::kMaxFileBlock + 1;
+
+/// What an inode takes up: the same as before, and no block of it has gone.
+uint64_t taken(const ExtInode& inode) {
+  return inode.i_blocks | uint64_t{inode.osd2.linux2.l_i_blocks_hi} << 32;
+}
+
+}  // namespace
 
 /// From the end, so that what is left after each step is a file. The inode is stored.
 Result<void> ExtImage::punch_blocks(NodeId id, ExtInode* inode, uint64_t from, uint64_t to) {
   const uint64_t block = fs_->block_size();
   // Blocks may lie behind the end, but not many: one step for them.
-  const uint64_t end =
-      std::min(to, std::max<uint64_t>(from, (EXT2_I_SIZE(basic(inode)) + block - 1) / block));
+  const uint64_t length = (EXT2_I_SIZE(basic(inode)) + block - 1) / block;
+  const uint64_t end = std::min({to, std::max(from, length), kMostBlocks});
   TRY(map_->punch(id, inode, end, to));
   TRY(fs_->store(id, *inode));
   for (uint64_t at = end; at > from;) {
     const uint64_t start = at - from > kStep ? at - kStep : from;
+    const uint64_t before = taken(*inode);
     TRY(map_->punch(id, inode, start, at));
-    TRY(fs_->store(id, *inode));
     at = start;
+    if (taken(*inode) == before) continue;  // a hole
+    TRY(fs_->store(id, *inode));
     if (at > from) TRY(begin(0));
   }
   return {};
@@ -32,13 +45,15 @@ Result<void> ExtImage::punch_blocks(NodeId id, ExtInode* inode, uint64_t from, u
 Result<void> ExtImage::shrink(NodeId id, ExtInode* inode, uint64_t size) {
   const uint64_t block = fs_->block_size();
   const uint64_t keep = (size + block - 1) / block;
-  uint64_t at = (EXT2_I_SIZE(basic(inode)) + block - 1) / block;
-  TRY(map_->punch(id, inode, std::max(at, keep), ExtMap::kMaxFileBlock + 1));
+  uint64_t at = std::min<uint64_t>((EXT2_I_SIZE(basic(inode)) + block - 1) / block, kMostBlocks);
+  TRY(map_->punch(id, inode, std::max(at, keep), kMostBlocks));
   // A commit may come after each step: the length goes with the blocks.
   while (at > keep) {
     at = at - keep > kStep ? at - kStep : keep;
-    TRY(map_->punch(id, inode, at, ExtMap::kMaxFileBlock + 1));
+    const uint64_t before = taken(*inode);
+    TRY(map_->punch(id, inode, at, kMostBlocks));
     if (at == keep) break;
+    if (taken(*inode) == before) continue;  // a hole
     TRY_EXT(ext2fs_inode_size_set(fs_->lib(), basic(inode), static_cast<ext2_off64_t>(at * block)));
     TRY(fs_->store(id, *inode));
     TRY(begin(0));
@@ -109,14 +124,17 @@ Result<void> ExtImage::punch_range(NodeId id, ExtInode* inode, uint64_t from, ui
   if (first > last) return zero_part(id, inode, from, to);
   TRY(zero_part(id, inode, from, first * block));
   TRY(zero_part(id, inode, last * block, to));
-  for (uint64_t at = first; at < last;) {
-    const uint64_t stop = std::min(last, at + kStep);
+  const uint64_t end = std::min(last, kMostBlocks);
+  for (uint64_t at = first; at < end;) {
+    const uint64_t stop = std::min(end, at + kStep);
+    const uint64_t before = taken(*inode);
     TRY(map_->punch(id, inode, at, stop));
-    TRY(fs_->store(id, *inode));
     at = stop;
-    if (at < last) TRY(begin(0));
+    if (taken(*inode) == before) continue;  // a hole
+    TRY(fs_->store(id, *inode));
+    if (at < end) TRY(begin(0));
   }
-  return {};
+  return fs_->store(id, *inode);
 }
 
 Result<void> ExtImage::fallocate(NodeId id, int mode, uint64_t offset, uint64_t size) {

@@ -453,7 +453,9 @@ Result<void> WritableImageFs::setflags(const std::string& path, const FileFlags&
   TRY_ASSIGN(const FileFlags old, writable().getflags(node.id));
   if (!is_owner(attr, caller)) return Errno(EPERM);
   constexpr uint32_t kRoots = FS_IMMUTABLE_FL | FS_APPEND_FL;
-  if (((old.flags ^ set.flags) & kRoots) != 0 && caller.uid != 0) return Errno(EPERM);
+  // CAP_LINUX_IMMUTABLE, CAP_SYS_RESOURCE
+  if (((old.flags ^ set.flags) & (kRoots | FS_JOURNAL_DATA_FL)) != 0 && caller.uid != 0)
+    return Errno(EPERM);
   // What was written before isn't forbidden by what is set now; what is written later by who has it
   // open couldn't get into the image.
   if ((set.flags & ~old.flags & kRoots) != 0 && stage().has_writers(node.id)) return Errno(EBUSY);

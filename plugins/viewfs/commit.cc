@@ -98,7 +98,9 @@ class Course {
     if (record_.stage == CommitRecord::Stage::kApplied) return clean();
     if (const auto known = journal_.read(); !known) return "journal: " + known.error().message();
     std::string why = run_.loosen(true);
-    if (why.empty()) why = run_.resume(run_.renamed());
+    const auto renamed = why.empty() ? run_.renamed() : Result<size_t>(size_t{0});
+    if (!renamed) why = "what was done: " + renamed.error().message();
+    if (why.empty()) why = run_.resume(*renamed);
     if (why.empty()) why = settle();
     return why.empty() ? clean() : why + "; it is still unfinished";
   }
@@ -107,7 +109,9 @@ class Course {
     std::string why;
     if (record_.stage == CommitRecord::Stage::kReady) {
       why = run_.loosen(true);
-      if (why.empty()) why = run_.undo(run_.renamed());
+      const auto renamed = why.empty() ? run_.renamed() : Result<size_t>(size_t{0});
+      if (!renamed) why = "what was done: " + renamed.error().message();
+      if (why.empty()) why = run_.undo(*renamed);
     }
     if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {
       why = run_.undo_preparation();
@@ -177,7 +181,9 @@ std::string apply_changes(LayerView* view, const Selection& selection,
   if (!root) return error;
   Tree lower(root.get());
   // What others share inodes with, or what stays of the layer, keeps its names in upper/.
-  bool direct = selection.whole() && snapshot_names(view->layer->dir_fd()).empty();
+  const auto snapshots = snapshot_names(view->layer->dir_fd());
+  if (!snapshots) return "its snapshots: " + snapshots.error().message() + "; nothing was written";
+  bool direct = selection.whole() && snapshots->empty();
   for (;; direct = false) {
     CommitPlan plan;
     plan.direct = direct;

@@ -33,8 +33,7 @@ std::string CommitRun::loosen(bool again) {
     const auto dir = lower_.parent(d.path);
     const auto now = dir ? lstat_in(*dir, leaf_of(d.path)) : Result<Attr>(dir.error());
     const Errno why = now && now->stx_ino != d.ino ? Errno(ESTALE) : now.error();
-    const bool moved = why == Errno(ESTALE) || why == Errno(ENOENT) || why == Errno(ENOTDIR);
-    if (again && moved) continue;
+    if (again && says_gone(why)) continue;
     if (!(why == 0)) return fail(d.path, why);
     const mode_t mode = (d.before.mode & 07777) | S_IRWXU;
     if (fchmodat((*dir)->get(), leaf_of(d.path).c_str(), mode, 0) < 0) {
@@ -63,17 +62,20 @@ std::string CommitRun::lock_upper() {
   return {};
 }
 
-bool CommitRun::made(const Rename& r) {
+Result<bool> CommitRun::made(const Rename& r) {
   const auto to = lower_.dir(r.to_dir, r.to_ino);
-  if (!to) return false;
+  if (!to) return says_gone(to.error()) ? Result<bool>(false) : to.error();
   const auto there = lstat_in(*to, r.to_name);
+  if (!there && !says_gone(there.error())) return there.error();
   return there && there->stx_ino == r.what.ino;
 }
 
-size_t CommitRun::renamed() {
-  size_t done = r_.renames.size();
-  while (done > 0 && !made(r_.renames[done - 1])) --done;
-  return done;
+Result<size_t> CommitRun::renamed() {
+  for (size_t done = r_.renames.size(); done > 0; --done) {
+    TRY_ASSIGN(const bool is, made(r_.renames[done - 1]));
+    if (is) return done;
+  }
+  return size_t{0};
 }
 
 std::string CommitRun::step(const Rename& r) {
@@ -246,7 +248,8 @@ std::string CommitRun::undo(size_t done) {
     if (!from) return fail_shown(r.show, from.error());
     const auto to = lower_.dir(r.to_dir, r.to_ino);
     if (!to) return fail_shown(r.show, to.error());
-    if (!made(r)) return fail_shown(r.show, Errno(ESTALE));
+    const auto is = made(r);
+    if (!is || !*is) return fail_shown(r.show, is ? Errno(ESTALE) : is.error());
     const unsigned flags = r.kind == Rename::Kind::kExchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
     if (renameat2((*to)->get(), r.to_name.c_str(), (*from)->get(), r.from_name.c_str(), flags) <
         0) {
@@ -294,6 +297,7 @@ std::string CommitRun::undo_preparation() {
       continue;
     }
     const auto now = lstat_in(*dir, leaf_of(d.path));
+    if (!now && !says_gone(now.error())) note(fail(d.path, now.error()));
     if (!now || now->stx_ino != d.ino) continue;  // it isn't the one that was touched any more
     const auto set = set_attributes((*dir)->get(), leaf_of(d.path), d.before);
     // In a directory of somebody else's the user may change names, not its times.
@@ -313,10 +317,11 @@ std::string CommitRun::remove_trash() {
     if (worker == 0) tell("removing", before, r_.trash.size());
     const Trash& t = r_.trash[i];
     const auto dir = trees[worker].dir(t.dir, t.dir_ino);
-    if (!dir) return true;  // gone or moved by somebody, and with it what was in it
-    const auto now = lstat_in(*dir, t.name);
-    if (!now || now->stx_ino != t.ino) return true;  // removed already
-    const auto gone = host_ops::remove_tree((*dir)->get(), t.name);
+    const auto now = dir ? lstat_in(*dir, t.name) : Result<Attr>(dir.error());
+    const bool other = now && now->stx_ino != t.ino;
+    // Removed already, or gone or moved by somebody with the directory that it is in.
+    if (other || (!now && says_gone(now.error()))) return true;
+    const auto gone = now ? host_ops::remove_tree((*dir)->get(), t.name) : now.error();
     if (!gone) kept[worker].emplace_back(i, gone.error());
     return true;  // what else there is goes all the same
   });
@@ -350,9 +355,9 @@ std::string CommitRun::finish_directories() {
   });
   for (const Finish* f : dirs) {
     const auto dir = lower_.parent(f->path);
-    if (!dir) continue;  // as above
-    const auto now = lstat_in(*dir, leaf_of(f->path));
-    if (!now || now->stx_ino != f->ino) continue;
+    const auto now = dir ? lstat_in(*dir, leaf_of(f->path)) : Result<Attr>(dir.error());
+    if (!now && !says_gone(now.error()) && first.empty()) first = fail(f->path, now.error());
+    if (!now || now->stx_ino != f->ino) continue;  // as above
     const auto set = set_attributes((*dir)->get(), leaf_of(f->path), f->attributes, *now);
     // In a directory of somebody else's the user may change names, not its times.
     const bool mine = now->stx_uid == geteuid() || geteuid() == 0;

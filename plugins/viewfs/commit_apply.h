@@ -28,7 +28,7 @@ class CommitRun {
   /// those were made writable before.
   std::string loosen(bool again = false);
   /// How many of the renames were made.
-  size_t renamed();
+  Result<size_t> renamed();
   /// Makes the changes. What is to be written to must be as it was found.
   std::string apply();
   /// Goes on with the changes, the first `done` renames being made already.
@@ -49,7 +49,7 @@ class CommitRun {
  private:
   std::string fail(const std::string& path, Errno why) const;
   std::string fail_shown(const std::string& show, Errno why) const;
-  bool made(const Rename& r);
+  Result<bool> made(const Rename& r);
   std::string step(const Rename& r);
   std::string rename_from(size_t done);
   std::string change(const InPlace& in, bool first);

@@ -288,7 +288,8 @@ Result<void> sync_commit(Tree* lower, const CommitRecord& record) {
   std::set<dev_t> done;
   const auto sync = [&](const std::string& path) -> Result<void> {
     const auto dir = lower->dir(path);
-    if (!dir) return {};  // it has moved; it is among the others by its new path
+    // It has moved; it is among the others by its new path.
+    if (!dir) return says_gone(dir.error()) ? Result<void>() : dir.error();
     struct stat st {};
     TRY(from_libc(fstat((*dir)->get(), &st)));
     if (!done.insert(st.st_dev).second) return {};

@@ -233,9 +233,7 @@ bool CommitRecord::ends_with_attributes() const {
   });
 }
 
-bool CommitJournal::exists(int layer_dir_fd) {
-  return faccessat(layer_dir_fd, kName, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
+Result<bool> CommitJournal::exists(int layer_dir_fd) { return is_there(layer_dir_fd, kName); }
 
 Result<void> CommitJournal::append(const std::string& text, int flags) {
   const std::string path = dir_ + "/" + kName;

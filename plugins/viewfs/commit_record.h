@@ -150,7 +150,7 @@ class CommitJournal {
   static constexpr const char* kName = "commit";
   explicit CommitJournal(std::string layer_dir) : dir_(std::move(layer_dir)) {}
   /// There is one.
-  static bool exists(int layer_dir_fd);
+  static Result<bool> exists(int layer_dir_fd);
 
   /// What is about to be made. EEXIST: there is an unfinished commit.
   Result<void> begin(const CommitRecord& record);

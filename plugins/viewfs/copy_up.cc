@@ -30,9 +30,9 @@ KeepTimes::~KeepTimes() {
 }
 
 Result<Meta> make_container_in(int dir_fd, const std::string& temp, const Attr& from,
-                               const std::string& host) {
+                               const XattrMap& xattrs) {
   TRY(from_libc(mkdirat(dir_fd, temp.c_str(), 0700)));
-  const Result<void> done = copy_xattrs(LongPath(host), LongPath(dir_fd, temp));
+  const Result<void> done = set_xattrs(LongPath(dir_fd, temp), xattrs);
   if (!done) {
     unlinkat(dir_fd, temp.c_str(), AT_REMOVEDIR);
     return done.error();

@@ -16,10 +16,10 @@ std::string link_name(const LowerState& state);
 void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta);
 
 /// The directory `temp`, as upper/ has one where a directory of the lower is merged: with the
-/// extended attributes of `host` and as much of `from` as the user can give it. What else the layer
+/// extended attributes `xattrs` and as much of `from` as the user can give it. What else the layer
 /// has to record of it. Nothing is left where that fails.
 Result<Meta> make_container_in(int dir_fd, const std::string& temp, const Attr& from,
-                               const std::string& host);
+                               const XattrMap& xattrs);
 
 /// Keeps the times of a directory in upper/ over a change that the view doesn't see.
 class KeepTimes {

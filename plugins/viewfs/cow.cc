@@ -20,7 +20,8 @@ CowFs::CowFs(std::shared_ptr<FileSystem> lower, std::unique_ptr<Layer> layer, bo
     : lower_(std::move(lower)),
       layer_(std::move(layer)),
       snapshots_(layer_->dir_fd()),
-      minimal_(minimal) {
+      minimal_(minimal),
+      own_meta_(lower_->own_meta()) {
   index_.on_remove = [this](Node* node) { unregister_node(node); };
 }
 
@@ -52,10 +53,14 @@ std::string CowFs::start() {
     CopiedAttr copied{.owner = false, .mode = false};
     if (layer_->writable()) {
       copied = copy_attr(layer_->upper_fd(), ".", *attr, S_IRWXU);
-      const auto host = meta_host_of_lower("");
-      auto kept = Result<void>();
-      if (host) kept = copy_xattrs(LongPath(*host), LongPath(layer_->upper_path()));
+      const auto xattrs = xattrs_of_lower("");
+      const auto kept =
+          xattrs ? set_xattrs(LongPath(layer_->upper_path()), *xattrs) : xattrs.error();
       if (!kept) return "extended attributes of the directory: " + kept.error().message();
+      // An ACL counts for the owner's digit, too, and the user has to get in.
+      const mode_t mode = (attr->stx_mode & 07777) | S_IRWXU;
+      if (fchmodat(layer_->upper_fd(), ".", mode, 0) < 0)
+        return "upper: " + Errno::last().message();
     }
     root->meta->origin = lower_state(*attr);
     if (!copied.owner || !copied.mode) {

@@ -286,6 +286,7 @@ void CowFs::register_node(Node* node) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
   mark(meta->upper_ino);
+  acls_.erase(meta->upper_ino);
   if (meta->upper_ino != 0) add_once(&by_upper_ino_, meta->upper_ino, node);
   if (meta->origin) {
     mark(meta->origin->ino);

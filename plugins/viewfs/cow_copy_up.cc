@@ -6,18 +6,18 @@
 
 namespace viewsh::viewfs {
 
-Result<std::string> CowFs::make_container(const Attr& from, const std::string& host, Meta* meta) {
+Result<std::string> CowFs::make_container(const Attr& from, const std::string& lower, Meta* meta) {
+  TRY_ASSIGN(const XattrMap xattrs, xattrs_of_lower(lower));
   const std::string temp = layer_->temp_name();
-  TRY_ASSIGN(*meta, make_container_in(layer_->work_fd(), temp, from, host));
+  TRY_ASSIGN(*meta, make_container_in(layer_->work_fd(), temp, from, xattrs));
   return temp;
 }
 
 Result<void> CowFs::copy_up_dir(const std::string& path, const std::string& lower) {
   TRY_ASSIGN(const Attr attr, lower_->getattr(lower));
   if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
-  TRY_ASSIGN(const std::string host, meta_host_of_lower(lower));
   Meta meta;
-  TRY_ASSIGN(const std::string temp, make_container(attr, host, &meta));
+  TRY_ASSIGN(const std::string temp, make_container(attr, lower, &meta));
   TRY_ASSIGN(const Attr made, lstat_at(layer_->work_fd(), temp));
   const KeepTimes keep(layer_->upper_fd(), parent_of(path));
   Transaction t;
@@ -168,10 +168,11 @@ Result<void> CowFs::copy_up(Place* place, bool with_data) {
     if (!S_ISREG(attr.stx_mode) && !S_ISLNK(attr.stx_mode)) return Errno(EPERM);
     // Without data, too: the object has the extended attributes.
     TRY_ASSIGN(const std::string host, content_of_lower(place->lower, O_RDONLY));
+    TRY_ASSIGN(const XattrMap xattrs, xattrs_of_lower(place->lower, host));
     TRY(ensure_upper_dir(parent_of(place->path)));
     const std::string temp = layer_->temp_name();
-    TRY_ASSIGN(const CopiedAttr copied,
-               copy_node(host, attr, layer_->work_fd(), temp, with_data, layer_->durable()));
+    TRY_ASSIGN(const CopiedAttr copied, copy_node(host, attr, layer_->work_fd(), temp, with_data,
+                                                  layer_->durable(), xattrs));
     (void)copied;  // install_copy() looks at the result itself
     constexpr mode_t kOpen = S_IRUSR | S_IWUSR;
     if (minimal_ && S_ISREG(attr.stx_mode) && (attr.stx_mode & kOpen) != kOpen) {

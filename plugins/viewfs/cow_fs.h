@@ -41,6 +41,15 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<Attr> getattr(const std::string& path) override;
   Result<std::vector<DirEntry>> list(const std::string& path) override;
   std::optional<std::string> reverse(const std::string& host) override;
+  /// Where the lower keeps flags, attributes and ACLs itself it is asked of what isn't in the
+  /// layer; what is there has them on the host.
+  bool own_meta() const override { return own_meta_; }
+  Result<FileFlags> getflags(const std::string& path) override;
+  Result<std::string> getxattr(const std::string& path, const std::string& name,
+                               const Caller& caller) override;
+  Result<std::vector<std::string>> listxattr(const std::string& path,
+                                             const Caller& caller) override;
+  Result<void> permits(const std::string& path, int want, const Caller& caller) override;
   std::optional<std::string> own_path(const std::string& host, const struct stat& object) override;
   std::optional<std::string> shown_at(const Attr& object) override;
   bool fix_attr(Attr* attr) override;
@@ -147,6 +156,23 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<std::string> content_of_lower(const std::string& lower, int flags);
   /// Host path of what has the extended attributes of a lower node.
   Result<std::string> meta_host_of_lower(const std::string& lower);
+
+  // cow_meta.cc
+  /// The path in the lower, if that is what answers for `path` itself.
+  Result<std::optional<std::string>> asked_below(const std::string& path);
+  /// Extended attributes of a node of the lower that its copy has to have.
+  /// `content`: the host's object that has them where the lower doesn't keep them itself; else it
+  /// is looked for.
+  Result<XattrMap> xattrs_of_lower(const std::string& lower, const std::string& content = {});
+  /// What the records of a node of upper/ and its ACL there say to `want`.
+  struct LowerOwner {
+    uid_t uid;
+    gid_t gid;
+  };
+  bool recorded_allows(const Node* node, mode_t mode, const LowerOwner& owner, int want,
+                       const Caller& caller);
+  /// The access ACL of a node in upper/; empty: none.
+  const std::string& acl_of(const Node* node);
   Result<std::string> link_target(Node* node, const std::string& path, const std::string& lower);
   std::string upper_host(std::string_view path) const;
   bool origin_is(const Node* node, const std::string& lower) const;
@@ -215,7 +241,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   Result<void> copy_up(Place* place, bool with_data);
   Result<void> copy_up_dir(const std::string& path, const std::string& lower);
   Result<void> install_copy(const Place& place, const std::string& temp, const Attr& from);
-  Result<std::string> make_container(const Attr& from, const std::string& host, Meta* meta);
+  Result<std::string> make_container(const Attr& from, const std::string& lower, Meta* meta);
   /// Records for a lower or kRef name of a hard-linked inode that stops being one.
   void cover(const Attr& lower_attr, bool copied, Transaction* transaction, int names = 1);
   void drop_anchor(const Transaction& transaction);
@@ -315,6 +341,8 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   uint64_t synced_at_ = 0;                  ///< as long as the layer is of this generation
   bool all_synced_ = false;                 ///< so is everything
   bool minimal_ = false;
+  const bool own_meta_;
+  std::unordered_map<uint64_t, std::string> acls_;  ///< of inodes in upper/, as far as known
   struct PendingBelow {
     std::string path;
     OpenPlan plan;

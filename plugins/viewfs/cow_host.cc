@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "viewsh/long_path.h"
+#include "viewsh/posix_acl.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -67,6 +68,10 @@ Result<Attr> lstat_at(int dir_fd, const std::string& path) {
   return attr;
 }
 
+bool says_gone(Errno why) {
+  return why == ENOENT || why == ENOTDIR || why == ELOOP || why == ESTALE;
+}
+
 Result<std::string> read_link(int dir_fd, const std::string& path) {
   std::string out(256, '\0');
   const PathAt at(dir_fd, path);
@@ -118,8 +123,8 @@ Result<void> copy_data(int from, int to, const Attr& attr) {
 namespace {
 
 /// `refused`: there are some that the mode of the file keeps from being read.
-std::map<std::string, std::string> read_xattrs(const LongPath& path, bool* refused) {
-  std::map<std::string, std::string> out;
+Result<XattrMap> all_xattrs(const LongPath& path, bool* refused) {
+  XattrMap out;
   std::string names(256, '\0');
   ssize_t got = llistxattr(path.c_str(), names.data(), names.size());
   if (got < 0 && errno == ERANGE) {
@@ -127,21 +132,47 @@ std::map<std::string, std::string> read_xattrs(const LongPath& path, bool* refus
     names.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
     got = llistxattr(path.c_str(), names.data(), names.size());
   }
+  if (got < 0 && errno != EOPNOTSUPP) return Errno::last();
   if (got <= 0) return out;
   names.resize(static_cast<size_t>(got));
   for (size_t at = 0; at < names.size();) {
     const std::string name = names.c_str() + at;
     at += name.size() + 1;
-    if (name.rfind("user.", 0) != 0 && name.rfind("system.posix_acl_", 0) != 0) continue;
+    if (!is_kept_xattr(name)) continue;
     std::string value(65536, '\0');
     const ssize_t n = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
     if (n >= 0) out[name] = value.substr(0, static_cast<size_t>(n));
-    if (n < 0 && errno == EACCES) *refused = true;
+    if (n >= 0 || errno == ENODATA) continue;  // ENODATA: it went meanwhile
+    if (errno != EACCES && errno != EPERM) return Errno::last();
+    *refused = true;
   }
   return out;
 }
 
+/// What can be read.
+XattrMap read_xattrs(const LongPath& path, bool* refused) {
+  auto all = all_xattrs(path, refused);
+  return all ? std::move(*all) : XattrMap();
+}
+
 }  // namespace
+
+bool is_kept_xattr(std::string_view name) {
+  return name.starts_with("user.") || name == kAccessAcl || name == kDefaultAcl;
+}
+
+std::string access_acl(const LongPath& path) {
+  std::string acl(65536, '\0');
+  const std::string name(kAccessAcl);
+  const ssize_t size = lgetxattr(path.c_str(), name.c_str(), acl.data(), acl.size());
+  acl.resize(static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  return acl;
+}
+
+Result<XattrMap> xattrs_to_copy(const LongPath& path) {
+  bool refused = false;  // a copy is the user's, who may not read them
+  return all_xattrs(path, &refused);
+}
 
 std::map<std::string, std::string> read_xattrs(const LongPath& path) {
   bool refused = false;
@@ -186,7 +217,8 @@ Result<void> set_xattrs(const LongPath& to, const std::map<std::string, std::str
 }
 
 Result<void> copy_xattrs(const LongPath& from, const LongPath& to) {
-  return set_xattrs(to, read_xattrs(from));
+  TRY_ASSIGN(const XattrMap xattrs, xattrs_to_copy(from));
+  return set_xattrs(to, xattrs);
 }
 
 Result<void> set_times(int dir_fd, const std::string& path, const Attr& from) {
@@ -220,7 +252,8 @@ CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode
 }
 
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
-                             const std::string& temp, bool with_data, bool flush) {
+                             const std::string& temp, bool with_data, bool flush,
+                             const XattrMap& xattrs) {
   if (S_ISLNK(attr.stx_mode)) {
     TRY_ASSIGN(const std::string target, read_link(AT_FDCWD, host));
     TRY(from_libc(symlinkat(target.c_str(), dir_fd, temp.c_str())));
@@ -237,7 +270,7 @@ Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_
       return done.error();
     }
   }
-  const Result<void> done = copy_xattrs(LongPath(host), LongPath(dir_fd, temp));
+  const Result<void> done = set_xattrs(LongPath(dir_fd, temp), xattrs);
   if (!done) {
     unlinkat(dir_fd, temp.c_str(), 0);
     return done.error();

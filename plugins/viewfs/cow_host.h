@@ -31,8 +31,20 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 /// Copies the whole content of one open file to another, empty one: by sharing blocks where the
 /// file system can, else by copying what is not a hole. ENOSPC, EIO.
 Result<void> copy_data(int from, int to, const Attr& attr);
-/// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes.
+/// What looking for something that was known to be there says when it went or was moved: ENOENT,
+/// ENOTDIR, ELOOP (a link is in the way), ESTALE (another one is there). Any other error says
+/// nothing of it.
+bool says_gone(Errno why);
+
+using XattrMap = std::map<std::string, std::string>;
+/// Is it an extended attribute that a user can keep: user.*, or a POSIX ACL?
+bool is_kept_xattr(std::string_view name);
+/// Those of a file, as far as they can be read.
 std::map<std::string, std::string> read_xattrs(const LongPath& path);
+/// Its access ACL as getxattr(2) gives it; empty: there is none, or it can't be read.
+std::string access_acl(const LongPath& path);
+/// Those that a copy has to have: what the user may not read is left out, any other error is one.
+Result<XattrMap> xattrs_to_copy(const LongPath& path);
 /// A name in an open directory has no extended attributes at all; false: it may have some, or Linux
 /// has no listxattrat(2).
 bool has_no_xattrs_at(int dir_fd, const std::string& name);
@@ -58,10 +70,11 @@ CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode
 /// Sets both times.
 Result<void> set_times(int dir_fd, const std::string& path, const Attr& from);
 
-/// A copy of `host` (regular file or link) as the new name `temp`, with data, attributes, xattrs.
+/// A copy of `host` (regular file or link) as the new name `temp`, with data, attributes, `xattrs`.
 /// `flush`: the data are on disk then. The rename that follows would be there without them at a
 /// power cut, and what the program never touched be gone.
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
-                             const std::string& temp, bool with_data, bool flush);
+                             const std::string& temp, bool with_data, bool flush,
+                             const XattrMap& xattrs);
 
 }  // namespace viewsh::viewfs

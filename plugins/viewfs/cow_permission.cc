@@ -22,8 +22,9 @@ Result<void> ask_host(const std::string& host, int want) {
 Result<void> CowFs::may_search(Node* dir, const Caller& caller) {
   const Meta* meta = dir->meta.get();
   if (meta == nullptr || !meta->mode || !meta->uid || !meta->gid || caller.root()) return {};
-  if (bits_allow(*meta->mode | S_IFDIR, *meta->uid, *meta->gid, X_OK, caller)) return {};
-  // The bits know nothing of access control lists.
+  if (recorded_allows(dir, *meta->mode | S_IFDIR, {*meta->uid, *meta->gid}, X_OK, caller))
+    return {};
+  // The lower's access control list may be another by now.
   if (!meta->changed && is_self(caller) && dir->merged()) {
     TRY_ASSIGN(const auto host, deciding_host(Index::lower_path_of(dir)));
     if (host) return ask_host(*host, X_OK);
@@ -49,8 +50,13 @@ Result<void> CowFs::may_access(const Place& place, int want, const Caller& calle
   const bool recorded = meta != nullptr && (meta->mode || meta->uid);
   const bool from_lower =
       place.what != Place::What::kUpper || (place.node->merged() && !(recorded && meta->changed));
+  const bool as_below = from_lower && !(recorded && meta->changed);
+  if (own_meta_ && as_below && place.copied == nullptr) {
+    const auto may = lower_->permits(place.lower, want, caller);
+    if (!(may.error() == ENOSYS)) return may;
+  }
   const bool by_host = from_lower && is_self(caller) && !caller.root_in_view();
-  if (by_host && !(recorded && meta->changed)) {
+  if (by_host && as_below) {
     TRY_ASSIGN(const auto host, deciding_host(place.lower));
     if (host) return ask_host(*host, want);
   }
@@ -60,8 +66,11 @@ Result<void> CowFs::may_access(const Place& place, int want, const Caller& calle
     return from_libc(faccessat(at.dir(), at.name(), want, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
   }
   TRY_ASSIGN(const Attr attr, attr_of(place));
-  if (!bits_allow(attr.stx_mode, attr.stx_uid, attr.stx_gid, want, caller)) return Errno(EACCES);
-  return {};
+  const bool may =
+      place.what == Place::What::kUpper
+          ? recorded_allows(place.node, attr.stx_mode, {attr.stx_uid, attr.stx_gid}, want, caller)
+          : bits_allow(attr.stx_mode, attr.stx_uid, attr.stx_gid, want, caller);
+  return may ? Result<void>() : Errno(EACCES);
 }
 
 Result<void> CowFs::may_change(std::string_view dir_path, const Caller& caller) {

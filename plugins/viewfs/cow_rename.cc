@@ -190,9 +190,8 @@ Result<void> CowFs::rename_lower_dir(const Move& move) {
   const Place& from = move.from;
   const Place& to = move.to;
   TRY_ASSIGN(const Attr attr, lower_attr_of(from));
-  TRY_ASSIGN(const std::string host, meta_host_of_lower(from.lower));
   Meta meta;
-  TRY_ASSIGN(const std::string temp, make_container(attr, host, &meta));
+  TRY_ASSIGN(const std::string temp, make_container(attr, from.lower, &meta));
   TRY_ASSIGN(const Attr made, lstat_at(layer_->work_fd(), temp));
   if (!(to.position_has_lower && to.position_lower == from.lower)) meta.redirect = from.lower;
   Transaction t;

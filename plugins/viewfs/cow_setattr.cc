@@ -7,11 +7,10 @@
 
 #include "cow_fs.h"
 #include "cow_host.h"
+#include "viewsh/posix_acl.h"
 
 namespace viewsh::viewfs {
 namespace {
-
-constexpr char kAclAccess[] = "system.posix_acl_access";
 
 bool member(const Caller& caller, gid_t gid) {
   return caller.gid == gid ||
@@ -159,6 +158,7 @@ Result<void> CowFs::setattr(const std::string& path, const SetAttr& set, const C
     return change_attr_ref(place, set);
   }
   TRY(copy_up(&place, !(set.size && *set.size == 0)));
+  acls_.clear();  // chmod(2) changes them, too, for all names of the inode
   return change_attr_upper(std::move(place), set);
 }
 
@@ -216,11 +216,12 @@ Result<void> CowFs::setxattr(const std::string& path, const std::string& name,
   if (auto done = attr_in_lower(place, caller, below, container)) return *done;
   TRY(may_set_xattr(place, name, caller));
   TRY(copy_up(&place, true));
+  acls_.clear();
   const LongPath host(layer_->upper_fd(), path);
   // The descriptor in /proc is itself a link.
   const auto set = path.empty() ? ::setxattr : ::lsetxattr;
   TRY(from_libc(set(host.c_str(), name.c_str(), value.data(), value.size(), flags)));
-  return place.is_dir() ? record_dir(place, name == kAclAccess) : Result<void>();
+  return place.is_dir() ? record_dir(place, name == kAccessAcl) : Result<void>();
 }
 
 Result<void> CowFs::removexattr(const std::string& path, const std::string& name,
@@ -233,10 +234,11 @@ Result<void> CowFs::removexattr(const std::string& path, const std::string& name
   if (auto done = attr_in_lower(place, caller, below, container)) return *done;
   TRY(may_set_xattr(place, name, caller));
   TRY(copy_up(&place, true));
+  acls_.clear();
   const LongPath host(layer_->upper_fd(), path);
   const auto remove = path.empty() ? ::removexattr : ::lremovexattr;
   TRY(from_libc(remove(host.c_str(), name.c_str())));
-  return place.is_dir() ? record_dir(place, name == kAclAccess) : Result<void>();
+  return place.is_dir() ? record_dir(place, name == kAccessAcl) : Result<void>();
 }
 
 }  // namespace viewsh::viewfs

@@ -68,10 +68,13 @@ class Remover {
     std::vector<std::string> dirs;  ///< still to be removed
   };
 
-  static std::vector<std::string> names(int fd) {
+  std::vector<std::string> names(int fd) {
     std::vector<std::string> out;
     Directory dir(fd, ".");
-    if (!dir.valid()) return out;
+    if (!dir.valid()) {
+      note();  // else the directory would be said not to be empty
+      return out;
+    }
     while (const char* name = dir.next()) out.emplace_back(name);
     return out;
   }

@@ -56,33 +56,6 @@ bool is_empty(int dir_fd) {
   return empty;
 }
 
-bool is_inode(int dir_fd, const std::string& path, uint64_t ino) {
-  struct stat st {};
-  const PathAt at(dir_fd, path);
-  return fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
-}
-
-/// What the change of a transaction moves is still where it was before.
-bool is_before(const Transaction& transaction, int upper_fd, int work_fd) {
-  const uint64_t ino = transaction.test.ino;
-  bool made_dir = false;
-  for (const Record& r : transaction.records) {
-    made_dir = made_dir || (r.op == Record::Op::kNode && r.meta.type == NodeType::kDirectory);
-    if (r.op != Record::Op::kMove && r.op != Record::Op::kSwap) continue;
-    return is_inode(upper_fd, r.path, ino) || is_inode(upper_fd, r.to, ino);
-  }
-  // A file with a record doesn't go without a line that is on disk before.
-  if (!made_dir) return true;
-  UniqueFd copy(openat(work_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR* dir = copy ? fdopendir(copy.get()) : nullptr;
-  if (dir == nullptr) return true;
-  copy.release();
-  bool found = false;
-  while (const dirent* entry = readdir(dir)) found = found || is_inode(work_fd, entry->d_name, ino);
-  closedir(dir);
-  return found;
-}
-
 std::string told_layers(const std::vector<std::string>& names) {
   std::string out = names.size() > 1 ? "the layers " : "the layer ";
   for (size_t i = 0; i < names.size(); ++i) out += (i == 0 ? "" : ", ") + names[i];
@@ -239,7 +212,12 @@ bool Layer::stands_right(const LayerHeader& header, MountError* error) const {
 }
 
 bool Layer::check_journal(MountError* error) {
-  if (!CommitJournal::exists(dir_fd_.get())) return true;
+  const auto unfinished = CommitJournal::exists(dir_fd_.get());
+  if (!unfinished) {
+    return fail(error, unfinished.error().value(),
+                "layer " + spec_.name + ": its commit journal: " + unfinished.error().message());
+  }
+  if (!*unfinished) return true;
   // While it lasts it holds the lock.
   const std::string user = spec_.write ? std::string() : layer_user(spec_.dir);
   if (!user.empty()) return fail(error, EBUSY, "layer " + spec_.name + ": is being committed");
@@ -295,7 +273,10 @@ bool Layer::read_log(MountError* error) {
   if (!expected_ && history_.empty() && (log_size_ == 0 || !clean_) && !is_empty(upper_fd())) {
     return fail(error, EINVAL, what + "its log is gone or cut off, but there is content in upper/");
   }
-  if (!recover_last(last)) return fail(error, errno, what + "log: " + strerror(errno));
+  const auto recovered = recover_last(last);
+  if (!recovered) {
+    return fail(error, recovered.error().value(), what + "log: " + recovered.error().message());
+  }
   if (!spec_.write || log_size_ > 0) return true;
   const auto done = append(encode_text(kLogWord));
   if (!done) return fail(error, done.error().value(), what + "log: " + done.error().message());
@@ -344,27 +325,21 @@ std::string Layer::parse_log(std::string_view all, size_t* last) {
   return {};
 }
 
-bool Layer::recover_last(size_t offset) {
+Result<void> Layer::recover_last(size_t offset) {
   if (unsettled_) {
-    const HostTest& test = history_.back().test;
-    struct stat st {};
-    const PathAt at(upper_fd(), test.path);
-    const bool there = fstatat(at.dir(), at.name(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-    bool done = test.kind == HostTest::Kind::kGone ? !there : there && st.st_ino == test.ino;
-    // After a power cut a later change without a line may be there: then the inode is nowhere.
-    if (!done && interrupted_ && test.kind == HostTest::Kind::kIno) {
-      done = !is_before(history_.back(), upper_fd(), work_fd());
-    }
+    TRY_ASSIGN(const bool done, last_is_done());
     if (!done) {
       history_.pop_back();
       log_size_ = offset;
     }
     unsettled_ = false;
-    if (done && spec_.write && ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) == 0) {
-      return append(encode_text(kDoneMark)).ok();
+    if (done && spec_.write) {
+      TRY(from_libc(ftruncate(log_fd_.get(), static_cast<off_t>(log_size_))));
+      return append(encode_text(kDoneMark));
     }
   }
-  return !spec_.write || ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)) == 0;
+  if (!spec_.write) return {};
+  return from_libc(ftruncate(log_fd_.get(), static_cast<off_t>(log_size_)));
 }
 
 namespace {

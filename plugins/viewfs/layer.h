@@ -105,7 +105,9 @@ class Layer {
   /// Fills history_ and log_size_; `last`: where the last transaction begins. Empty, or what is
   /// wrong.
   std::string parse_log(std::string_view all, size_t* last);
-  bool recover_last(size_t offset);
+  /// Was what the last line says done on the host, too?
+  Result<bool> last_is_done() const;
+  Result<void> recover_last(size_t offset);
   Result<void> append(const std::string& line);
 
   LayerSpec spec_;
@@ -160,5 +162,8 @@ Result<void> lock_layer(int lock_fd, const std::string& dir, int how);
 /// Directories with all above; new ones are there for good. False and errno.
 bool make_dirs(const std::string& path);
 Result<std::string> read_whole(int dir_fd, const char* name);
+/// Is there anything by that name? Only ENOENT says that there isn't; what couldn't be looked at is
+/// an error.
+Result<bool> is_there(int dir_fd, const std::string& name);
 
 }  // namespace viewsh::viewfs

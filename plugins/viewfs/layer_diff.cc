@@ -272,6 +272,9 @@ bool tree_changed_since(const std::string& top, int64_t seen) {
 
 std::string compare_state(const Result<Attr>& now, const LowerState& then, const std::string& host,
                           bool tree) {
+  if (!now && !says_gone(now.error())) {
+    return "can't be looked at underneath: " + now.error().message();
+  }
   if (!now) return "is gone underneath";
   if ((now->stx_mode & S_IFMT) != (then.mode & S_IFMT)) return "has another type underneath";
   if (now->stx_ino != then.ino) return "was replaced underneath";
@@ -338,8 +341,10 @@ std::string Conflicts::of(const NodeChange& c) {
     if (view_.sources.count(c.lower) != 0) return {};
     why = compare_state(look(node, host), *node.hidden_state, host, true);
     if (!node.present() && why == "is gone underneath") return {};
-  } else if (look(node, host)) {
+  } else if (const auto now = look(node, host); now) {
     why = "appeared underneath";
+  } else if (!says_gone(now.error())) {
+    why = "can't be looked at underneath: " + now.error().message();
   }
   return why.empty() ? why : at + why;
 }

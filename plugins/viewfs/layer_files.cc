@@ -46,6 +46,11 @@ Result<std::string> read_whole(int dir_fd, const char* name) {
   }
 }
 
+Result<bool> is_there(int dir_fd, const std::string& name) {
+  if (faccessat(dir_fd, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  return errno == ENOENT ? Result<bool>(false) : Errno::last();
+}
+
 Result<void> write_all(int fd, std::string_view data) {
   while (!data.empty()) {
     const ssize_t n = write(fd, data.data(), data.size());

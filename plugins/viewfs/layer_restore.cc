@@ -9,6 +9,7 @@
 
 #include <ctime>
 
+#include "layer.h"
 #include "layer_shared.h"
 #include "remove_tree.h"
 
@@ -17,16 +18,14 @@ namespace {
 
 constexpr char kDecided[] = "restored";
 
-bool there(int fd, const std::string& path) {
-  return faccessat(fd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 /// One directory of the layer gives way to that of the new state.
 Result<void> put_dir(int layer_fd, const std::string& name) {
   const std::string next = std::string(kDecided) + "/" + name;
   const std::string old = std::string(kDecided) + "/old-" + name;
-  if (!there(layer_fd, next)) return {};
-  if (there(layer_fd, name)) {
+  TRY_ASSIGN(const bool decided, is_there(layer_fd, next));
+  if (!decided) return {};
+  TRY_ASSIGN(const bool there, is_there(layer_fd, name));
+  if (there) {
     TRY(from_libc(renameat(layer_fd, name.c_str(), layer_fd, old.c_str())));
   }
   return from_libc(renameat(layer_fd, next.c_str(), layer_fd, name.c_str()));
@@ -36,7 +35,8 @@ Result<void> roll_forward(int layer_fd) {
   TRY(put_dir(layer_fd, "upper"));
   TRY(put_dir(layer_fd, "links"));
   const std::string log = std::string(kDecided) + "/log";
-  if (there(layer_fd, log)) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
+  TRY_ASSIGN(const bool decided, is_there(layer_fd, log));
+  if (decided) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
   TRY(from_libc(fsync(layer_fd)));
   return remove_large_tree(layer_fd, kDecided);
 }
@@ -86,10 +86,13 @@ std::string free_name(int layer_fd) {
   localtime_r(&now, &parts);
   strftime(stamp, sizeof stamp, "before-restore-%Y%m%d-%H%M%S", &parts);
   std::string name = stamp;
-  for (int i = 2; there(layer_fd, "snapshots/" + name); ++i) {
+  // Where it can't be told, the snapshot that is made then says why.
+  for (int i = 2;; ++i) {
+    const auto taken = is_there(layer_fd, "snapshots/" + name);
+    // Where that can't be told, the making of the snapshot says why.
+    if (!taken || !*taken) return name;
     name = std::string(stamp) + "-" + std::to_string(i);
   }
-  return name;
 }
 
 }  // namespace
@@ -134,8 +137,14 @@ std::string empty_layer(LayerView* view, const std::string& layer) {
 
 bool finish_restore(const std::string& dir, const std::string& name, MountError* error) {
   UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || !there(fd.get(), kDecided)) return true;
+  if (!fd) return true;  // who opens the layer next says why
+  const auto decided = is_there(fd.get(), kDecided);
+  if (decided && !*decided) return true;
   const std::string what = "layer " + name + ": a restore was cut short and can't be ended: ";
+  if (!decided) {
+    *error = {decided.error(), what + decided.error().message()};
+    return false;
+  }
   UniqueFd lock(openat(fd.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) {
     *error = {Errno::last(), what + strerror(errno)};

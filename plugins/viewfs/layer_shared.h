@@ -17,9 +17,9 @@ class SnapshotLinks {
   /// `layer_fd` is borrowed.
   explicit SnapshotLinks(int layer_fd) : layer_fd_(layer_fd) {}
 
-  /// There are no snapshots, so nothing else needs to be asked.
+  /// There are no snapshots, so nothing else needs to be asked. False, too, where it can't be told.
   bool none();
-  /// How many names of an inode are the snapshots'.
+  /// How many names of an inode are the snapshots', as far as they can be read.
   uint32_t count(uint64_t ino);
   /// To be called before the content of `path` in `upper_fd` changes: snapshots that share it get a
   /// copy. ENOSPC, EACCES...: some still share it, and it must not be changed.
@@ -32,8 +32,8 @@ class SnapshotLinks {
     std::string name;       ///< in objects/
     bool own = false;       ///< has a copy of its own by now
   };
-  void read();
-  void read_objects(uint32_t snapshot, const std::string& shelf);
+  Result<void> read();
+  Result<void> read_objects(uint32_t snapshot, const std::string& shelf);
   Result<void> replace(int upper_fd, const std::string& path, Object* first, Object* last);
 
   int layer_fd_;
@@ -46,6 +46,6 @@ class SnapshotLinks {
 /// Takes away what is left of snapshots whose making or removal was cut short.
 void drop_unfinished_snapshots(int layer_fd);
 /// The names of a layer's finished snapshots, in order. None: there is no directory of them.
-std::vector<std::string> snapshot_names(int layer_fd);
+Result<std::vector<std::string>> snapshot_names(int layer_fd);
 
 }  // namespace viewsh::viewfs

@@ -128,7 +128,12 @@ LayerStore::Answer<std::vector<SnapshotInfo>> list_snapshots(const LayerPlace& p
     return out;
   }
   std::vector<std::pair<int64_t, SnapshotInfo>> found;
-  for (const std::string& name : snapshot_names(fd.get())) {
+  const auto names = snapshot_names(fd.get());
+  if (!names) {
+    out.error = "layer " + place.name + ": its snapshots: " + names.error().message();
+    return out;
+  }
+  for (const std::string& name : *names) {
     Snapshot snapshot;
     const std::string why = Snapshot::read(fd.get(), name, &snapshot);
     found.emplace_back(snapshot.tree.taken, info_of(name, snapshot.tree));

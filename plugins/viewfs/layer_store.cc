@@ -49,11 +49,15 @@ class Store final : public LayerStore {
       return out;
     }
     std::vector<std::string> gone;
+    errno = 0;
     while (const dirent* entry = readdir(dir)) {
       const std::string name = entry->d_name;
       if (name[0] != '.') out.value.push_back(name);
       if (name[0] == '.' && abandoned(name)) gone.push_back(name);
+      errno = 0;  // readdir(3): the end of the directory leaves it
     }
+    if (errno != 0) out.error = layers_dir() + ": " + strerror(errno);
+    // What can't be removed now is met again by the next command; no layer is called that.
     for (const std::string& name : gone) (void)viewfs::remove_large_tree(dirfd(dir), name);
     closedir(dir);
     std::sort(out.value.begin(), out.value.end());
@@ -301,8 +305,9 @@ class Store final : public LayerStore {
   std::string let_go(const std::string& layer, std::unique_ptr<LayerView> view,
                      const Selection& selection) {
     const bool whole = selection.whole();
-    const bool remembered = !viewfs::snapshot_names(view->layer->dir_fd()).empty();
-    if (whole && !remembered) return remove_layer(layer, std::move(view));
+    const auto snapshots = viewfs::snapshot_names(view->layer->dir_fd());
+    if (!snapshots) return "layer " + layer + ": its snapshots: " + snapshots.error().message();
+    if (whole && snapshots->empty()) return remove_layer(layer, std::move(view));
     std::string why =
         whole ? viewfs::empty_layer(view.get(), layer) : viewfs::look_into(view.get());
     if (!whole && why.empty()) why = viewfs::drop_selected(view.get(), selection, true);
@@ -329,7 +334,9 @@ class Store final : public LayerStore {
     auto view = open(name, false, &error, true);
     if (!view) return out;
     const UniqueFd dir(::open(out.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    out.unfinished = dir && viewfs::CommitJournal::exists(dir.get());
+    const auto journal = dir ? viewfs::CommitJournal::exists(dir.get()) : Errno::last();
+    // Where it can't be told, opening the layer has said so before.
+    out.unfinished = journal && *journal;
     out.at = view->layer->at();
     out.lower = view->layer->lower();
     out.over = view->layer->over();
@@ -361,13 +368,21 @@ class Store final : public LayerStore {
 
   /// Why a layer can't go: another one stands on it. Empty: it can.
   std::string borne_by(const std::string& name) {
-    for (const std::string& other : names().value) {
+    const auto layers = names();
+    if (!layers.ok()) return layers.error;
+    for (const std::string& other : layers.value) {
       const UniqueFd dir(
           ::open((layers_dir() + "/" + other).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       const auto text =
-          dir ? viewfs::read_whole(dir.get(), "layer") : Result<std::string>(Errno(ENOENT));
+          dir ? viewfs::read_whole(dir.get(), "layer") : Result<std::string>(Errno::last());
+      // What isn't a layer, or went meanwhile, stands on nothing.
+      if (!text && (text.error() == ENOENT || text.error() == ENOTDIR)) continue;
+      if (!text) {
+        return "layer " + name + ": whether the layer " + other +
+               " stands on it can't be told: " + text.error().message();
+      }
       viewfs::LayerHeader header;
-      if (!text || !viewfs::parse_header(*text, &header).empty()) continue;
+      if (!viewfs::parse_header(*text, &header).empty()) continue;
       const auto& over = header.over;
       if (std::find(over.begin(), over.end(), name) == over.end()) continue;
       return "layer " + name + ": the layer " + other + " stands on it; viewsh discard " + other +

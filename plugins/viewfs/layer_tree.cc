@@ -42,7 +42,9 @@ Result<void> copy_as(int from_fd, const std::string& from, const Attr& attr, int
   if (S_ISREG(attr.stx_mode) || S_ISLNK(attr.stx_mode)) {
     TRY_ASSIGN(const Attr now, lstat_at(source.dir(), source.name()));
     const Readable readable(source.dir(), source.name(), now.stx_mode);
-    TRY(copy_node(LongPath(from_fd, from).text(), attr, to_fd, to, true, true));
+    const LongPath path(from_fd, from);
+    TRY_ASSIGN(const XattrMap xattrs, xattrs_to_copy(path));
+    TRY(copy_node(path.text(), attr, to_fd, to, true, true, xattrs));
     return {};
   }
   struct stat st {};

@@ -331,7 +331,12 @@ class Verifier {
   }
 
   void snapshots() {
-    for (const std::string& name : snapshot_names(dir_.get())) {
+    const auto names = snapshot_names(dir_.get());
+    if (!names) {
+      problem("snapshots: " + names.error().message());
+      return;
+    }
+    for (const std::string& name : *names) {
       const std::string what = "snapshots/" + name + ": ";
       Snapshot snapshot;
       if (std::string why = Snapshot::read(dir_.get(), name, &snapshot); !why.empty()) {

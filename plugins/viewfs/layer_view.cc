@@ -49,7 +49,12 @@ std::unique_ptr<LayerView> LayerView::load(const std::string& dir, const std::st
     *error = failure.text;
     return nullptr;
   }
-  const bool unfinished = recover && CommitJournal::exists(view->layer->dir_fd());
+  const auto journal = CommitJournal::exists(view->layer->dir_fd());
+  if (!journal) {
+    *error = "layer " + name + ": its commit journal: " + journal.error().message();
+    return nullptr;
+  }
+  const bool unfinished = recover && *journal;
   const bool interrupted = view->layer->interrupted() && !view->layer->lower().empty();
   if (interrupted && !write && !unfinished) {
     if (!open(dir, name, true, who, error, recover)) return nullptr;

@@ -60,8 +60,10 @@ class Check {
     if (const auto names = image_.listxattr(node)) {
       for (const std::string& name : *names) (void)image_.getxattr(node, name);
     }
+    (void)image_.getflags(node);
     const auto attr = image_.getattr(node);
     if (!attr) return;
+    (void)image_.acl_allows(node, *attr, R_OK, Caller{1, 1});
     require(attr->stx_ino == node, "a node has two numbers");
     if (!S_ISREG(attr->stx_mode)) return;
     read_parts(node, attr->stx_size);

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "viewsh/posix_acl.h"
+
 namespace viewsh {
 
 ServedTree& tree_of(fuse_req_t req) {
@@ -162,7 +164,12 @@ void reply_xattr(fuse_req_t req, const Result<std::string>& value, size_t size) 
 }
 
 void do_getxattr(fuse_req_t req, fuse_ino_t node, const char* name, size_t size) {
-  reply_xattr(req, tree_of(req).getxattr(node, name), size);
+  Result<std::string> value = tree_of(req).getxattr(node, name);
+  // Where there can be no ACL, there is none: the kernel takes any other error for one of the call
+  // that it checks permission for. fs/fuse/acl.c
+  const bool acl = name == kAccessAcl || name == kDefaultAcl;
+  if (acl && value.error() == EOPNOTSUPP) value = Errno(ENODATA);
+  reply_xattr(req, value, size);
 }
 
 void do_listxattr(fuse_req_t req, fuse_ino_t node, size_t size) {
@@ -181,6 +188,8 @@ void do_removexattr(fuse_req_t req, fuse_ino_t node, const char* name) {
 void do_init(void*, fuse_conn_info* conn) {
   // A directory's default ACL says more than the umask.
   conn->want |= conn->capable & FUSE_CAP_DONT_MASK;
+  // The kernel asks for ACLs, and checks permission by them.
+  conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
   // What is read and written goes through memory.
   conn->want &=
       ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);

@@ -266,7 +266,12 @@ TEST_F(ExtNames, FlagsAreObeyed) {
   when.mtime = timespec{1000, 0};
   EXPECT_TRUE(image->setattr(node, when));  // who may do that is asked before
   ASSERT_TRUE(image->setflags(node, {flags, 0}));
-  EXPECT_EQ(image->setflags(node, {flags ^ 0x80000, 0}).error(), EOPNOTSUPP);
+  EXPECT_EQ(image->setflags(node, {flags | 0x40000000, 0}).error(), EOPNOTSUPP);
+  const uint32_t extents = 0x80000;
+  ASSERT_TRUE(image->setflags(node, {flags ^ extents, 0}));
+  EXPECT_EQ(image->getflags(node)->flags, flags ^ extents);
+  EXPECT_EQ(get(image.image.get(), node), "abcd");
+  ASSERT_TRUE(image->setflags(node, {flags, 0}));
   EXPECT_EQ(get(image.image.get(), node), "abcd");
   close(&image, file);
 }
