@@ -332,6 +332,7 @@ bool ImageStage::drop(Recent::iterator content) {
   struct stat st {};
   if (::fstatat(dir, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   if (is_open(dir, path.c_str(), st.st_mode & 0700)) return false;
+  if (removed_) removed_(content->dev, content->ino);
   if (::unlinkat(dir, path.c_str(), 0) < 0) return false;
   erase(content);
   return true;

@@ -114,6 +114,10 @@ class ImageStage {
   std::optional<NodeId> node_at(const std::string& host) const;
   std::optional<NodeId> node_of(const Attr& native) const;
   void mark_attr(AttrMarks* marks);
+  /// Hears of contents that go.
+  void on_removal(std::function<void(uint64_t dev, uint64_t ino)> removed) {
+    removed_ = std::move(removed);
+  }
 
   uint64_t bytes_in_memory() const { return roots_[0].bytes; }
 
@@ -192,6 +196,7 @@ class ImageStage {
   std::unordered_map<NodeId, uint32_t> generations_;  ///< of numbers whose content left before
   std::string plain_;  ///< stands for every file without extended attributes
   AttrMarks* marks_ = nullptr;
+  std::function<void(uint64_t, uint64_t)> removed_;
   NodeLocks* locks_ = nullptr;
 };
 

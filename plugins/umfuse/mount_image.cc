@@ -195,6 +195,7 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
   auto mounted =
       std::make_shared<MountedImage>(source_, std::move(image), host_,
                                      device_number({&request_.sources[0], &request_.at}), limits);
+  mounted->constant = !limits.writable;
   if (!limits.writable) return std::make_shared<ImageFs>(std::move(mounted), root);
   mounted->default_acls = true;
   auto fs = std::make_shared<WritableImageFs>(std::move(mounted), root);
