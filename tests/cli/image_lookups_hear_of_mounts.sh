@@ -30,11 +30,12 @@ if child == 0:  # the one who mounts
         os.write(answer[1], b"x")
     os._exit(0)
 os.close(ask[0])
+parent = os.getpid()
 busy = os.fork()
 if busy == 0:  # one who looks all the time: whatever it is told has to be something that was there
     os.close(ask[1])
     os.chdir(at)
-    while True:
+    while os.getppid() == parent:
         for n, sizes in ((b"sub/file", (3, None, 0, 8)), (b"other/file", (6, 3)), (b"sub/deep/file", (5, None))):
             try: size = os.lstat(n).st_size
             except FileNotFoundError: size = None
