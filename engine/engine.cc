@@ -211,8 +211,8 @@ int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice:
   if (built.traps == 0) return run_plain(plan, report);
   if (plan.cwd.empty()) plan.cwd = start_dir(spec, *built.view);
   // Who wants to see every call has to stop it.
-  const bool native_lookups = built.shows_host && built.identity == nullptr &&
-                              options.record == nullptr && !report.tracing();
+  const bool quick = built.identity == nullptr && options.record == nullptr && !report.tracing();
+  const bool native_lookups = built.shows_host && quick;
   plan.filter = compile_filter(filter_plan(built.traps, native_lookups));
   umask(0);
   pid_t leader = launch(plan, &error);
@@ -224,7 +224,8 @@ int run_server_view(const ViewSpec& spec, const RunOptions& options, FuseDevice:
   if (!spec.may_mount_all()) session.mount_rights = MountRights(built.user_mounts);
   hand_over(&built, &mounts, &session);
   if (taker) fuse_device_of(session)->give_to(std::move(taker));
-  if (native_lookups) session.lookup_file = lookup_file_of(host);
+  if (quick) session.lookup_file = lookup_file_of(host);
+  session.native_lookups = native_lookups;
   Tracer tracer(std::move(session), &report, &host.parking(), options.kill_on_exit);
   if (control >= 0) tracer.serve_until(control);
   if (options.record != nullptr) tracer.observe(&observer.emplace(options.record));

@@ -113,6 +113,8 @@ bool FstatLane::recover(Task& task, Registers* regs) {
   if (i >= mm.sites.size() || regs->rip != mm.lane + i * FstatCode::kSize) return false;
   regs->rip = mm.sites[i].at;
   for (const CallSite& site : mm.sites) {
+    // One in the lane itself went with it.
+    if (site.at >= mm.lane && site.at < mm.lane + StubArena::kLaneSize) continue;
     if (!write_code(task.tid, site.at, site.before)) return false;
   }
   mm.lane = 0;

@@ -29,10 +29,10 @@ struct LookupCall {
   int path;
 };
 constexpr LookupCall kCalls[] = {
-    {SYS_newfstatat, 0, 1},  {SYS_openat, 0, 1},     {SYS_statx, 0, 1},      {SYS_access, -1, 0},
-    {SYS_faccessat, 0, 1},   {SYS_readlink, -1, 0},  {SYS_readlinkat, 0, 1}, {SYS_stat, -1, 0},
-    {SYS_getdents64, 0, -1}, {SYS_lstat, -1, 0},     {SYS_open, -1, 0},      {SYS_getxattr, -1, 0},
-    {SYS_lgetxattr, -1, 0},  {SYS_listxattr, -1, 0}, {SYS_llistxattr, -1, 0}};
+    {SYS_newfstatat, 0, 1},  {SYS_openat, 0, 1},     {SYS_statx, 0, 1},       {SYS_access, -1, 0},
+    {SYS_faccessat, 0, 1},   {SYS_readlink, -1, 0},  {SYS_readlinkat, 0, 1},  {SYS_stat, -1, 0},
+    {SYS_getdents64, 0, -1}, {SYS_lstat, -1, 0},     {SYS_open, -1, 0},       {SYS_getxattr, -1, 0},
+    {SYS_lgetxattr, -1, 0},  {SYS_listxattr, -1, 0}, {SYS_llistxattr, -1, 0}, {SYS_fstat, 0, -1}};
 
 const LookupCall* lookup_call(const Registers& regs) {
   const auto nr = static_cast<long>(regs.orig_rax);
@@ -53,33 +53,44 @@ uint64_t data_at(const AddressSpace& mm, size_t offset) {
   return mm.lookup.at + LookupCode::kDataAt + offset;
 }
 
-/// What a process can be told: a directory that the kernel, too, holds as its working directory,
-/// and that is the same for all who share the memory.
-uint64_t hash_of_cwd(const Task& task) {
+/// Is the working directory the same for all who share the memory, and one of the present view?
+bool may_tell_cwd(const Task& task) {
   const FsContext& fs = *task.fs;
   const bool shared = task.mm.use_count() != task.fs.use_count();
-  if (shared || fs.cwd_gone || fs.cwd_view || fs.root != "/" || fs.cwd != fs.kernel_cwd) return 0;
-  return hash_of(std::string_view(fs.cwd).substr(1));
+  return !shared && !fs.cwd_gone && !fs.cwd_view && fs.root == "/";
 }
 
-/// A mapping of the table's file, or without one memory of the process's own.
-void ask_to_map(Registers* regs, uint64_t at, size_t size, int fd) {
+/// A mapping of the table's file, or without one memory of the process's own. `at` 0: anywhere.
+void ask_to_map(Registers* regs, uint64_t at, size_t size, int fd, size_t offset = 0) {
   regs->orig_rax = SYS_mmap;
   regs->rdi = at;
   regs->rsi = size;
   regs->rdx = fd < 0 ? PROT_READ | PROT_WRITE : PROT_READ;
-  regs->r10 = MAP_FIXED | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+  const int kind = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  regs->r10 = static_cast<unsigned>(kind | (at != 0 ? MAP_FIXED : 0));
   regs->r8 = static_cast<uint64_t>(fd);
-  regs->r9 = 0;
+  regs->r9 = offset;
 }
 
-void set_cwd(Task& task, uint64_t hash) {
-  AddressSpace& mm = *task.mm;
-  if (mm.lookup.cwd == hash) return;
-  // Where it can't be written, there is no such memory any more, nor the code that would look
-  // there.
-  (void)write_word(task, data_at(mm, offsetof(LookupData, cwd)), hash);
-  mm.lookup.cwd = hash;
+/// Where it can't be written, there is no such memory any more, nor the code that would look there.
+void tell(Task& task, size_t offset, uint64_t value) {
+  (void)write_word(task, data_at(*task.mm, offset), value);
+}
+
+/// `host`: of the directory, if the process is to know it.
+void set_cwd(Task& task, uint64_t hash, const std::string& host) {
+  LookupState& state = task.mm->lookup;
+  if (state.cwd != hash) tell(task, offsetof(LookupData, cwd), hash);
+  state.cwd = hash;
+  if (state.answers == 0 || state.cwd_host == host) return;
+  state.cwd_host = host;
+  // In this order, in which other threads look.
+  tell(task, offsetof(LookupData, cwd_ino), 0);
+  struct stat st {};
+  const std::string link = "/proc/" + std::to_string(task.tid) + "/cwd";
+  if (host.empty() || stat(link.c_str(), &st) < 0) return;
+  tell(task, offsetof(LookupData, cwd_dev), st.st_dev);
+  tell(task, offsetof(LookupData, cwd_ino), st.st_ino);
 }
 
 }  // namespace
@@ -88,10 +99,19 @@ bool LookupLane::usable() {
   if (!asked_) {
     asked_ = true;
     // In this order: nothing may be said while nobody listens.
-    usable_ = !session_->lookup_file.empty() && table_->make(session_->lookup_file).ok() &&
-              session_->view->mark_names(table_) && marks_->know_marks();
+    usable_ = !session_->lookup_file.empty() && table_->make(session_->lookup_file).ok();
+    native_ = usable_ && session_->native_lookups && session_->view->mark_names(table_);
+    usable_ = usable_ && (native_ || wants_answers()) && marks_->know_marks();
   }
   return usable_;
+}
+
+/// Is there something that never changes, or may it come?
+bool LookupLane::wants_answers() const {
+  const auto& mounts = session_->view->mounts();
+  return session_->mounter != nullptr ||
+         std::any_of(mounts.begin(), mounts.end(),
+                     [](const auto& mount) { return mount->is_constant(); });
 }
 
 bool LookupLane::begin(Task& task) {
@@ -101,6 +121,7 @@ bool LookupLane::begin(Task& task) {
   const auto code = LookupCode::text();
   if (path.size() >= sizeof data.table_path || code.size() > LookupCode::kTextSize) return false;
   path.copy(data.table_path, path.size());
+  data.native = native_ ? 1 : 0;
   mm.lookup.at = mm.arenas.front().lookup();
   const int fd = memory_of(task);
   const auto put = [fd](const void* bytes, size_t size, uint64_t at) {
@@ -111,11 +132,19 @@ bool LookupLane::begin(Task& task) {
 }
 
 void LookupLane::follow(Task& task, Call& call) {
-  if (task.mm->lookup.stage != LookupState::Stage::kReady) return;
+  LookupState& state = task.mm->lookup;
+  const bool counts = state.stage == LookupState::Stage::kCounting && call.constant() != nullptr;
+  if (!counts && state.stage != LookupState::Stage::kReady) return;
   if (lookup_call(call.regs()) == nullptr || task.fs->root != "/") return;
+  if (call.constant() != nullptr && AnswerLane::asks_for_name(call)) ++state.names;
+  if (counts) {
+    if (!session_->native_lookups) ++state.calls;
+    return;
+  }
   refresh(task);
   change_code(task, call.regs());
-  learn(call);
+  if (native_) learn(call);
+  if (state.answers != 0 && call.constant() != nullptr) answers_.learn(call);
 }
 
 LookupLane::Need LookupLane::prepare(Task& task, const Registers& regs) {
@@ -123,12 +152,16 @@ LookupLane::Need LookupLane::prepare(Task& task, const Registers& regs) {
   LookupState& state = mm.lookup;
   using Stage = LookupState::Stage;
   if (state.stage >= Stage::kReady || lookup_call(regs) == nullptr) return Need::kNothing;
+  const bool native = session_->native_lookups;
+  // Where the view decides, follow() counts.
+  if (state.stage == Stage::kCounting && !native && state.calls < kEnoughCalls)
+    return Need::kNothing;
   if (task.filters || task.fs->root != "/" || session_->identity != nullptr || !usable())
     return Need::kNothing;
   // A thread on its way through the code could find half of it changed.
   if (task.mm.use_count() != 1) return Need::kNothing;
   if (state.stage == Stage::kCounting) {
-    if (++state.calls < kEnoughCalls) return Need::kNothing;
+    if (native && ++state.calls < kEnoughCalls) return Need::kNothing;
     if (mm.arenas.empty()) {
       if (may_ask_for_memory(task, regs, StubArena::kSize, true)) return Need::kArena;
       state.stage = Stage::kOff;
@@ -139,7 +172,7 @@ LookupLane::Need LookupLane::prepare(Task& task, const Registers& regs) {
   return state.stage == Stage::kOff ? Need::kNothing : Need::kCall;
 }
 
-void LookupLane::ask(const Task& task, Registers* regs) {
+void LookupLane::ask(const Task& task, Registers* regs) const {
   const LookupState& state = task.mm->lookup;
   switch (state.stage) {
     case LookupState::Stage::kOpen:
@@ -151,6 +184,8 @@ void LookupLane::ask(const Task& task, Registers* regs) {
       return;
     case LookupState::Stage::kMap:
       return ask_to_map(regs, state.at + LookupCode::kTableAt, kLookupTableSize, state.fd);
+    case LookupState::Stage::kAnswers:
+      return ask_to_map(regs, 0, kAnswerTableSize, state.fd, kLookupTableSize);
     case LookupState::Stage::kCache:
       return ask_to_map(regs, state.at + LookupCode::kCacheAt, LookupCode::kCacheSize, -1);
     default:
@@ -169,6 +204,13 @@ void LookupLane::answered(Task& task, long result) {
       return;
     case Stage::kMap:
       state.mapped = static_cast<uint64_t>(result) == state.at + LookupCode::kTableAt;
+      state.stage = wants_answers() ? Stage::kAnswers : Stage::kClose;
+      return;
+    case Stage::kAnswers:
+      if (result > 0) {
+        state.answers = static_cast<uint64_t>(result);
+        tell(task, offsetof(LookupData, answers), state.answers);
+      }
       state.stage = Stage::kClose;
       return;
     case Stage::kClose:
@@ -177,7 +219,8 @@ void LookupLane::answered(Task& task, long result) {
     case Stage::kCache: {
       const bool mapped = static_cast<uint64_t>(result) == state.at + LookupCode::kCacheAt;
       const uint64_t enabled = data_at(*task.mm, offsetof(LookupData, enabled));
-      state.stage = mapped && write_word(task, enabled, 1) ? Stage::kReady : Stage::kOff;
+      const bool useful = mapped && (native_ || state.answers != 0);
+      state.stage = useful && write_word(task, enabled, 1) ? Stage::kReady : Stage::kOff;
       return;
     }
     default:
@@ -186,13 +229,24 @@ void LookupLane::answered(Task& task, long result) {
 }
 
 void LookupLane::refresh(Task& task) {
-  if (task.mm->lookup.stage == LookupState::Stage::kReady) set_cwd(task, hash_of_cwd(task));
+  if (task.mm->lookup.stage != LookupState::Stage::kReady) return;
+  if (!may_tell_cwd(task)) return set_cwd(task, 0, "");
+  const FsContext& fs = *task.fs;
+  // The hash is that of a directory which the kernel has at the same path.
+  const bool same = fs.cwd == fs.kernel_cwd;
+  set_cwd(task, same ? hash_of(std::string_view(fs.cwd).substr(1)) : 0, fs.kernel_cwd);
 }
 
 bool LookupLane::recover(const Task& task, Registers* regs) {
   const LookupState& state = task.mm->lookup;
-  if (state.at == 0 || regs->rip != state.at + LookupCode::copy()) return false;
-  regs->rip = state.at + LookupCode::stop();
+  if (state.at == 0) return false;
+  if (regs->rip == state.at + LookupCode::copy()) {
+    regs->rip = state.at + LookupCode::stop();
+  } else if (regs->rip == state.at + LookupCode::fetch()) {
+    regs->rip = state.at + LookupCode::unread();
+  } else {
+    return false;
+  }
   return true;
 }
 
@@ -202,7 +256,7 @@ void LookupLane::before(Task& task, long nr) {
   switch (nr) {
     case SYS_chdir:
     case SYS_fchdir:
-      return set_cwd(task, 0);
+      return set_cwd(task, 0, "");
     case SYS_chroot:
     case SYS_pivot_root:
     case SYS_unshare:
@@ -229,6 +283,9 @@ void LookupLane::change_code(Task& task, const Registers& regs) {
   AddressSpace& mm = *task.mm;
   std::vector<uint64_t>& known = mm.lookup.known;
   if (task.mm.use_count() != 1 || known.size() >= kMostSites) return;
+  const auto nr = static_cast<long>(regs.orig_rax);
+  const bool by_heart = mm.lookup.answers != 0 && AnswerLane::answers(nr);
+  if (!by_heart && (!native_ || nr == SYS_fstat)) return;
   if (std::find(known.begin(), known.end(), regs.rip) != known.end()) return;
   known.push_back(regs.rip);
   if (mm.arenas.empty() || mm.arenas.front().lookup() != mm.lookup.at) return;
@@ -276,6 +333,7 @@ bool LookupLane::learn_base(Call& call, int dir, const std::string& text, std::s
 /// view's there.
 void LookupLane::learn(Call& call) {
   const LookupCall* how = lookup_call(call.regs());
+  if (how->nr == SYS_fstat) return;
   const int dir =
       how->dir < 0 ? AT_FDCWD : static_cast<int>(call.argument(static_cast<unsigned>(how->dir)));
   std::string path;

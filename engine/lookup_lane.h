@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "answer_lane.h"
 #include "fstat_lane.h"
 #include "syscalls/call.h"
 #include "syscalls/session.h"
@@ -13,21 +14,22 @@ namespace viewsh {
 /// Makes look-ups of names that the view shows as the host does cost no stop: where a program's
 /// code makes stat(2), open(2) for reading and their kin, it is changed to ask LookupCode first,
 /// which makes the call natively and looks into tables whether the answer holds. Only for views
-/// that hide nothing of the host. docs/design.md.
+/// that hide nothing of the host. In others the code knows what file systems that never change have
+/// said before (AnswerLane). docs/design.md.
 class LookupLane {
  public:
   /// What a task has to do before its own call, which comes again then.
   enum class Need { kNothing, kArena, kCall };
 
   LookupLane(Session* session, FstatLane* marks, SharedLookups* table)
-      : session_(session), marks_(marks), table_(table) {}
+      : session_(session), marks_(marks), table_(table), answers_(session, table) {}
 
   /// A task is stopped at the entry of a call, with which nothing was done yet.
   Need prepare(Task& task, const Registers& regs);
   /// The call's handler has looked at it: so that the next one like it need not stop.
   void follow(Task& task, Call& call);
   /// After Need::kCall: writes that call into `regs`, and hears what became of it.
-  static void ask(const Task& task, Registers* regs);
+  void ask(const Task& task, Registers* regs) const;
   void answered(Task& task, long result);
   /// The process is told its working directory, where that is another one by now.
   static void refresh(Task& task);
@@ -41,6 +43,7 @@ class LookupLane {
 
  private:
   bool usable();
+  bool wants_answers() const;
   bool begin(Task& task);
   void change_code(Task& task, const Registers& regs);
   void learn(Call& call);
@@ -51,8 +54,10 @@ class LookupLane {
   Session* session_;
   FstatLane* marks_;
   SharedLookups* table_;
+  AnswerLane answers_;
   bool asked_ = false;
   bool usable_ = false;
+  bool native_ = false;  ///< calls that the code makes aren't stopped
 };
 
 }  // namespace viewsh

@@ -50,6 +50,7 @@ Tracer::Tracer(Session session, Report* report, Parking* parking, bool kill_on_e
     shared_lookups_.forget_directories();
     fstat_.know(*mount.fs);
   };
+  session_.table_changed = [this] { shared_lookups_.forget_directories(); };
   parking_.before_each([this] { pin_view(); });
   session_.server_left = [this] {
     parking_.each_moment([this, round = 0]() mutable { return tell_servers(++round); });

@@ -99,7 +99,7 @@ void Tracer::prepare_lookups(Task& task, Stopped stopped) {
     if (Task* asked = session_.task(tid)) lookups_.answered(*asked, result);
     return Outcome::kAgain;
   };
-  LookupLane::ask(task, &stopped.regs());
+  lookups_.ask(task, &stopped.regs());
   stopped.touch();
   std::move(stopped).resume(Resume::kToExit, 0);
 }

@@ -77,8 +77,14 @@ Errno Call::nothing_in(const std::string& link) const {
   return check_access(attr, X_OK, caller_).ok() ? Errno(ENOENT) : Errno(EACCES);
 }
 
+const Result<Walked>& Call::note(const Result<Walked>& walked) {
+  constant_.reset();
+  if (walked.ok() && walked->mount->is_constant()) constant_ = *walked;
+  return walked;
+}
+
 Result<Walked> Call::walk(DirFd dir, const UserPath& path, WalkFlags flags) {
-  if (!keep_visits_) return find(dir, path, flags);
+  if (!keep_visits_) return note(find(dir, path, flags));
   Visit visit;
   flags.followed = &visit.followed;
   visit.walked = find(dir, path, flags);
@@ -170,7 +176,7 @@ bool Call::is_path_only(int fd) const {
 }
 
 Result<Walked> Call::walk_fd(int fd, bool look) {
-  Result<Walked> walked = find_fd(fd, look);
+  Result<Walked> walked = note(find_fd(fd, look));
   if (keep_visits_) visits_.push_back({"", walked, {}});
   return walked;
 }

@@ -177,6 +177,8 @@ class Call {
   const std::vector<Visit>& visits() const { return visits_; }
   void keep_visits() { keep_visits_ = true; }
   bool keeps_visits() const { return keep_visits_; }
+  /// Where the last walk came to, if that is in a file system that never changes; else null.
+  const Walked* constant() const { return constant_ ? &*constant_ : nullptr; }
 
   /// The caller may search a directory whose attributes are the view's; of others the kernel
   /// decides. EACCES, ENOTDIR.
@@ -192,6 +194,7 @@ class Call {
   Outcome change_on(const Walked& walked, const UserPath& path);
 
  private:
+  const Result<Walked>& note(const Result<Walked>& walked);
   Result<Walked> find(DirFd dir, const UserPath& path, WalkFlags flags);
   Result<Walked> find_fd(int fd, bool look);
   Result<Walked> find_fd_by_path(int fd, bool look);
@@ -208,6 +211,7 @@ class Call {
   std::vector<UserPath> paths_;
   bool keep_visits_ = false;
   std::vector<Visit> visits_;
+  std::optional<Walked> constant_;
 };
 
 /// The host path with the trailing slash that the program's text had.

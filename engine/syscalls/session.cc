@@ -47,6 +47,7 @@ void Session::change_table(const std::shared_ptr<const View>& next, const std::s
   host_proc = began_with_host_proc && is_own_proc(*next);
   view = next;
   cache->clear();
+  if (table_changed) table_changed();
 }
 
 Session::Covered Session::covered_place(const std::string& host) const {

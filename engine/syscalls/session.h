@@ -34,8 +34,9 @@ struct Session {
   bool began_with_host_proc = true;
   /// Where the file for look-ups without stops goes; empty: each of them is to stop.
   std::string lookup_file;
-  std::string loader;      ///< host path of the program that starts foreign programs
-  std::string socket_dir;  ///< a short private directory for socket names; made when needed
+  bool native_lookups = false;  ///< the filter lets those through that say so
+  std::string loader;           ///< host path of the program that starts foreign programs
+  std::string socket_dir;       ///< a short private directory for socket names; made when needed
   std::unordered_map<std::string, std::string> socket_names;  ///< host socket path -> view name
   int next_socket = 0;
   std::vector<std::shared_ptr<DeviceFs>> devices;  ///< of the view
@@ -46,6 +47,8 @@ struct Session {
   std::vector<std::shared_ptr<const Mount>> late;
   /// Who knows by heart what the view shows hears of each new mount.
   std::function<void(const Mount&)> mounted;
+  /// And of each other mount table, which is `view` by then.
+  std::function<void()> table_changed;
   /// A FUSE server isn't needed any more, and is to hear of that.
   std::function<void()> server_left;
   /// Gives a task the affinity back that it believes to have.

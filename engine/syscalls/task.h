@@ -48,6 +48,7 @@ struct LookupState {
     kCounting,  ///< whether it makes enough of them
     kOpen,      ///< has to open the table's file,
     kMap,       ///< map it
+    kAnswers,   ///< and what is behind the table,
     kClose,     ///< and close it again; then
     kCache,     ///< get memory of its own
     kReady,
@@ -56,9 +57,12 @@ struct LookupState {
   Stage stage = Stage::kCounting;
   bool mapped = false;
   int calls = 0;
+  int names = 0;  ///< of these, in what never changes, those that ask for a name's attributes
   int fd = -1;
   uint64_t at = 0;              ///< LookupCode
-  uint64_t cwd = 0;             ///< what the process was told: LookupData::cwd
+  uint64_t answers = 0;         ///< AnswerTable
+  uint64_t cwd = 0;             ///< what the process was told: LookupData::cwd,
+  std::string cwd_host;         ///< and by which host path it got cwd_dev and cwd_ino; "": 0
   std::vector<uint64_t> known;  ///< return addresses that were looked at
 };
 

@@ -96,8 +96,8 @@ std::array<uint8_t, FstatCode::kSize> FstatCode::make(const CallSite& site, uint
       0x81, 0xe2, 0xff, 0x7f, 0, 0,              //     and $kMarks-1,%edx
       0x0f, 0xa3, 0x15, 0,    0, 0, 0,           //     bt %edx,marks(%rip)
       0x73, 0x09,                                //     jnc 1f
-      0xb8, 0x05, 0,    0,    0,                 //     mov $__NR_fstat,%eax
       0x31, 0xd2,                                //     xor %edx,%edx
+      0xb8, 0x05, 0,    0,    0,                 //     mov $__NR_fstat,%eax: a NumberSite
       0x0f, 0x05,                                //     syscall
       0xe9, 0,    0,    0,    0};                // 1:  jmp behind the program's own
   memcpy(&code[kMagicAt], &kNativeFstat, sizeof kNativeFstat);

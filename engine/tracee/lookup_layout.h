@@ -130,6 +130,10 @@ struct LookupCache {
 struct LookupData {
   uint64_t cwd = 0;           ///< hash of the working directory's path; 0: not to be looked up from
   uint64_t enabled = 0;       ///< 0: every call stops
+  uint64_t native = 0;        ///< calls with kNativeLookup don't stop
+  uint64_t answers = 0;       ///< where the AnswerTable is; 0: nowhere
+  uint64_t cwd_dev = 0;       ///< the working directory's st_dev
+  uint64_t cwd_ino = 0;       ///< and st_ino; 0: not to be looked up from
   char table_path[240] = {};  ///< host path of the table's file, while it is mapped
 };
 

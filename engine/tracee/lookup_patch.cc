@@ -8,6 +8,8 @@ extern const uint8_t __stop_viewsh_lookup[];
 extern const uint8_t viewsh_lookup_enter[];
 extern const uint8_t viewsh_lookup_copy[];
 extern const uint8_t viewsh_lookup_stop[];
+extern const uint8_t viewsh_lookup_fetch_at[];
+extern const uint8_t viewsh_lookup_fetch_failed[];
 }
 
 namespace viewsh {
@@ -24,21 +26,21 @@ bool distance_to(uint64_t target, uint64_t behind, uint8_t* to) {
   return wide == near;
 }
 
+size_t offset_of(const uint8_t* label) {
+  return static_cast<size_t>(label - __start_viewsh_lookup);
+}
+
 }  // namespace
 
 std::span<const uint8_t> LookupCode::text() {
   return {__start_viewsh_lookup, static_cast<size_t>(__stop_viewsh_lookup - __start_viewsh_lookup)};
 }
 
-size_t LookupCode::entry() {
-  return static_cast<size_t>(viewsh_lookup_enter - __start_viewsh_lookup);
-}
-size_t LookupCode::copy() {
-  return static_cast<size_t>(viewsh_lookup_copy - __start_viewsh_lookup);
-}
-size_t LookupCode::stop() {
-  return static_cast<size_t>(viewsh_lookup_stop - __start_viewsh_lookup);
-}
+size_t LookupCode::entry() { return offset_of(viewsh_lookup_enter); }
+size_t LookupCode::copy() { return offset_of(viewsh_lookup_copy); }
+size_t LookupCode::stop() { return offset_of(viewsh_lookup_stop); }
+size_t LookupCode::fetch() { return offset_of(viewsh_lookup_fetch_at); }
+size_t LookupCode::unread() { return offset_of(viewsh_lookup_fetch_failed); }
 
 std::optional<NumberSite> find_number(const TraceeMemory& memory, const Registers& regs) {
   // What glibc has between the two in open(2) for itself: mov %rdi,%rsi; mov $AT_FDCWD,%edi.

@@ -14,11 +14,11 @@
 
 namespace viewsh {
 
-/// Code that answers look-ups in a process, behind FstatCode in its StubArena: two pages of code,
+/// Code that answers look-ups in a process, behind FstatCode in its StubArena: three pages of code,
 /// one of LookupData, the LookupTable, a shared mapping of the view's, and a LookupCache.
 struct LookupCode {
   static constexpr size_t kPage = 4096;
-  static constexpr size_t kTextSize = 2 * kPage;
+  static constexpr size_t kTextSize = 3 * kPage;
   static constexpr size_t kDataAt = kTextSize;
   static constexpr size_t kTableAt = kDataAt + kPage;
   static constexpr size_t kCacheAt = kTableAt + kLookupTableSize;
@@ -33,6 +33,9 @@ struct LookupCode {
   /// the call with a stop.
   static size_t copy();
   static size_t stop();
+  /// Where it reads a path of the program's, and where to go on if that can't be read.
+  static size_t fetch();
+  static size_t unread();
 };
 
 /// An instruction `mov $NR,%eax`, and others between it and its system call, which may as well run

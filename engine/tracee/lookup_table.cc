@@ -13,6 +13,8 @@ namespace viewsh {
 
 namespace {
 
+constexpr size_t kFileSize = kLookupTableSize + kAnswerTableSize;
+
 void set_bit(uint8_t* bits, size_t bit) {
   bits[bit / 8] = static_cast<uint8_t>(bits[bit / 8] | 1 << (bit % 8));
 }
@@ -33,16 +35,18 @@ uint64_t hash_of(std::string_view path) {
 }
 
 SharedLookups::~SharedLookups() {
-  if (table_ != nullptr) munmap(table_, kLookupTableSize);
+  if (table_ != nullptr) munmap(table_, kFileSize);
 }
 
 Result<void> SharedLookups::make(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400));
-  if (!fd || ftruncate(fd.get(), kLookupTableSize) < 0) return Errno::last();
-  void* at = mmap(nullptr, kLookupTableSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (!fd || ftruncate(fd.get(), kFileSize) < 0) return Errno::last();
+  void* at = mmap(nullptr, kFileSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (at == MAP_FAILED) return Errno::last();
   table_ = static_cast<LookupTable*>(at);
   table_->round = 1;
+  auto* behind = static_cast<uint8_t*>(at) + kLookupTableSize;
+  answers_ = AnswerWriter(reinterpret_cast<AnswerTable*>(behind), &table_->round);
   path_ = path;
   return {};
 }

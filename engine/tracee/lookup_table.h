@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "tracee/answer_table.h"
 #include "tracee/lookup_layout.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
@@ -12,8 +13,9 @@ namespace viewsh {
 /// The hash of a canonical path of the view's root file system ("" is the root).
 uint64_t hash_of(std::string_view path);
 
-/// Keeps the LookupTable of a view: a file that its processes map, written through a mapping of the
-/// engine's. What is said here holds in every process before the engine lets any of them go on.
+/// Keeps the LookupTable of a view and its AnswerTable: a file that its processes map, written
+/// through a mapping of the engine's. What is said here holds in every process before the engine
+/// lets any of them go on.
 class SharedLookups final : public NameMarks {
  public:
   SharedLookups() = default;
@@ -32,9 +34,13 @@ class SharedLookups final : public NameMarks {
   /// for by, the hash of its path or directory_key().
   void add(uint64_t key, uint64_t path);
   bool has(uint64_t key) const;
+  /// Which ends all that add() said, and all answers, when it changes.
+  uint64_t round() const { return table_ == nullptr ? 0 : table_->round; }
+  AnswerWriter& answers() { return answers_; }
 
  private:
   LookupTable* table_ = nullptr;
+  AnswerWriter answers_;
   std::string path_;
 };
 

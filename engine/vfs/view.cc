@@ -3,8 +3,14 @@
 #include <algorithm>
 
 #include "base/path.h"
+#include "viewsh/constant.h"
 
 namespace viewsh {
+
+bool Mount::is_constant() const {
+  const auto* constant = dynamic_cast<const Constant*>(fs.get());
+  return constant != nullptr && constant->is_constant();
+}
 
 View::View(std::shared_ptr<const Mount> root) {
   root_.mount = root;

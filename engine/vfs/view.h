@@ -33,6 +33,8 @@ struct Mount {
   int part_of = 0;    ///< a bind: id of the late mount whose file system it shows a part of
   int source_in = 0;  ///< an image: id of the late mount in which its file lies
   const std::shared_ptr<FileSystem>& own_fs() const { return content ? content : fs; }
+  /// Constant::is_constant() of the file system, if it is one of these.
+  bool is_constant() const;
 };
 
 /// A name that a directory of the view has (or has not) because of a mount right below it.

@@ -13,6 +13,7 @@
 #include "node_gates.h"
 #include "node_places.h"
 #include "opened_image.h"
+#include "viewsh/constant.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/plugin.h"
 
@@ -60,6 +61,7 @@ struct MountedImage {
   /// A directory's default ACL, not the umask, says what a new node's mode is: the image's
   /// business.
   bool default_acls = false;
+  bool constant = false;  ///< it is for reading only, and nobody else changes it
   bool closed = false;
   NodePlaces places;
 };
@@ -68,7 +70,7 @@ struct MountedImage {
 /// what is opened, executed or worked in are objects that stand for its nodes (ImageStage), so that
 /// everything after the open is the kernel's. Permission is checked for the caller as the image's
 /// nodes say, as with a mount by root; device nodes are not opened (EACCES), as with nodev.
-class ImageFs : public FileSystem {
+class ImageFs : public FileSystem, public Constant {
  public:
   ImageFs(std::shared_ptr<MountedImage> image, NodeId root)
       : mounted_(std::move(image)), root_(root) {}
@@ -82,6 +84,11 @@ class ImageFs : public FileSystem {
   bool mark_attr(AttrMarks* marks) override {
     stage().mark_attr(marks);
     return true;
+  }
+  /// Of a part of it that is shown elsewhere the objects are the same.
+  bool is_constant() const override { return mounted_->constant && mounted_.use_count() == 1; }
+  void on_removal(std::function<void(uint64_t dev, uint64_t ino)> removed) override {
+    stage().on_removal(std::move(removed));
   }
 
   bool waits(std::string_view, bool) const override { return mounted_->locks != nullptr; }

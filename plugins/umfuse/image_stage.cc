@@ -343,6 +343,7 @@ bool ImageStage::drop(Recent::iterator content) {
   if (::fstatat(dir, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   if (is_open(dir, path.c_str(), st.st_mode & 0700)) return false;
   if (st.st_nlink > 1) empty_links(dir, path.c_str());
+  if (removed_) removed_(content->dev, content->ino);
   if (::unlinkat(dir, path.c_str(), 0) < 0) return false;
   erase(content);
   return true;

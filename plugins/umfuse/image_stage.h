@@ -157,6 +157,10 @@ class ImageStage {
   std::optional<NodeId> node_at(const std::string& host) const;
   std::optional<NodeId> node_of(const Attr& native) const;
   void mark_attr(AttrMarks* marks);
+  /// Hears of contents that go.
+  void on_removal(std::function<void(uint64_t dev, uint64_t ino)> removed) {
+    removed_ = std::move(removed);
+  }
 
   uint64_t bytes_in_memory() const { return roots_[0].bytes; }
 
@@ -261,6 +265,7 @@ class ImageStage {
   std::unordered_map<std::string, Lead> leads_;      ///< by the path that the task was given
   std::string plain_;  ///< stands for every file without extended attributes
   AttrMarks* marks_ = nullptr;
+  std::function<void(uint64_t, uint64_t)> removed_;
   NodeLocks* locks_ = nullptr;
 };
 

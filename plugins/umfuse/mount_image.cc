@@ -204,6 +204,7 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
     archive->share(suspension);
     mounted->share(suspension);
   }
+  mounted->constant = !limits.writable;
   if (!limits.writable) return std::make_shared<ImageFs>(std::move(mounted), root);
   mounted->default_acls = true;
   auto fs = std::make_shared<WritableImageFs>(std::move(mounted), root);

@@ -121,7 +121,7 @@ TEST_F(CallSiteTest, OnlyMarkedInodesAreAskedForAgain) {
   const auto word = jump_from(*site, address(kCode));
   memcpy(page_ + kFstat + 12, word->data(), word->size());
   auto code = FstatCode::make(*site, address(kCode), address(kMarks));
-  code[41] = 39;  // getpid
+  code[43] = 39;  // getpid
   memcpy(page_ + kCode, code.data(), code.size());
   memset(page_ + kMarks, 0, FstatCode::kMarks / 8);
   struct stat now {};

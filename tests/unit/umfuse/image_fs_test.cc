@@ -196,6 +196,14 @@ TEST_F(ImageFsTest, ContentsThatNobodyHasOpenGo) {
   ASSERT_TRUE(fd.valid());
   const auto pinned = open("f1", O_PATH, owner_);
   const auto idle = open("f2", O_RDONLY, owner_);
+  struct stat object {};
+  ASSERT_EQ(::stat(idle->host.c_str(), &object), 0);
+  int told = 0;
+  fs_->on_removal([&](uint64_t dev, uint64_t ino) {
+    if (dev != object.st_dev || ino != object.st_ino || told++ > 0) return;
+    // Nobody else can have the number yet, but soon after.
+    EXPECT_EQ(access(idle->host.c_str(), F_OK), 0);
+  });
   for (int i = 3; i < 20; ++i) {
     const auto plan = open("f" + std::to_string(i), O_RDONLY, owner_);
     ASSERT_TRUE(plan.ok());
@@ -205,11 +213,29 @@ TEST_F(ImageFsTest, ContentsThatNobodyHasOpenGo) {
   EXPECT_EQ(access(held->host.c_str(), F_OK), 0);
   EXPECT_EQ(access(pinned->host.c_str(), F_OK), 0);
   EXPECT_NE(access(idle->host.c_str(), F_OK), 0);
+  EXPECT_GE(told, 1);
   EXPECT_EQ(fs_->reverse(idle->host), std::nullopt);
   // It comes back when it is wanted.
   const auto again = open("f2", O_RDONLY, owner_);
   EXPECT_EQ(again->host, idle->host);
   EXPECT_EQ(read_all(again->host).size(), 4096U);
+}
+
+TEST_F(ImageFsTest, IsConstantWhereNobodyElseShowsIt) {
+  mount(tree());
+  mounted_->constant = true;
+  const ImageFs* fs = fs_.get();
+  EXPECT_FALSE(fs->is_constant());  // `mounted_` has it, too
+  const auto part_of = [fs = fs_] { return fs->subtree("open"); };
+  mounted_.reset();
+  EXPECT_TRUE(fs->is_constant());
+  {
+    const auto part = part_of();
+    ASSERT_TRUE(part.ok());
+    EXPECT_FALSE(fs->is_constant());
+    EXPECT_FALSE(dynamic_cast<const Constant&>(**part).is_constant());
+  }
+  EXPECT_TRUE(fs->is_constant());
 }
 
 TEST_F(ImageFsTest, WhatCanNotBeReadLeavesNothingBehind) {
