@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cow_host.h"
+#include "same_content.h"
 
 namespace viewsh::viewfs {
 namespace {

@@ -9,6 +9,7 @@
 #include "deep_path.h"
 #include "host_ops.h"
 #include "layer_view.h"
+#include "same_content.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -24,7 +25,7 @@ std::vector<Node*> sorted_children(const Node* dir) {
 
 class Differ {
  public:
-  explicit Differ(LayerView* view) : view_(view) {}
+  Differ(LayerView* view, Detail detail) : view_(view), detail_(detail) {}
 
   std::vector<NodeChange> run() {
     Node* root = view_->index.root();
@@ -91,17 +92,23 @@ class Differ {
         (a->stx_mode & 07777u) != mode || (meta != nullptr && meta->changed) ||
         ((meta == nullptr || !meta->uid) && (a->stx_uid != b->stx_uid || a->stx_gid != b->stx_gid));
     if (c->node->type == NodeType::kDirectory) return;
-    // A copy keeps its time until it is written to.
-    const bool copied = meta != nullptr && meta->origin.has_value() &&
-                        (meta->redirect.empty() || old == view_->lower_host(meta->redirect));
-    if (times || a->stx_size != b->stx_size || !copied) {
-      const bool sizes = S_ISREG(a->stx_mode) && S_ISREG(b->stx_mode);
-      c->change.content =
-          (sizes && a->stx_size != b->stx_size) || !same_content(old, c->change.upper);
+    if (detail_ == Detail::kWhether && (c->change.metadata || times)) {
+      c->change.metadata = true;
+      return;
     }
+    // Size and time don't tell: cp -p, tar(1) and others set the time of what they wrote.
+    c->change.content = !has_content_of(*c, old, *a, *b, home);
     c->change.metadata = c->change.metadata || (times && !c->change.content);
     if (c->change.metadata || (home && view_->survey.plain(c->node))) return;
     c->change.metadata = lower_.xattrs(old) != upper_xattrs(*c);
+  }
+
+  /// Of the host path `old`.
+  bool has_content_of(const NodeChange& c, const std::string& old, const Attr& a, const Attr& b,
+                      bool home) {
+    if (S_ISREG(a.stx_mode) && S_ISREG(b.stx_mode) && a.stx_size != b.stx_size) return false;
+    const auto known = home ? view_->survey.same_content(c.node) : std::nullopt;
+    return known ? *known : same_content(old, c.change.upper);
   }
 
   Result<Attr> upper_attr(const NodeChange& c) {
@@ -248,6 +255,7 @@ class Differ {
   }
 
   LayerView* view_;
+  const Detail detail_;
   Near lower_, upper_;
   std::set<std::string> renamed_;  ///< lower paths whose rename was told
   std::vector<NodeChange> out_;
@@ -288,9 +296,9 @@ std::string compare_state(const Result<Attr>& now, const LowerState& then, const
 
 }  // namespace
 
-std::vector<NodeChange> changes_of(LayerView* view) {
-  view->survey.take(*view);
-  return Differ(view).run();
+std::vector<NodeChange> changes_of(LayerView* view, Detail detail) {
+  view->survey.take(*view, Survey::Xattrs::kPairs, detail);
+  return Differ(view, detail).run();
 }
 
 Result<Attr> Conflicts::look(const Node& node, const std::string& host) {

@@ -333,7 +333,7 @@ class Store final : public LayerStore {
     out.at = view->layer->at();
     out.lower = view->layer->lower();
     out.over = view->layer->over();
-    if (!out.unfinished) out.changes = changes_of(view.get()).size();
+    if (!out.unfinished) out.changes = changes_of(view.get(), viewfs::Detail::kWhether).size();
     return out;
   }
 

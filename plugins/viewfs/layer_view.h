@@ -69,8 +69,13 @@ struct NodeChange {
   bool implied = false;  ///< comes with the change of the directory `node`, and only with it
 };
 
+/// What is to be known of a change.
+enum class Detail : uint8_t {
+  kAll,
+  kWhether,  ///< that it is one: `content` and `metadata` say no more than is found without reading
+};
 /// What the layer changes, parents before children, names in order.
-std::vector<NodeChange> changes_of(LayerView* view);
+std::vector<NodeChange> changes_of(LayerView* view, Detail detail = Detail::kAll);
 
 /// Tells of changes, one after the other, what the lower has that the layer wasn't built on.
 class Conflicts {
@@ -89,8 +94,5 @@ class Conflicts {
   const Node* dir_ = nullptr;  ///< the last one of of_directory()
   std::string dir_conflict_;
 };
-
-/// Both are regular files or links of the same content.
-bool same_content(const std::string& a, const std::string& b);
 
 }  // namespace viewsh::viewfs

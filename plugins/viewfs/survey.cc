@@ -7,6 +7,7 @@
 #include "cow_index.h"
 #include "host_ops.h"
 #include "layer_view.h"
+#include "same_content.h"
 #include "workers.h"
 
 namespace viewsh::viewfs {
@@ -45,6 +46,14 @@ class Survey::Watcher {
     if (!pair && xattrs == Xattrs::kPairs) return;
     out->upper.plain = has_no_xattrs_at(upper_.get(), node.name);
     out->lower.plain = pair && out->upper.plain && has_no_xattrs_at(lower_.get(), node.name);
+  }
+
+  void read(const Node& node, bool locked, Look* out) const {
+    const Brief& upper = out->upper;
+    const Brief& lower = out->lower;
+    if (!S_ISREG(upper.mode) || !S_ISREG(lower.mode) || upper.size != lower.size) return;
+    if (node.meta && !node.meta->redirect.empty()) return;  // it is compared to another one
+    out->same = viewfs::same_content_at(upper_.get(), lower_.get(), node.name, upper.size, locked);
   }
 
  private:
@@ -104,7 +113,7 @@ void Survey::list(const LayerView& view, std::vector<Place>* places, std::vector
   });
 }
 
-void Survey::take(const LayerView& view, Xattrs xattrs) {
+void Survey::take(const LayerView& view, Xattrs xattrs, Detail detail) {
   if (taken_) return;
   taken_ = true;
   std::vector<Place> places;
@@ -119,11 +128,13 @@ void Survey::take(const LayerView& view, Xattrs xattrs) {
   if (view.below == nullptr && view.knows_lower()) {
     lower.reset(open(view.layer->lower().c_str(), kDirFlags | O_CLOEXEC));
   }
+  const bool locked = view.layer->writable();
   Watcher watchers[kMaxWorkers];
   spread(names.size(), Load::kCalls, [&](size_t worker, size_t i) {
     Watcher& watcher = watchers[worker];
     watcher.go_to(names[i].place, places[names[i].place], upper, lower ? lower.get() : -1);
     watcher.look(*names[i].node, xattrs, &looks_[i]);
+    if (detail == Detail::kAll) watcher.read(*names[i].node, locked, &looks_[i]);
     return true;
   });
 }
@@ -144,6 +155,12 @@ std::optional<Result<Attr>> Survey::lower(const Node* node) const {
   if (look == nullptr || look->lower.code < 0) return {};
   if (look->lower.code == 0) return Result<Attr>(look->lower.attr());
   return Result<Attr>(Errno(look->lower.code));
+}
+
+std::optional<bool> Survey::same_content(const Node* node) const {
+  const Look* look = find(node);
+  if (look == nullptr || look->same < 0) return {};
+  return look->same == 1;
 }
 
 bool Survey::plain_upper(const Node* node) const {
