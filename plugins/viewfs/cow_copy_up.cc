@@ -155,7 +155,7 @@ Result<void> CowFs::install_copy(const Place& place, const std::string& temp, co
   const PathAt to(layer_->upper_fd(), path);
   TRY(change(t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); }));
   const auto now = lstat_at(layer_->upper_fd(), path);
-  adopt(index_.find(path), made.stx_ino, now ? nanoseconds(now->stx_ctime) : 0);
+  adopt(index_.find(path), made.stx_ino, now ? file_time(now->stx_ctime) : FileTime());
   return {};
 }
 

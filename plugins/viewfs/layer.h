@@ -95,6 +95,7 @@ class Layer {
  private:
   explicit Layer(LayerSpec spec) : spec_(std::move(spec)) {}
   bool open_dirs(MountError* error);
+  bool open_file(const char* name, int flags, UniqueFd* fd, MountError* error) const;
   bool lock(MountError* error);
   bool lock_shared(MountError* error);
   bool not_locked(Errno why, MountError* error) const;
@@ -160,5 +161,8 @@ Result<void> lock_layer(int lock_fd, const std::string& dir, int how);
 /// Directories with all above; new ones are there for good. False and errno.
 bool make_dirs(const std::string& path);
 Result<std::string> read_whole(int dir_fd, const char* name);
+/// Opens, or makes, a regular file of a layer. Never waits and never follows a link. EINVAL,
+/// EISDIR: it is something else.
+Result<UniqueFd> open_plain(int dir_fd, const char* name, int flags);
 
 }  // namespace viewsh::viewfs

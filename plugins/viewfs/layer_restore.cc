@@ -9,6 +9,7 @@
 
 #include <ctime>
 
+#include "cow_host.h"
 #include "layer_shared.h"
 #include "remove_tree.h"
 
@@ -17,16 +18,21 @@ namespace {
 
 constexpr char kDecided[] = "restored";
 
-bool there(int fd, const std::string& path) {
-  return faccessat(fd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+/// EIO, EACCES...: nobody knows.
+Result<bool> there(int fd, const std::string& path) {
+  if (faccessat(fd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (is_absence(Errno::last())) return false;
+  return Errno::last();
 }
 
 /// One directory of the layer gives way to that of the new state.
 Result<void> put_dir(int layer_fd, const std::string& name) {
   const std::string next = std::string(kDecided) + "/" + name;
   const std::string old = std::string(kDecided) + "/old-" + name;
-  if (!there(layer_fd, next)) return {};
-  if (there(layer_fd, name)) {
+  TRY_ASSIGN(const bool waits, there(layer_fd, next));
+  if (!waits) return {};
+  TRY_ASSIGN(const bool stands, there(layer_fd, name));
+  if (stands) {
     TRY(from_libc(renameat(layer_fd, name.c_str(), layer_fd, old.c_str())));
   }
   return from_libc(renameat(layer_fd, next.c_str(), layer_fd, name.c_str()));
@@ -36,7 +42,8 @@ Result<void> roll_forward(int layer_fd) {
   TRY(put_dir(layer_fd, "upper"));
   TRY(put_dir(layer_fd, "links"));
   const std::string log = std::string(kDecided) + "/log";
-  if (there(layer_fd, log)) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
+  TRY_ASSIGN(const bool waits, there(layer_fd, log));
+  if (waits) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
   TRY(from_libc(fsync(layer_fd)));
   return remove_large_tree(layer_fd, kDecided);
 }
@@ -79,17 +86,18 @@ Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
   return roll_forward(layer->dir_fd());
 }
 
-std::string free_name(int layer_fd) {
+Result<std::string> free_name(int layer_fd) {
   char stamp[64];
   const time_t now = time(nullptr);
   tm parts{};
   localtime_r(&now, &parts);
   strftime(stamp, sizeof stamp, "before-restore-%Y%m%d-%H%M%S", &parts);
   std::string name = stamp;
-  for (int i = 2; there(layer_fd, "snapshots/" + name); ++i) {
+  for (int i = 2;; ++i) {
+    TRY_ASSIGN(const bool taken, there(layer_fd, "snapshots/" + name));
+    if (!taken) return name;
     name = std::string(stamp) + "-" + std::to_string(i);
   }
-  return name;
 }
 
 }  // namespace
@@ -115,7 +123,12 @@ LayerStore::Answer<RestoreReport> restore_snapshot(const LayerPlace& place,
     return out;
   }
   SnapshotInfo before;
-  out.error = take_snapshot(view.get(), place.name, free_name(fd), &before);
+  const auto kept_as = free_name(fd);
+  if (!kept_as) {
+    out.error = "layer " + place.name + ": snapshots: " + kept_as.error().message();
+    return out;
+  }
+  out.error = take_snapshot(view.get(), place.name, *kept_as, &before);
   if (!out.ok()) return out;
   out.value.kept_as = before.name;
   const auto done = switch_to(snapshot, objects_fd.get(), view->layer.get(), &out.value.notes);
@@ -134,14 +147,17 @@ std::string empty_layer(LayerView* view, const std::string& layer) {
 
 bool finish_restore(const std::string& dir, const std::string& name, MountError* error) {
   UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || !there(fd.get(), kDecided)) return true;
+  if (!fd) return true;
   const std::string what = "layer " + name + ": a restore was cut short and can't be ended: ";
-  UniqueFd lock(openat(fd.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto decided = there(fd.get(), kDecided);
+  if (!decided) *error = {decided.error(), what + decided.error().message()};
+  if (!decided || !*decided) return decided.ok();
+  const auto lock = open_plain(fd.get(), "lock", O_RDWR | O_CREAT);
   if (!lock) {
-    *error = {Errno::last(), what + strerror(errno)};
+    *error = {lock.error(), what + lock.error().message()};
     return false;
   }
-  if (!lock_layer(lock.get(), dir, LOCK_EX)) {
+  if (!lock_layer(lock->get(), dir, LOCK_EX)) {
     *error = {Errno(EBUSY), "layer " + name + ": in use by view " + layer_user(dir)};
     return false;
   }

@@ -108,6 +108,11 @@ std::string LayerView::view_path(const std::string& path) const {
   return (layer->at() == "/" ? "" : layer->at()) + "/" + path;
 }
 
+std::string LayerView::layer_path(const std::string& view_path) const {
+  const size_t prefix = layer->at() == "/" ? 1 : layer->at().size() + 1;
+  return view_path.size() <= prefix ? std::string() : view_path.substr(prefix);
+}
+
 std::string LayerView::shown_host(const std::string& path) const {
   const Node* node = index.root();
   std::string lower;
@@ -146,10 +151,10 @@ Result<Attr> LayerView::upper_attr(const std::string& path) const {
   return attr_of(*entry);
 }
 
-std::map<std::string, std::string> LayerView::upper_xattrs(const std::string& path) const {
+Result<Xattrs> LayerView::upper_xattrs(const std::string& path) const {
   if (!frozen) return read_xattrs(LongPath(upper_host(path)));
   const TreeEntry* entry = frozen->find(path);
-  return entry == nullptr ? std::map<std::string, std::string>() : entry->xattrs;
+  return entry == nullptr ? Xattrs() : entry->xattrs;
 }
 
 bool LayerView::source_below(const std::string& lower) const {

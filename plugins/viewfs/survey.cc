@@ -13,15 +13,7 @@
 namespace viewsh::viewfs {
 namespace {
 
-constexpr int64_t kSecond = 1000000000;
 constexpr int kDirFlags = O_PATH | O_DIRECTORY;
-
-void set_time(statx_timestamp* out, int64_t ns) {
-  int64_t rest = ns % kSecond;
-  if (rest < 0) rest += kSecond;
-  out->tv_sec = (ns - rest) / kSecond;
-  out->tv_nsec = static_cast<uint32_t>(rest);
-}
 
 }  // namespace
 
@@ -74,9 +66,9 @@ Attr Survey::Brief::attr() const {
   out.stx_ino = ino;
   out.stx_size = size;
   out.stx_blocks = blocks;
-  set_time(&out.stx_atime, atime);
-  set_time(&out.stx_mtime, mtime);
-  set_time(&out.stx_ctime, ctime);
+  atime.put(&out.stx_atime);
+  mtime.put(&out.stx_mtime);
+  ctime.put(&out.stx_ctime);
   return out;
 }
 
@@ -95,9 +87,9 @@ void Survey::ask(int dir, const std::string& name, Brief* out) {
   out->ino = attr->stx_ino;
   out->size = attr->stx_size;
   out->blocks = attr->stx_blocks;
-  out->atime = nanoseconds(attr->stx_atime);
-  out->mtime = nanoseconds(attr->stx_mtime);
-  out->ctime = nanoseconds(attr->stx_ctime);
+  out->atime = file_time(attr->stx_atime);
+  out->mtime = file_time(attr->stx_mtime);
+  out->ctime = file_time(attr->stx_ctime);
 }
 
 void Survey::list(const LayerView& view, std::vector<Place>* places, std::vector<Name>* names) {

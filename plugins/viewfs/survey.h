@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "file_time.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
 
@@ -47,7 +48,7 @@ class Survey {
     uint32_t mode = 0, uid = 0, gid = 0, nlink = 0, rdev_major = 0, rdev_minor = 0;
     uint32_t dev_major = 0, dev_minor = 0;
     uint64_t ino = 0, size = 0, blocks = 0;
-    int64_t atime = 0, mtime = 0, ctime = 0;
+    FileTime atime, mtime, ctime;
     Attr attr() const;
   };
   struct Look {

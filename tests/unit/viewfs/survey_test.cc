@@ -49,9 +49,9 @@ class SurveyTest : public testing::Test {
     EXPECT_EQ(is.stx_blocks, want.stx_blocks) << path;
     EXPECT_EQ(is.stx_uid, want.stx_uid) << path;
     EXPECT_EQ(is.stx_gid, want.stx_gid) << path;
-    EXPECT_EQ(nanoseconds(is.stx_atime), nanoseconds(want.stx_atime)) << path;
-    EXPECT_EQ(nanoseconds(is.stx_mtime), nanoseconds(want.stx_mtime)) << path;
-    EXPECT_EQ(nanoseconds(is.stx_ctime), nanoseconds(want.stx_ctime)) << path;
+    EXPECT_EQ(file_time(is.stx_atime), file_time(want.stx_atime)) << path;
+    EXPECT_EQ(file_time(is.stx_mtime), file_time(want.stx_mtime)) << path;
+    EXPECT_EQ(file_time(is.stx_ctime), file_time(want.stx_ctime)) << path;
   }
 
   TempDir temp_;
