@@ -223,6 +223,8 @@ class PatchWriter {
     if (UserError error = run_diff(from, to, a, b, false, fileno(buffer.get()))) return error;
     const bool same = lseek(fileno(buffer.get()), 0, SEEK_END) == 0;
     std::string text = same ? "" : "Binary files " + a + " and " + b + " differ\n";
+    // Right behind a head of another file it would be that one's.
+    if (begun_ && !same) text.insert(0, "\n");
     return put(text + head);
   }
 
@@ -259,13 +261,15 @@ class PatchWriter {
     return text;
   }
 
-  UserError put(std::string_view text) const {
+  UserError put(std::string_view text) {
+    begun_ = begun_ || !text.empty();
     if (write_text(fd_, text)) return {};
     return {"standard output: " + Errno::last().message()};
   }
 
   int fd_;
   bool colour_;
+  bool begun_ = false;                          ///< something was written
   std::set<std::string> listed_;                ///< the paths that are changes of their own
   std::map<std::string, std::string> renamed_;  ///< new path -> old path
 };
