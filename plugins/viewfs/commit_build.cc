@@ -280,10 +280,13 @@ Result<void> set_attributes(int dir_fd, const std::string& name, const Attribute
 Result<void> sync_commit(Tree* lower, const CommitRecord& record) {
   lower->forget();
   std::set<dev_t> done, closed;
-  const auto sync = [&](const std::string& path) -> Result<void> {
+  const std::function<Result<void>(const std::string&)> sync =
+      [&](const std::string& path) -> Result<void> {
     const auto dir = lower->dir(path);
     // It has moved: it is among the others by its new path.
     if (!dir && (is_absence(dir.error()) || dir.error() == ELOOP)) return {};
+    // What it got is on the file system of a directory above that can be searched.
+    if (!dir && dir.error() == EACCES && !path.empty()) return sync(std::string(parent_of(path)));
     if (!dir) return dir.error();
     struct stat st {};
     TRY(from_libc(fstat((*dir)->get(), &st)));
