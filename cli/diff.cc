@@ -50,15 +50,14 @@ class Diff : public Command {
   static LayerStore::Answer<std::vector<Change>> changes(LayerStore* store, const std::string& what,
                                                          const std::vector<std::string>& paths,
                                                          UserError* error) {
-    LayerInfo info;
     const size_t at = what.rfind('@');
     // A layer may have an '@' in its name, a snapshot has none.
-    *error = find_layer(store, what, &info);
+    *error = known_layer(store, what);
     if (!*error) return store->diff(what, paths);
     if (at == std::string::npos) return {};
     const std::string layer = what.substr(0, at);
     const std::string range = what.substr(at + 1);
-    *error = find_layer(store, layer, &info);
+    *error = known_layer(store, layer);
     if (*error) return {};
     const size_t dots = range.find("..");
     if (dots == std::string::npos) return store->diff_snapshot(layer, range, paths);

@@ -17,8 +17,14 @@ Json layer_json(const LayerInfo& layer) {
           {"in_use", layer.in_use},   {"unfinished_commit", layer.unfinished}};
 }
 
-std::string user_of(const LayerInfo& layer) {
+/// Why nothing is known of what a layer is for; empty: it is known.
+std::string damage_of(LayerStore* store, const LayerInfo& layer) {
+  return layer.at.empty() ? store->diff(layer.name, {}).error : std::string();
+}
+
+std::string user_of(const LayerInfo& layer, const std::string& damage) {
   if (!layer.in_use.empty()) return printable(layer.in_use);
+  if (!damage.empty()) return "(can't be used: " + printable(damage) + ")";
   return layer.unfinished ? "(commit was cut short)" : "-";
 }
 
@@ -57,17 +63,20 @@ class Layers : public Command {
     }
     if (rest.empty()) layers = answer.value;
     if (verify_ || repair_) return verify(store, layers);
-    return history_ ? history(store, layers) : list(layers);
+    return history_ ? history(store, layers) : list(store, layers);
   }
 
  private:
-  int list(const std::vector<LayerInfo>& layers) const {
+  int list(LayerStore* store, const std::vector<LayerInfo>& layers) const {
     Json list = Json::array();
     Table table({"NAME", "AT", "CHANGES", "SIZE", "LAST USED", "IN USE BY"});
     for (const LayerInfo& layer : layers) {
+      const std::string damage = damage_of(store, layer);
       list.push_back(layer_json(layer));
-      table.add({printable(layer.name), place_of(layer), std::to_string(layer.changes),
-                 human_size(layer.bytes), local_time(layer.last_used), user_of(layer)});
+      if (!damage.empty()) list.back()["error"] = damage;
+      table.add({printable(layer.name), damage.empty() ? place_of(layer) : "?",
+                 damage.empty() ? std::to_string(layer.changes) : "?", human_size(layer.bytes),
+                 local_time(layer.last_used), user_of(layer, damage)});
     }
     print(json_ ? json_text(list) : table.text());
     return 0;

@@ -42,6 +42,12 @@ Side side_of(const std::string& host) {
   return side;
 }
 
+/// What a change makes of it. A layer has no copy of what was only renamed.
+Side new_side(const Change& change) {
+  const bool same = change.kind == Change::Kind::kRenamed && change.upper.empty();
+  return side_of(same ? change.lower : change.upper);
+}
+
 std::string mode_text(const Side& side) {
   std::array<char, 16> text{};
   unsigned mode = side.attr.st_mode & S_IFMT;
@@ -128,7 +134,7 @@ class PatchWriter {
 
   UserError write_change(const Change& change) {
     Side from = side_of(change.lower);
-    Side to = side_of(change.upper);
+    Side to = new_side(change);
     const std::string old_path = old_name(change.path);
     switch (change.kind) {
       case Change::Kind::kAdded:
@@ -193,7 +199,8 @@ class PatchWriter {
     bool links = from.is(S_IFLNK) || to.is(S_IFLNK);
     if (!files && !links && old_path == path) return {};
     if (files && (is_binary(from) || is_binary(to))) {
-      return put(head + "Binary files " + a + " and " + b + " differ\n");
+      const bool other = old_path != path || mode_text(from) != mode_text(to);
+      return write_binary(from.exists && to.exists && other ? head : "", from, to, a, b);
     }
     bool same_link = from.is(S_IFLNK) && to.is(S_IFLNK) && link_target(from) == link_target(to);
     if (links && !same_link) head += "--- " + a + "\n+++ " + b + "\n" + link_hunk(from, to);
@@ -204,6 +211,21 @@ class PatchWriter {
       return files ? run_diff(from, to, a, b, colour_, fd_) : UserError{};
     }
     return write_if_different(head, from, to, a, b);
+  }
+
+  /// Programs that apply patches can't do what isn't in them: `git apply` refuses all of a patch
+  /// that begins a binary file without its content, but goes over a line between two files. So that
+  /// line comes first, and a head only where there is more to be done: another name or mode.
+  UserError write_binary(const std::string& head, const Side& from, const Side& to,
+                         const std::string& a, const std::string& b) {
+    std::unique_ptr<FILE, int (*)(FILE*)> buffer(tmpfile(), fclose);
+    if (!buffer) return {"temporary file: " + Errno::last().message()};
+    if (UserError error = run_diff(from, to, a, b, false, fileno(buffer.get()))) return error;
+    const bool same = lseek(fileno(buffer.get()), 0, SEEK_END) == 0;
+    std::string text = same ? "" : "Binary files " + a + " and " + b + " differ\n";
+    // Right behind a head of another file it would be that one's.
+    if (begun_ && !same) text.insert(0, "\n");
+    return put(text + head);
   }
 
   /// A file with the same mode on both sides: nothing at all where the content is the same.
@@ -239,13 +261,15 @@ class PatchWriter {
     return text;
   }
 
-  UserError put(std::string_view text) const {
+  UserError put(std::string_view text) {
+    begun_ = begun_ || !text.empty();
     if (write_text(fd_, text)) return {};
     return {"standard output: " + Errno::last().message()};
   }
 
   int fd_;
   bool colour_;
+  bool begun_ = false;                          ///< something was written
   std::set<std::string> listed_;                ///< the paths that are changes of their own
   std::map<std::string, std::string> renamed_;  ///< new path -> old path
 };
@@ -334,7 +358,7 @@ UserError write_patch(const std::vector<Change>& changes, int fd, bool colour) {
 
 UserError measure_change(const Change& change, ChangeSize* size) {
   Side from = side_of(change.kind == Change::Kind::kAdded ? "" : change.lower);
-  Side to = side_of(change.kind == Change::Kind::kDeleted ? "" : change.upper);
+  Side to = change.kind == Change::Kind::kDeleted ? Side{} : new_side(change);
   if (from.is(S_IFREG)) size->old_bytes = static_cast<uint64_t>(from.attr.st_size);
   if (to.is(S_IFREG)) size->new_bytes = static_cast<uint64_t>(to.attr.st_size);
   if (!from.is(S_IFREG) && !to.is(S_IFREG)) return {};

@@ -10,8 +10,8 @@
 namespace viewsh {
 
 /// Writes the changes to `fd` as git(1) writes a patch, so that `git apply` and patch(1)
-/// take it: unified text diffs of diff(1), renames, modes, symbolic links. Of binary files it says
-/// that they differ, of devices, sockets and fifos nothing.
+/// take it: unified text diffs of diff(1), renames, modes, symbolic links. Of binary files there is
+/// a line that they differ, which those go over, of devices, sockets and fifos nothing.
 /// The content of a deleted directory is part of it.
 UserError write_patch(const std::vector<Change>& changes, int fd, bool colour);
 

@@ -117,6 +117,15 @@ void remove_tree(const std::string& dir) {
   stdfs::remove_all(dir, error);
 }
 
+/// The path without symbolic links, "." and "..", as far as it is there: views look at host paths as
+/// the kernel tells them.
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const stdfs::path real = stdfs::weakly_canonical(path, error);
+  // What can't be looked at (ELOOP, EACCES) fails by its own name when it is used.
+  return error ? lexically_normal(path) : lexically_normal(real.string());
+}
+
 /// The first that is in memory and may be written to, else the first that may be.
 std::string memory_root() {
   std::string on_disk;
@@ -126,11 +135,11 @@ std::string memory_root() {
     struct statfs where;
     if (statfs(dir.c_str(), &where) == 0 &&
         (where.f_type == TMPFS_MAGIC || where.f_type == RAMFS_MAGIC)) {
-      return dir;
+      return real_path(dir);
     }
     if (on_disk.empty()) on_disk = dir;
   }
-  return on_disk.empty() ? "/tmp" : on_disk;
+  return real_path(on_disk.empty() ? "/tmp" : on_disk);
 }
 
 std::string state_root() {
@@ -139,7 +148,7 @@ std::string state_root() {
     std::string home = environment("HOME");
     base = (home.empty() ? "/nonexistent" : home) + "/.local/state";
   }
-  return base + "/viewsh";
+  return real_path(base + "/viewsh");
 }
 
 std::string view_prefix() { return "viewsh-" + std::to_string(getuid()) + "-"; }

@@ -28,6 +28,14 @@ std::string undo_commit(LayerView* view, const CommitRecord& record, const Commi
 /// others did. Where they did nothing, the layer forgets them. Empty, or the error.
 std::string forget_own_changes(LayerView* view, const CommitRecord& record);
 
+/// What the layer noted of the files of the lower that a selection changes. To be asked before they
+/// leave the layer.
+std::vector<LowerState> committed_states(LayerView* view, const Selection& selection);
+/// After a part was committed: other names of the same files, which the layer had noted with the
+/// same state, are noted with that of now. Their time of change and number of names are the
+/// commit's doing.
+void follow_commit(LayerView* view, const std::vector<LowerState>& committed);
+
 /// Why what is selected can't go without something else of the layer; empty: it can.
 std::string entangled(const LayerView& view, const Selection& selection);
 

@@ -150,7 +150,7 @@ Result<void> CommitRun::set_xattrs(const Dir& dir, const std::string& name,
   if (closed && st.st_uid == geteuid()) {
     TRY(from_libc(fchmodat(dir->get(), name.c_str(), (st.st_mode & 07777) | kOpen, 0)));
   }
-  const InPlace::Xattrs now = read_xattrs_at(dir->get(), name);
+  TRY_ASSIGN(const InPlace::Xattrs now, read_xattrs_at(dir->get(), name));
   if (now == want) return {};
   const LongPath path(dir->get(), name);
   for (const auto& [key, value] : now) {

@@ -14,13 +14,6 @@
 namespace viewsh::viewfs {
 namespace {
 
-timespec timespec_of(int64_t ns) {
-  constexpr int64_t kSecond = 1000000000;
-  int64_t rest = ns % kSecond;
-  if (rest < 0) rest += kSecond;
-  return {.tv_sec = static_cast<time_t>((ns - rest) / kSecond), .tv_nsec = static_cast<long>(rest)};
-}
-
 /// Errors after which a copy may do instead of a link.
 bool cannot_link(int code) {
   return code == EXDEV || code == EPERM || code == EMLINK || code == EOPNOTSUPP || code == ENOSYS;
@@ -161,7 +154,8 @@ class Builder {
     UniqueFd from = open_anyway(from_fd, item.name, O_RDONLY);
     if (!from) return fail(item.path, errno);
     const auto xattrs = read_own_xattrs_at(from_fd, item.name);
-    return copy_open(from.get(), xattrs, item.attr, dir_fd, name) || fail(item.path, errno);
+    if (!xattrs) return fail(item.path, xattrs.error().value());
+    return copy_open(from.get(), *xattrs, item.attr, dir_fd, name) || fail(item.path, errno);
   }
 
   /// False: errno says why.
@@ -279,27 +273,41 @@ Result<void> set_attributes(int dir_fd, const std::string& name, const Attribute
     TRY(from_libc(fchmodat(dir_fd, name.c_str(), a.mode & 07777, 0)));
   }
   if (now.atime == a.atime && now.mtime == a.mtime) return {};
-  const timespec times[2] = {timespec_of(a.atime), timespec_of(a.mtime)};
+  const timespec times[2] = {a.atime.spec(), a.mtime.spec()};
   return from_libc(utimensat(dir_fd, name.c_str(), times, AT_SYMLINK_NOFOLLOW));
 }
 
 Result<void> sync_commit(Tree* lower, const CommitRecord& record) {
   lower->forget();
-  std::set<dev_t> done;
-  const auto sync = [&](const std::string& path) -> Result<void> {
+  std::set<dev_t> done, closed;
+  const std::function<Result<void>(const std::string&)> sync =
+      [&](const std::string& path) -> Result<void> {
     const auto dir = lower->dir(path);
     // It has moved; it is among the others by its new path.
-    if (!dir) return says_gone(dir.error()) ? Result<void>() : dir.error();
+    if (!dir && says_gone(dir.error())) return {};
+    // What it got is on the file system of a directory above that can be searched.
+    if (!dir && dir.error() == EACCES && !path.empty()) return sync(std::string(parent_of(path)));
+    if (!dir) return dir.error();
     struct stat st {};
     TRY(from_libc(fstat((*dir)->get(), &st)));
     if (!done.insert(st.st_dev).second) return {};
     UniqueFd fd(openat((*dir)->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd) done.erase(st.st_dev);  // can't be read; another one of that file system can, maybe
-    return fd ? from_libc(syncfs(fd.get())) : Result<void>();
+    if (fd) return from_libc(syncfs(fd.get()));
+    if (errno != EACCES) return Errno::last();
+    done.erase(st.st_dev);  // can't be read; another one of that file system can, maybe
+    closed.insert(st.st_dev);
+    return {};
   };
   for (const TouchedDir& d : record.dirs) TRY(sync(d.path));
   for (const Finish& f : record.finish) TRY(sync(f.path));
-  return sync("");
+  TRY(sync(""));
+  // Of a file system without a directory that can be read, all are written.
+  for (const dev_t dev : closed) {
+    if (done.count(dev) != 0) continue;
+    ::sync();
+    break;
+  }
+  return {};
 }
 
 std::string prepare_commit(LayerView* view, Tree* lower, CommitPlan* plan,

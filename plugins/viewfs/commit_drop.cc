@@ -22,11 +22,14 @@ class Dropper {
         upper_(view->layer->upper_fd()) {}
 
   std::string run() {
+    const auto committed =
+        committed_ ? committed_states(&view_, selection_) : std::vector<LowerState>();
     count_links();
     below(view_.index.root(), "");
     if (!error_.empty()) return error_;
     for (const Record& record : records_) view_.index.apply(record);
     forget_links();
+    follow_commit(&view_, committed);
     const auto done = view_.layer->compact(view_.index.snapshot(), true);
     return done ? std::string() : "log: " + done.error().message();
   }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cow_host.h"
+#include "same_content.h"
 
 namespace viewsh::viewfs {
 
@@ -56,12 +57,16 @@ void Groups::compare(Group* group, const std::string& home, const Attr& now) {
   const Attr& shown = shown_.at(group->members[0]);
   const std::string old = view_.lower_host(home);
   const std::string path = view_.upper_host(Index::path_of(group->members[0]));
-  const bool times = nanoseconds(now.stx_mtime) != nanoseconds(shown.stx_mtime);
-  const bool written = times || now.stx_size != shown.stx_size;
-  group->content = group->content || (written && !same_content(old, path));
+  const bool times = file_time(now.stx_mtime) != file_time(shown.stx_mtime);
+  if (!group->content) {
+    const Node* node = group->members[0];
+    const bool here = Index::lower_path_of(node) == home;
+    const auto known = here ? view_.survey.same_content(node) : std::nullopt;
+    group->content = known ? !*known : !same_content(old, path);
+  }
   group->metadata = group->metadata || times || now.stx_mode != shown.stx_mode ||
                     now.stx_uid != shown.stx_uid || now.stx_gid != shown.stx_gid ||
-                    read_xattrs(LongPath(old)) != read_xattrs(LongPath(path));
+                    !same_xattrs(read_xattrs(LongPath(old)), read_xattrs(LongPath(path)));
 }
 
 void Groups::settle(Group* group, const std::map<std::string, const Change*>& changes) {

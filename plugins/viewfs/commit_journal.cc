@@ -33,6 +33,7 @@ class Line {
     text_ += std::to_string(number);
     return *this;
   }
+  Line& add(const FileTime& time) { return add(std::string_view(time.text())); }
   Line& add(const Attributes& a) {
     return add(a.mode).add(a.uid).add(a.gid).add(a.atime).add(a.mtime);
   }
@@ -74,6 +75,7 @@ class Fields {
     get(&number);
     *out = number != 0;
   }
+  void get(FileTime* out) { good_ = FileTime::parse(word(), out) && good_; }
   void get(Attributes* a) { all(&a->mode, &a->uid, &a->gid, &a->atime, &a->mtime); }
   void get(Stamp* s) { all(&s->ino, &s->mode, &s->size, &s->mtime, &s->only_ino); }
   template <typename... T>

@@ -163,7 +163,7 @@ class Planner {
       }
     }
     // Its time is that of the view where names came and went there, else that from before.
-    if (!origin || nanoseconds(shown.stx_mtime) != origin->mtime) {
+    if (!origin || file_time(shown.stx_mtime) != origin->mtime) {
       want.atime = view.atime;
       want.mtime = view.mtime;
     }
@@ -171,13 +171,20 @@ class Planner {
   }
 
   bool same_xattrs(const std::string& path, const Object* dir) {
-    return upper_xattrs(path) == steps_.xattrs(dir);
+    return upper_xattrs(path) == lower_xattrs(path, dir);
   }
 
   InPlace::Xattrs upper_xattrs(const std::string& path) {
     const auto dir = upper_.parent(path);
-    if (!dir) return {};
-    return read_own_xattrs_at((*dir)->get(), leaf_of(path));
+    return known(path, dir ? read_own_xattrs_at((*dir)->get(), leaf_of(path)) : dir.error());
+  }
+  InPlace::Xattrs lower_xattrs(const std::string& path, const Object* object) {
+    return known(path, steps_.xattrs(object));
+  }
+  InPlace::Xattrs known(const std::string& path, Result<InPlace::Xattrs> xattrs) {
+    if (xattrs) return std::move(*xattrs);
+    fail(path, "its extended attributes: " + xattrs.error().message());
+    return {};
   }
 
   /// `plain`: it has no extended attributes.
@@ -189,7 +196,7 @@ class Planner {
     out.before = attributes_of(object->attr);
     out.after = after;
     out.stamp = object->stamp;
-    if (!plain) out.xattrs_before = steps_.xattrs(object);
+    if (!plain) out.xattrs_before = lower_xattrs(path, object);
     object->stamp.only_ino = true;
     return out;
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "file_time.h"
 #include "layer_selection.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
@@ -15,19 +16,19 @@ struct Stamp {
   uint64_t ino = 0;
   uint32_t mode = 0;
   uint64_t size = 0;
-  int64_t mtime = 0;
+  FileTime mtime;
   bool only_ino = false;  ///< the commit itself writes to it
 };
 Stamp stamp_of(const Attr& attr);
 bool is_still(const Stamp& then, const Attr& now);
 
-/// What chmod, chown and utimensat set; times in nanoseconds since the epoch.
+/// What chmod, chown and utimensat set.
 struct Attributes {
   uint32_t mode = 0;  ///< with the type
   uint32_t uid = 0;
   uint32_t gid = 0;
-  int64_t atime = 0;
-  int64_t mtime = 0;
+  FileTime atime;
+  FileTime mtime;
 };
 Attributes attributes_of(const Attr& attr);
 

@@ -27,17 +27,14 @@ std::string octal(uint32_t mode) {
   return text;
 }
 
-std::string time_text(int64_t ns) {
-  constexpr int64_t kSecond = 1000000000;
-  int64_t rest = ns % kSecond;
-  if (rest < 0) rest += kSecond;
-  const auto seconds = static_cast<time_t>((ns - rest) / kSecond);
+std::string time_text(const FileTime& time) {
+  const auto seconds = static_cast<time_t>(time.sec);
   tm parts{};
   gmtime_r(&seconds, &parts);
   char date[64];
   strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
   char text[96];
-  snprintf(text, sizeof text, "%s.%09ldZ", date, static_cast<long>(rest));
+  snprintf(text, sizeof text, "%s.%09uZ", date, static_cast<unsigned>(time.nsec));
   return text;
 }
 

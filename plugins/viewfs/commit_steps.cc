@@ -10,17 +10,17 @@
 namespace viewsh::viewfs {
 
 Stamp stamp_of(const Attr& attr) {
-  return {attr.stx_ino, attr.stx_mode, attr.stx_size, nanoseconds(attr.stx_mtime), false};
+  return {attr.stx_ino, attr.stx_mode, attr.stx_size, file_time(attr.stx_mtime), false};
 }
 
 bool is_still(const Stamp& then, const Attr& now) {
   if (then.ino != now.stx_ino || (then.mode & S_IFMT) != (now.stx_mode & S_IFMT)) return false;
   if (then.only_ino || S_ISDIR(now.stx_mode)) return true;
-  return then.size == now.stx_size && then.mtime == nanoseconds(now.stx_mtime);
+  return then.size == now.stx_size && then.mtime == file_time(now.stx_mtime);
 }
 
 Attributes attributes_of(const Attr& a) {
-  return {a.stx_mode, a.stx_uid, a.stx_gid, nanoseconds(a.stx_atime), nanoseconds(a.stx_mtime)};
+  return {a.stx_mode, a.stx_uid, a.stx_gid, file_time(a.stx_atime), file_time(a.stx_mtime)};
 }
 
 Steps::Steps(LayerView* view, Tree* lower, CommitPlan* plan)
@@ -55,10 +55,9 @@ Object* Steps::lower(const std::string& path, const Node* node) {
   return out;
 }
 
-InPlace::Xattrs Steps::xattrs(const Object* object) {
-  const auto dir = tree_.parent(object->lower);
-  if (!dir) return {};
-  return read_xattrs_at((*dir)->get(), leaf_of(object->lower));
+Result<InPlace::Xattrs> Steps::xattrs(const Object* object) {
+  TRY_ASSIGN(const Dir dir, tree_.parent(object->lower));
+  return read_xattrs_at(dir->get(), leaf_of(object->lower));
 }
 
 Steps::Position& Steps::position(const std::string& path, const Node* node) {
@@ -234,8 +233,8 @@ void Steps::tidy() {
   for (const auto& [dir, attributes] : finish_) {
     const bool same = touched_.count(dir) == 0 && dir->lower.empty() == (dir->parent == nullptr) &&
                       attributes.mode == dir->attr.stx_mode &&
-                      attributes.mtime == nanoseconds(dir->attr.stx_mtime) &&
-                      attributes.atime == nanoseconds(dir->attr.stx_atime);
+                      attributes.mtime == file_time(dir->attr.stx_mtime) &&
+                      attributes.atime == file_time(dir->attr.stx_atime);
     if (same || in_trash(dir)) continue;
     record.finish.push_back({path_of(dir), dir->stamp.ino, attributes});
     plan_.finish.push_back(dir);

@@ -28,7 +28,7 @@ class Steps {
   /// path is the position of that.
   Object* lower(const std::string& path, const Node* node = nullptr);
   Errno error() const { return error_; }
-  InPlace::Xattrs xattrs(const Object* object);
+  Result<InPlace::Xattrs> xattrs(const Object* object);
 
   /// What the lower has by this name, if anything, leaves it.
   void leave(const std::string& lower, const Node* node = nullptr);

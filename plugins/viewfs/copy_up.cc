@@ -30,7 +30,7 @@ KeepTimes::~KeepTimes() {
 }
 
 Result<Meta> make_container_in(int dir_fd, const std::string& temp, const Attr& from,
-                               const XattrMap& xattrs) {
+                               const Xattrs& xattrs) {
   TRY(from_libc(mkdirat(dir_fd, temp.c_str(), 0700)));
   const Result<void> done = set_xattrs(LongPath(dir_fd, temp), xattrs);
   if (!done) {

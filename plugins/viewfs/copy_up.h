@@ -19,7 +19,7 @@ void keep_attr(const Attr& attr, const CopiedAttr& copied, Meta* meta);
 /// extended attributes `xattrs` and as much of `from` as the user can give it. What else the layer
 /// has to record of it. Nothing is left where that fails.
 Result<Meta> make_container_in(int dir_fd, const std::string& temp, const Attr& from,
-                               const XattrMap& xattrs);
+                               const Xattrs& xattrs);
 
 /// Keeps the times of a directory in upper/ over a change that the view doesn't see.
 class KeepTimes {

@@ -16,11 +16,6 @@ void set_identity(Attr* attr, uint64_t dev, uint64_t ino) {
   attr->stx_ino = ino;
 }
 
-void set_time(statx_timestamp* t, int64_t ns) {
-  t->tv_sec = ns / 1000000000;
-  t->tv_nsec = static_cast<uint32_t>(ns % 1000000000);
-}
-
 void override_attr(const Meta& meta, Attr* attr) {
   if (meta.mode) {
     attr->stx_mode = static_cast<uint16_t>((attr->stx_mode & S_IFMT) | (*meta.mode & 07777));
@@ -63,14 +58,37 @@ const Attr* CowFs::lower_attr(Node* node) {
   return node->lower_attr.get();
 }
 
+void CowFs::lower_went(Node* node) {
+  node->lower_gone = true;
+  node->links_changed();
+  if (index_.on_directory) index_.on_directory();
+}
+
+void CowFs::check_lower(Node* node) {
+  if (!node->merged() || node->lower_attr) return;
+  const auto attr = lower_->getattr(Index::lower_path_of(node));
+  if (attr && S_ISDIR(attr->stx_mode)) {
+    node->lower_attr = std::make_unique<Attr>(*attr);
+  } else if (attr || is_absence(attr.error())) {
+    lower_went(node);
+  }
+}
+
+Result<std::vector<DirEntry>> CowFs::list_lower(Node* node, const std::string& lower) {
+  auto entries = lower_->list(lower);
+  if (entries || !is_absence(entries.error())) return entries;
+  lower_went(node);
+  return std::vector<DirEntry>();
+}
+
 void CowFs::show_merged(Node* node, Attr* attr) {
   const Attr* lower = lower_attr(node);
   if (lower == nullptr) return;
-  if (nanoseconds(attr->stx_mtime) == nanoseconds(lower->stx_mtime) && !node->meta->changed) {
+  if (file_time(attr->stx_mtime) == file_time(lower->stx_mtime) && !node->meta->changed) {
     attr->stx_ctime = lower->stx_ctime;
   }
   if (minimal_ && !node->meta->changed &&
-      nanoseconds(lower->stx_mtime) > nanoseconds(attr->stx_mtime)) {
+      file_time(lower->stx_mtime) > file_time(attr->stx_mtime)) {
     // The last change was one of the lower's.
     attr->stx_mtime = lower->stx_mtime;
     attr->stx_ctime = lower->stx_ctime;
@@ -117,8 +135,8 @@ void CowFs::show(Node* node, Attr* attr) {
     show_merged(node, attr);
     return;
   }
-  if (meta->copied_ctime != 0 && meta->copied_ctime == nanoseconds(attr->stx_ctime)) {
-    set_time(&attr->stx_ctime, origin.ctime);
+  if (meta->copied_ctime != FileTime() && meta->copied_ctime == file_time(attr->stx_ctime)) {
+    origin.ctime.put(&attr->stx_ctime);
   }
   add_links({origin.dev, origin.ino}, attr);
 }
@@ -273,7 +291,7 @@ bool CowFs::shows_host(const std::string& path) {
   return true;
 }
 
-void CowFs::adopt(Node* node, uint64_t upper_ino, int64_t ctime) {
+void CowFs::adopt(Node* node, uint64_t upper_ino, const FileTime& ctime) {
   if (node == nullptr || !node->meta) return;
   if (node->meta->upper_ino != upper_ino) remove_one(&by_upper_ino_, node->meta->upper_ino, node);
   node->meta->upper_ino = upper_ino;
@@ -309,8 +327,9 @@ void CowFs::unregister_node(Node* node) {
       by_upper_ino_.count(meta->upper_ino) == 0) {
     timespec now{};
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    Dead dead{
-        {meta->origin->dev, meta->origin->ino}, now.tv_sec * 1'000'000'000 + now.tv_nsec, *meta};
+    Dead dead{{meta->origin->dev, meta->origin->ino},
+              {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)},
+              *meta};
     dead.meta.redirect = Index::lower_path_of(node);
     dead_[meta->upper_ino] = std::move(dead);
   }
@@ -345,7 +364,7 @@ std::optional<InodeKey> CowFs::dead_of(const Attr& attr) const {
   if (attr.stx_nlink != 0 && !held) return {};
   // Where files are made really, one that was made since then is another one.
   const bool born = (attr.stx_mask & STATX_BTIME) != 0;
-  if (minimal_ && born && nanoseconds(attr.stx_btime) >= it->second.died) return {};
+  if (minimal_ && born && file_time(attr.stx_btime) >= it->second.died) return {};
   return it->second.key;
 }
 
@@ -399,7 +418,7 @@ Result<std::vector<DirEntry>> CowFs::list(const std::string& path) {
   TRY(load(dir, path));
   std::vector<DirEntry> out;
   if (dir->merged()) {
-    TRY_ASSIGN(out, lower_->list(place.lower));
+    TRY_ASSIGN(out, list_lower(dir, place.lower));
     if (!dir->children || dir->children->empty()) return out;
     std::erase_if(out, [&](const DirEntry& entry) {
       const Node* node = dir->child(entry.name);

@@ -339,7 +339,7 @@ Result<bool> CowFs::view_empty(const Place& place) {
     }
   }
   if (!place.node->merged()) return true;
-  TRY_ASSIGN(const auto entries, lower_->list(place.lower));
+  TRY_ASSIGN(const auto entries, list_lower(place.node, place.lower));
   return std::all_of(entries.begin(), entries.end(), [&](const DirEntry& entry) {
     const Node* child = place.node->child(entry.name);
     return child != nullptr && child->hidden;

@@ -7,7 +7,7 @@
 namespace viewsh::viewfs {
 
 Result<std::string> CowFs::make_container(const Attr& from, const std::string& lower, Meta* meta) {
-  TRY_ASSIGN(const XattrMap xattrs, xattrs_of_lower(lower));
+  TRY_ASSIGN(const Xattrs xattrs, xattrs_of_lower(lower));
   const std::string temp = layer_->temp_name();
   TRY_ASSIGN(*meta, make_container_in(layer_->work_fd(), temp, from, xattrs));
   return temp;
@@ -155,7 +155,7 @@ Result<void> CowFs::install_copy(const Place& place, const std::string& temp, co
   const PathAt to(layer_->upper_fd(), path);
   TRY(change(t, [&] { return renameat(layer_->work_fd(), temp.c_str(), to.dir(), to.name()); }));
   const auto now = lstat_at(layer_->upper_fd(), path);
-  adopt(index_.find(path), made.stx_ino, now ? nanoseconds(now->stx_ctime) : 0);
+  adopt(index_.find(path), made.stx_ino, now ? file_time(now->stx_ctime) : FileTime());
   return {};
 }
 
@@ -168,7 +168,7 @@ Result<void> CowFs::copy_up(Place* place, bool with_data) {
     if (!S_ISREG(attr.stx_mode) && !S_ISLNK(attr.stx_mode)) return Errno(EPERM);
     // Without data, too: the object has the extended attributes.
     TRY_ASSIGN(const std::string host, content_of_lower(place->lower, O_RDONLY));
-    TRY_ASSIGN(const XattrMap xattrs, xattrs_of_lower(place->lower, host));
+    TRY_ASSIGN(const Xattrs xattrs, xattrs_of_lower(place->lower, host));
     TRY(ensure_upper_dir(parent_of(place->path)));
     const std::string temp = layer_->temp_name();
     TRY_ASSIGN(const CopiedAttr copied, copy_node(host, attr, layer_->work_fd(), temp, with_data,

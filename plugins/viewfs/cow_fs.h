@@ -163,7 +163,7 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   /// Extended attributes of a node of the lower that its copy has to have.
   /// `content`: the host's object that has them where the lower doesn't keep them itself; else it
   /// is looked for.
-  Result<XattrMap> xattrs_of_lower(const std::string& lower, const std::string& content = {});
+  Result<Xattrs> xattrs_of_lower(const std::string& lower, const std::string& content = {});
   /// What the records of a node of upper/ and its ACL there say to `want`.
   struct LowerOwner {
     uid_t uid;
@@ -197,7 +197,12 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   void hide_snapshots(Attr* attr);
   void show_merged(Node* node, Attr* attr);
   const Attr* lower_attr(Node* node);
-  void adopt(Node* node, uint64_t upper_ino, int64_t ctime);
+  /// A merged directory whose lower was removed or replaced underneath is what upper/ has of it.
+  void check_lower(Node* node);
+  void lower_went(Node* node);
+  /// What the lower lists of a merged directory.
+  Result<std::vector<DirEntry>> list_lower(Node* node, const std::string& lower);
+  void adopt(Node* node, uint64_t upper_ino, const FileTime& ctime);
   void register_node(Node* node);
   void unregister_node(Node* node);
   void forget_dead(std::string_view path);
@@ -318,9 +323,9 @@ class CowFs final : public FileSystem, public std::enable_shared_from_this<CowFs
   bool closed_ = false;
   std::unordered_multimap<uint64_t, Node*> by_upper_ino_;
   struct Dead {
-    InodeKey key;      ///< what it was shown as
-    int64_t died = 0;  ///< nanoseconds since the epoch, by the clock of files
-    Meta meta;         ///< of its last name, with the lower path that it stood for
+    InodeKey key;   ///< what it was shown as
+    FileTime died;  ///< by the clock of files
+    Meta meta;      ///< of its last name, with the lower path that it stood for
   };
   std::unordered_map<uint64_t, Dead> dead_;  ///< unlinked upper inodes that may still be open
   std::unordered_map<InodeKey, Node*, InodeHash> by_lower_dir_;

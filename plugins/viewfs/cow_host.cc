@@ -25,13 +25,16 @@ timespec to_timespec(const statx_timestamp& t) {
 
 constexpr uint64_t kWhole = 1 << 20;  ///< up to this size a file without holes is copied in one go
 
-Result<void> copy_by_buffer(int from, int to, off_t at, off_t end) {
+/// Up to `end`, or to where the file ends: it may be cut meanwhile, or tell of a size that it
+/// hasn't got, as in /sys. Returned is where that was.
+Result<off_t> copy_by_buffer(int from, int to, off_t at, off_t end) {
   std::vector<char> buffer(1 << 16);
   while (at < end) {
     const auto want = static_cast<size_t>(std::min<off_t>(end - at, 1 << 16));
     const ssize_t n = pread(from, buffer.data(), want, at);
+    if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Errno::last();
-    if (n == 0) return {};
+    if (n == 0) return at;
     for (ssize_t done = 0; done < n;) {
       const ssize_t w = pwrite(to, buffer.data() + done, static_cast<size_t>(n - done), at + done);
       if (w < 0) return Errno::last();
@@ -39,10 +42,10 @@ Result<void> copy_by_buffer(int from, int to, off_t at, off_t end) {
     }
     at += n;
   }
-  return {};
+  return end;
 }
 
-Result<void> copy_extent(int from, int to, off_t at, off_t end) {
+Result<off_t> copy_extent(int from, int to, off_t at, off_t end) {
   off_t in = at;
   off_t out = at;
   while (in < end) {
@@ -53,7 +56,7 @@ Result<void> copy_extent(int from, int to, off_t at, off_t end) {
       return copy_by_buffer(from, to, in, end);
     }
   }
-  return {};
+  return end;
 }
 
 }  // namespace
@@ -101,58 +104,67 @@ std::unordered_map<std::string, uint64_t> inode_numbers(int dir_fd, const std::s
 Result<void> copy_data(int from, int to, const Attr& attr) {
   if (ioctl(to, FICLONE, from) == 0) return {};
   const auto end = static_cast<off_t>(attr.stx_size);
-  if (attr.stx_blocks * 512 >= attr.stx_size && attr.stx_size <= kWhole) {
-    return copy_extent(from, to, 0, end);  // small and without holes
-  }
-  off_t at = 0;
-  while (at < end) {
-    const off_t data = lseek(from, at, SEEK_DATA);
-    if (data < 0 && errno == ENXIO) break;
-    if (data < 0) {
-      TRY(copy_by_buffer(from, to, at, end));
-      break;
+  const bool whole = attr.stx_blocks * 512 >= attr.stx_size && attr.stx_size <= kWhole;
+  off_t reached = 0;
+  while (reached < end) {
+    // Small and without holes; or a file system that doesn't tell of holes.
+    const off_t data = whole ? reached : lseek(from, reached, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) {
+      struct stat st {};
+      TRY(from_libc(fstat(from, &st)));
+      return from_libc(ftruncate(to, std::min<off_t>(st.st_size, end)));
     }
-    off_t hole = lseek(from, data, SEEK_HOLE);
-    if (hole < 0) hole = end;
-    TRY(copy_extent(from, to, data, std::min(hole, end)));
-    at = hole;
+    const off_t hole = whole || data < 0 ? end : lseek(from, data, SEEK_HOLE);
+    const off_t begin = data < 0 ? reached : data;
+    const off_t want = hole < 0 ? end : std::min(hole, end);
+    TRY_ASSIGN(reached, copy_extent(from, to, begin, want));
+    if (reached < want) break;
   }
-  return from_libc(ftruncate(to, end));
+  return whole && reached == end ? Result<void>() : from_libc(ftruncate(to, reached));
 }
 
 namespace {
 
-/// `refused`: there are some that the mode of the file keeps from being read.
-Result<XattrMap> all_xattrs(const LongPath& path, bool* refused) {
-  XattrMap out;
-  std::string names(256, '\0');
-  ssize_t got = llistxattr(path.c_str(), names.data(), names.size());
-  if (got < 0 && errno == ERANGE) {
-    got = llistxattr(path.c_str(), nullptr, 0);
-    names.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    got = llistxattr(path.c_str(), names.data(), names.size());
+/// The whole answer of listxattr(2) or getxattr(2): asked again where it grew in between.
+template <typename Call>
+Result<std::string> whole_answer(size_t room, const Call& call) {
+  std::string out(room, '\0');
+  for (;;) {
+    ssize_t got = call(out.data(), out.size());
+    if (got >= 0) {
+      out.resize(static_cast<size_t>(got));
+      return out;
+    }
+    if (errno != ERANGE) return Errno::last();
+    got = call(nullptr, 0);
+    if (got < 0) return Errno::last();
+    out.resize(static_cast<size_t>(got) + room);
   }
-  if (got < 0 && errno != EOPNOTSUPP) return Errno::last();
-  if (got <= 0) return out;
-  names.resize(static_cast<size_t>(got));
-  for (size_t at = 0; at < names.size();) {
-    const std::string name = names.c_str() + at;
-    at += name.size() + 1;
-    if (!is_kept_xattr(name)) continue;
-    std::string value(65536, '\0');
-    const ssize_t n = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
-    if (n >= 0) out[name] = value.substr(0, static_cast<size_t>(n));
-    if (n >= 0 || errno == ENODATA) continue;  // ENODATA: it went meanwhile
-    if (errno != EACCES && errno != EPERM) return Errno::last();
-    *refused = true;
-  }
-  return out;
 }
 
-/// What can be read.
-XattrMap read_xattrs(const LongPath& path, bool* refused) {
-  auto all = all_xattrs(path, refused);
-  return all ? std::move(*all) : XattrMap();
+/// `refused`: there are some that the mode of the file keeps from being read.
+Result<Xattrs> read_xattrs(const LongPath& path, bool* refused) {
+  Xattrs out;
+  const auto names =
+      whole_answer(256, [&](char* to, size_t size) { return llistxattr(path.c_str(), to, size); });
+  if (!names && names.error() == EOPNOTSUPP) return out;
+  if (!names) return names.error();
+  for (size_t at = 0; at < names->size();) {
+    const std::string name = names->c_str() + at;
+    at += name.size() + 1;
+    if (!is_kept_xattr(name)) continue;
+    auto value = whole_answer(65536, [&](char* to, size_t size) {
+      return lgetxattr(path.c_str(), name.c_str(), to, size);
+    });
+    if (value) {
+      out[name] = std::move(*value);
+    } else if (value.error() == EACCES || value.error() == EPERM) {
+      *refused = true;
+    } else if (value.error() != ENODATA) {  // it went meanwhile
+      return value.error();
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -169,15 +181,12 @@ std::string access_acl(const LongPath& path) {
   return acl;
 }
 
-Result<XattrMap> xattrs_to_copy(const LongPath& path) {
-  bool refused = false;  // a copy is the user's, who may not read them
-  return all_xattrs(path, &refused);
-}
-
-std::map<std::string, std::string> read_xattrs(const LongPath& path) {
+Result<Xattrs> read_xattrs(const LongPath& path) {
   bool refused = false;
   return read_xattrs(path, &refused);
 }
+
+bool same_xattrs(const Result<Xattrs>& a, const Result<Xattrs>& b) { return a && b && *a == *b; }
 
 bool has_no_xattrs_at(int dir_fd, const std::string& name) {
   constexpr long kListxattrat = 465;  // Linux 6.13; not in older headers
@@ -189,8 +198,8 @@ bool has_no_xattrs_at(int dir_fd, const std::string& name) {
   return got == 0;
 }
 
-std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::string& name) {
-  if (has_no_xattrs_at(dir_fd, name)) return {};
+Result<Xattrs> read_own_xattrs_at(int dir_fd, const std::string& name) {
+  if (has_no_xattrs_at(dir_fd, name)) return Xattrs();
   bool refused = false;
   const LongPath path(dir_fd, name);
   auto out = read_xattrs(path, &refused);
@@ -204,12 +213,12 @@ std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::str
   return out;
 }
 
-std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string& name) {
-  if (has_no_xattrs_at(dir_fd, name)) return {};  // as most have none
+Result<Xattrs> read_xattrs_at(int dir_fd, const std::string& name) {
+  if (has_no_xattrs_at(dir_fd, name)) return Xattrs();  // as most have none
   return read_xattrs(LongPath(dir_fd, name));
 }
 
-Result<void> set_xattrs(const LongPath& to, const std::map<std::string, std::string>& xattrs) {
+Result<void> set_xattrs(const LongPath& to, const Xattrs& xattrs) {
   for (const auto& [name, value] : xattrs) {
     TRY(from_libc(lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0)));
   }
@@ -217,7 +226,7 @@ Result<void> set_xattrs(const LongPath& to, const std::map<std::string, std::str
 }
 
 Result<void> copy_xattrs(const LongPath& from, const LongPath& to) {
-  TRY_ASSIGN(const XattrMap xattrs, xattrs_to_copy(from));
+  TRY_ASSIGN(const Xattrs xattrs, read_xattrs(from));
   return set_xattrs(to, xattrs);
 }
 
@@ -253,7 +262,7 @@ CopiedAttr copy_attr(int dir_fd, const std::string& path, const Attr& from, mode
 
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
                              const std::string& temp, bool with_data, bool flush,
-                             const XattrMap& xattrs) {
+                             const Xattrs& xattrs) {
   if (S_ISLNK(attr.stx_mode)) {
     TRY_ASSIGN(const std::string target, read_link(AT_FDCWD, host));
     TRY(from_libc(symlinkat(target.c_str(), dir_fd, temp.c_str())));

@@ -16,6 +16,8 @@ namespace viewsh::viewfs {
 bool is_self(const Caller& caller);
 /// May this process do that? access(2): EACCES, EPERM, EROFS.
 Result<void> ask_host(const std::string& host, int want);
+/// There is nothing by a path, or no directory on the way to it.
+inline bool is_absence(Errno error) { return error == ENOENT || error == ENOTDIR; }
 /// What a mincow answers with a copy.
 inline bool is_refusal(Errno error) { return error == EACCES || error == EPERM || error == EROFS; }
 
@@ -36,26 +38,28 @@ Result<void> copy_data(int from, int to, const Attr& attr);
 /// nothing of it.
 bool says_gone(Errno why);
 
-using XattrMap = std::map<std::string, std::string>;
+using Xattrs = std::map<std::string, std::string>;
 /// Is it an extended attribute that a user can keep: user.*, or a POSIX ACL?
 bool is_kept_xattr(std::string_view name);
-/// Those of a file, as far as they can be read.
-std::map<std::string, std::string> read_xattrs(const LongPath& path);
+/// Extended attributes that a user can keep: user.*, and the POSIX ACLs as far as it goes. A file
+/// system without them has none; those that the mode of the file keeps secret are left out. EIO,
+/// ENOMEM...: not known, which isn't the same as none.
+Result<Xattrs> read_xattrs(const LongPath& path);
+/// Both are known, and equal.
+bool same_xattrs(const Result<Xattrs>& a, const Result<Xattrs>& b);
 /// Its access ACL as getxattr(2) gives it; empty: there is none, or it can't be read.
 std::string access_acl(const LongPath& path);
-/// Those that a copy has to have: what the user may not read is left out, any other error is one.
-Result<XattrMap> xattrs_to_copy(const LongPath& path);
 /// A name in an open directory has no extended attributes at all; false: it may have some, or Linux
 /// has no listxattrat(2).
 bool has_no_xattrs_at(int dir_fd, const std::string& name);
 /// The same as read_xattrs() of a name in an open directory, without a way through procfs where
 /// Linux has listxattrat(2) and there are none.
-std::map<std::string, std::string> read_xattrs_at(int dir_fd, const std::string& name);
+Result<Xattrs> read_xattrs_at(int dir_fd, const std::string& name);
 /// Of a file that is the layer's own: also where its mode keeps its owner from reading them, for
 /// which the mode is changed for a moment.
-std::map<std::string, std::string> read_own_xattrs_at(int dir_fd, const std::string& name);
+Result<Xattrs> read_own_xattrs_at(int dir_fd, const std::string& name);
 /// Gives a file these. EOPNOTSUPP, ENOSPC: it can't keep them all.
-Result<void> set_xattrs(const LongPath& to, const std::map<std::string, std::string>& xattrs);
+Result<void> set_xattrs(const LongPath& to, const Xattrs& xattrs);
 /// Those of another. EOPNOTSUPP, ENOSPC: where `to` can't keep them all, there is to be no copy.
 Result<void> copy_xattrs(const LongPath& from, const LongPath& to);
 
@@ -75,6 +79,6 @@ Result<void> set_times(int dir_fd, const std::string& path, const Attr& from);
 /// power cut, and what the program never touched be gone.
 Result<CopiedAttr> copy_node(const std::string& host, const Attr& attr, int dir_fd,
                              const std::string& temp, bool with_data, bool flush,
-                             const XattrMap& xattrs);
+                             const Xattrs& xattrs);
 
 }  // namespace viewsh::viewfs

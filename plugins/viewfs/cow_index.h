@@ -30,6 +30,7 @@ struct Node {
   bool loaded = false;         ///< a directory: all names of upper/ are among the children
   bool special = false;        ///< a directory: had children whose d_ino is not the host's
   bool lower_virtual = false;  ///< a merged directory: the lower itself lists it
+  bool lower_gone = false;     ///< a merged directory: the lower has no directory there any more
   bool links_known = false;    ///< a merged directory: `links` is up to date
   int32_t links = 0;           ///< subdirectories that the layer adds, less those it hides
   bool watched = false;        ///< a directory: somebody wants to hear of changes
@@ -44,7 +45,10 @@ struct Node {
 
   bool present() const { return state != State::kNone; }
   bool is_dir() const { return state == State::kUpper && type == NodeType::kDirectory; }
-  bool merged() const { return is_dir() && meta && meta->kind == Meta::Kind::kMerged; }
+  /// Shows what the lower has, too.
+  bool merged() const {
+    return is_dir() && meta && meta->kind == Meta::Kind::kMerged && !lower_gone;
+  }
   Node* child(std::string_view child_name) const;
   /// A subdirectory of its parent came or went.
   void links_changed() const {

@@ -44,16 +44,16 @@ Result<void> CowFs::permits(const std::string& path, int want, const Caller& cal
   return caller.root() ? Errno(ENOSYS) : may_access(place, want, caller);
 }
 
-Result<XattrMap> CowFs::xattrs_of_lower(const std::string& lower, const std::string& content) {
+Result<Xattrs> CowFs::xattrs_of_lower(const std::string& lower, const std::string& content) {
   static const Caller kRoot{};  // all of them
   const auto names = own_meta_ ? lower_->listxattr(lower, kRoot) : Errno(ENOSYS);
   if (!names && names.error() == ENOSYS) {
-    if (!content.empty()) return xattrs_to_copy(LongPath(content));
+    if (!content.empty()) return read_xattrs(LongPath(content));
     TRY_ASSIGN(const std::string host, meta_host_of_lower(lower));
-    return xattrs_to_copy(LongPath(host));
+    return read_xattrs(LongPath(host));
   }
   if (!names) return names.error();
-  XattrMap out;
+  Xattrs out;
   for (const std::string& name : *names) {
     if (!is_kept_xattr(name)) continue;
     TRY_ASSIGN(out[name], lower_->getxattr(lower, name, kRoot));

@@ -135,7 +135,11 @@ std::optional<Meta> CowFs::moved_meta(const Place& from, const Place& to) const 
   Meta meta = *from.node->meta;
   const bool stands = meta.kind != Meta::Kind::kUpper || meta.origin.has_value();
   meta.redirect.clear();
-  if (stands && from.has_lower && !(to.position_has_lower && to.position_lower == from.lower)) {
+  if (from.node->lower_gone) {
+    // What comes back underneath comes back here, and nothing else does.
+    meta.redirect = Index::lower_path_of(from.node);
+  } else if (stands && from.has_lower &&
+             !(to.position_has_lower && to.position_lower == from.lower)) {
     meta.redirect = from.lower;
   }
   return meta;

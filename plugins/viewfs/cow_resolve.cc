@@ -1,5 +1,7 @@
 #include <fcntl.h>
 
+#include <utility>
+
 #include "cow_fs.h"
 #include "cow_host.h"
 
@@ -29,6 +31,7 @@ Result<CowFs::Place> CowFs::find_place(std::string_view path) {
   while (!rest.empty()) {
     Node* dir = place.node;
     if (!dir->is_dir()) return Errno(ENOTDIR);
+    check_lower(dir);
     TRY(load(dir, path.substr(0, path.size() - rest.size())));
     const std::string_view name = next_component(&rest);
     place.position_has_lower = dir->merged();
@@ -58,6 +61,7 @@ Result<CowFs::Place> CowFs::find_place(std::string_view path) {
       place.has_lower = true;
     }
   }
+  check_lower(place.node);
   place.type = place.node->type;
   place.what = place.node->state == Node::State::kRef ? Place::What::kRef : Place::What::kUpper;
   return place;
@@ -215,10 +219,14 @@ Result<Found> CowFs::found_node(Node* node, const std::string& path, const std::
     return found;
   }
   TRY(load(node, path));
+  check_lower(node);
   found.list_virtual = node->special;
   if (node->merged()) {
-    found.meta_host = found.host;
-    TRY_ASSIGN(found.host, lower_host(node, lower));
+    auto host = lower_host(node, lower);
+    if (!host && is_absence(host.error())) lower_went(node);
+    if (!node->merged()) return found;
+    TRY_ASSIGN(std::string below, std::move(host));
+    found.meta_host = std::exchange(found.host, std::move(below));
     found.list_virtual =
         node->lower_virtual || (node->children != nullptr && !node->children->empty());
   }
@@ -290,6 +298,7 @@ Result<Found> CowFs::resolve(const std::string& base, std::string_view rest, Res
   std::string_view left = rest;
   while (!left.empty()) {
     if (!node->is_dir()) return Errno(ENOTDIR);
+    check_lower(node);
     TRY(load(node, path));
     TRY(may_search(node, caller));
     std::string_view after = left;

@@ -168,10 +168,21 @@ bool Layer::not_locked(Errno why, MountError* error) const {
   return fail(error, EBUSY, what + "in use by view " + (user.empty() ? "unknown" : user));
 }
 
+bool Layer::open_file(const char* name, int flags, UniqueFd* fd, MountError* error) const {
+  auto file = open_plain(dir_fd_.get(), name, flags);
+  if (file) {
+    *fd = std::move(*file);
+    return true;
+  }
+  const bool other = file.error() == EINVAL || file.error() == EISDIR;
+  const std::string why = other ? "not a regular file" : file.error().message();
+  return fail(error, file.error().value(),
+              "layer " + spec_.name + ": " + spec_.dir + "/" + name + ": " + why);
+}
+
 bool Layer::lock(MountError* error) {
   const std::string what = "layer " + spec_.name + ": ";
-  lock_fd_.reset(openat(dir_fd_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock_fd_) return fail(error, errno, what + "can't be locked: " + strerror(errno));
+  if (!open_file("lock", O_RDWR | O_CREAT, &lock_fd_, error)) return false;
   if (const auto done = lock_layer(lock_fd_.get(), spec_.dir, LOCK_EX); !done)
     return not_locked(done.error(), error);
   if (ftruncate(lock_fd_.get(), 0) < 0 || !write_all(lock_fd_.get(), spec_.view_id + "\n")) {
@@ -182,9 +193,7 @@ bool Layer::lock(MountError* error) {
 
 bool Layer::lock_shared(MountError* error) {
   const std::string what = "layer " + spec_.name + ": ";
-  lock_fd_.reset(
-      openat(dir_fd_.get(), "lock", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock_fd_) return fail(error, errno, what + "can't be locked: " + strerror(errno));
+  if (!open_file("lock", O_RDWR | O_CREAT | O_APPEND, &lock_fd_, error)) return false;
   // The first reader begins the list of them anew.
   if (flock(lock_fd_.get(), LOCK_EX | LOCK_NB) == 0) (void)ftruncate(lock_fd_.get(), 0);
   if (const auto done = lock_layer(lock_fd_.get(), spec_.dir, LOCK_SH); !done)
@@ -257,9 +266,7 @@ bool Layer::read_version(MountError* error) {
 bool Layer::read_log(MountError* error) {
   const std::string what = "layer " + spec_.name + ": ";
   if (spec_.write) {
-    log_fd_.reset(
-        openat(dir_fd_.get(), "log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!log_fd_) return fail(error, errno, what + "log: " + strerror(errno));
+    if (!open_file("log", O_RDWR | O_CREAT | O_APPEND, &log_fd_, error)) return false;
   }
   auto text = read_whole(dir_fd_.get(), "log");
   if (!text && !(text.error() == ENOENT && !spec_.write)) {

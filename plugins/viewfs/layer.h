@@ -95,6 +95,7 @@ class Layer {
  private:
   explicit Layer(LayerSpec spec) : spec_(std::move(spec)) {}
   bool open_dirs(MountError* error);
+  bool open_file(const char* name, int flags, UniqueFd* fd, MountError* error) const;
   bool lock(MountError* error);
   bool lock_shared(MountError* error);
   bool not_locked(Errno why, MountError* error) const;
@@ -165,5 +166,8 @@ Result<std::string> read_whole(int dir_fd, const char* name);
 /// Is there anything by that name? Only ENOENT says that there isn't; what couldn't be looked at is
 /// an error.
 Result<bool> is_there(int dir_fd, const std::string& name);
+/// Opens, or makes, a regular file of a layer. Never waits and never follows a link. EINVAL,
+/// EISDIR: it is something else.
+Result<UniqueFd> open_plain(int dir_fd, const char* name, int flags);
 
 }  // namespace viewsh::viewfs

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cow_host.h"
+#include "same_content.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -19,7 +20,7 @@ struct Spot {
   std::string lower;
   std::string host;  ///< of the content; of a snapshot's directory ""
   Attr attr{};
-  std::map<std::string, std::string> xattrs;
+  Result<Xattrs> xattrs{Xattrs()};
 
   NodeType type() const { return type_of_mode(attr.stx_mode); }
   bool is_dir() const { return exists && type() == NodeType::kDirectory; }
@@ -135,7 +136,7 @@ class Comparer {
  private:
   static bool metadata(const Spot& a, const Spot& b) {
     return a.attr.stx_mode != b.attr.stx_mode || a.attr.stx_uid != b.attr.stx_uid ||
-           a.attr.stx_gid != b.attr.stx_gid || a.xattrs != b.xattrs;
+           a.attr.stx_gid != b.attr.stx_gid || !same_xattrs(a.xattrs, b.xattrs);
   }
 
   Change& add(Change::Kind kind, const std::string& path, const Spot& a, const Spot& b) {
@@ -180,7 +181,7 @@ class Comparer {
     }
     if (!meant) return;
     const bool content = !same_object(a, b) && !same_content(a.host, b.host);
-    const bool times = nanoseconds(a.attr.stx_mtime) != nanoseconds(b.attr.stx_mtime);
+    const bool times = file_time(a.attr.stx_mtime) != file_time(b.attr.stx_mtime);
     if (!content && !times && !metadata(a, b)) return;
     Change& c = add(Change::Kind::kChanged, path, a, b);
     c.content = content;

@@ -9,6 +9,7 @@
 #include "deep_path.h"
 #include "host_ops.h"
 #include "layer_view.h"
+#include "same_content.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -24,7 +25,7 @@ std::vector<Node*> sorted_children(const Node* dir) {
 
 class Differ {
  public:
-  explicit Differ(LayerView* view) : view_(view) {}
+  Differ(LayerView* view, Detail detail) : view_(view), detail_(detail) {}
 
   std::vector<NodeChange> run() {
     Node* root = view_->index.root();
@@ -86,22 +87,28 @@ class Differ {
     if (!a || !b) return;
     const Meta* meta = c->node->meta.get();
     const uint32_t mode = meta != nullptr && meta->mode ? *meta->mode : b->stx_mode & 07777u;
-    const bool times = nanoseconds(a->stx_mtime) != nanoseconds(b->stx_mtime);
+    const bool times = file_time(a->stx_mtime) != file_time(b->stx_mtime);
     c->change.metadata =
         (a->stx_mode & 07777u) != mode || (meta != nullptr && meta->changed) ||
         ((meta == nullptr || !meta->uid) && (a->stx_uid != b->stx_uid || a->stx_gid != b->stx_gid));
     if (c->node->type == NodeType::kDirectory) return;
-    // A copy keeps its time until it is written to.
-    const bool copied = meta != nullptr && meta->origin.has_value() &&
-                        (meta->redirect.empty() || old == view_->lower_host(meta->redirect));
-    if (times || a->stx_size != b->stx_size || !copied) {
-      const bool sizes = S_ISREG(a->stx_mode) && S_ISREG(b->stx_mode);
-      c->change.content =
-          (sizes && a->stx_size != b->stx_size) || !same_content(old, c->change.upper);
+    if (detail_ == Detail::kWhether && (c->change.metadata || times)) {
+      c->change.metadata = true;
+      return;
     }
+    // Size and time don't tell: cp -p, tar(1) and others set the time of what they wrote.
+    c->change.content = !has_content_of(*c, old, *a, *b, home);
     c->change.metadata = c->change.metadata || (times && !c->change.content);
     if (c->change.metadata || (home && view_->survey.plain(c->node))) return;
-    c->change.metadata = lower_.xattrs(old) != upper_xattrs(*c);
+    c->change.metadata = !same_xattrs(lower_.xattrs(old), upper_xattrs(*c));
+  }
+
+  /// Of the host path `old`.
+  bool has_content_of(const NodeChange& c, const std::string& old, const Attr& a, const Attr& b,
+                      bool home) {
+    if (S_ISREG(a.stx_mode) && S_ISREG(b.stx_mode) && a.stx_size != b.stx_size) return false;
+    const auto known = home ? view_->survey.same_content(c.node) : std::nullopt;
+    return known ? *known : same_content(old, c.change.upper);
   }
 
   Result<Attr> upper_attr(const NodeChange& c) {
@@ -109,7 +116,7 @@ class Differ {
     if (const auto known = view_->survey.upper(c.node)) return *known;
     return upper_.lstat(c.change.upper);
   }
-  std::map<std::string, std::string> upper_xattrs(const NodeChange& c) {
+  Result<Xattrs> upper_xattrs(const NodeChange& c) {
     if (view_->frozen || c.change.upper.empty()) return view_->upper_xattrs(c.path);
     return upper_.xattrs(c.change.upper);
   }
@@ -248,105 +255,17 @@ class Differ {
   }
 
   LayerView* view_;
+  const Detail detail_;
   Near lower_, upper_;
   std::set<std::string> renamed_;  ///< lower paths whose rename was told
   std::vector<NodeChange> out_;
 };
 
-/// Something in the tree changed after `seen` (its ctime tells).
-bool tree_changed_since(const std::string& top, int64_t seen) {
-  std::vector<std::string> todo{top};
-  while (!todo.empty()) {
-    const std::string path = std::move(todo.back());
-    todo.pop_back();
-    const auto attr = lstat_at(AT_FDCWD, path);
-    if (!attr) continue;
-    if (nanoseconds(attr->stx_ctime) > seen) return true;
-    if (!S_ISDIR(attr->stx_mode)) continue;
-    const auto entries = host_ops::list_dir(path);
-    if (!entries) continue;
-    for (const DirEntry& entry : *entries) todo.push_back(path + "/" + entry.name);
-  }
-  return false;
-}
-
-std::string compare_state(const Result<Attr>& now, const LowerState& then, const std::string& host,
-                          bool tree) {
-  if (!now && !says_gone(now.error())) {
-    return "can't be looked at underneath: " + now.error().message();
-  }
-  if (!now) return "is gone underneath";
-  if ((now->stx_mode & S_IFMT) != (then.mode & S_IFMT)) return "has another type underneath";
-  if (now->stx_ino != then.ino) return "was replaced underneath";
-  if (S_ISDIR(now->stx_mode)) {
-    const bool changed = tree && tree_changed_since(host, then.seen);
-    return changed ? "has changes below it underneath" : "";
-  }
-  if (now->stx_size != then.size || nanoseconds(now->stx_mtime) != then.mtime) {
-    return "was changed underneath";
-  }
-  if ((now->stx_mode & 07777u) != (then.mode & 07777u)) return "has another mode underneath";
-  return {};
-}
-
 }  // namespace
 
-std::vector<NodeChange> changes_of(LayerView* view) {
-  view->survey.take(*view);
-  return Differ(view).run();
-}
-
-Result<Attr> Conflicts::look(const Node& node, const std::string& host) {
-  auto known = view_.survey.lower(&node);
-  return known ? std::move(*known) : near_.lstat(host);
-}
-
-/// The directory of the lower that the change goes into must be the one that the view had.
-std::string Conflicts::of_directory(const Node& node) {
-  const Node* dir = node.parent;
-  while (dir != nullptr && !dir->merged()) dir = dir->parent;
-  if (dir == nullptr || !dir->meta->origin) return {};
-  if (dir == dir_) return dir_conflict_;
-  const std::string host = view_.lower_host(Index::lower_path_of(dir));
-  const std::string why = compare_state(dirs_.lstat(host), *dir->meta->origin, host, false);
-  dir_ = dir;
-  dir_conflict_ = why.empty() ? why : "its directory " + why;
-  return dir_conflict_;
-}
-
-std::string Conflicts::of(const NodeChange& c) {
-  if (c.implied) return {};
-  const Node& node = *c.node;
-  const std::string at = c.change.path + ": ";
-  std::string why = of_directory(node);
-  if (!why.empty()) return at + why;
-  if (node.meta && node.meta->origin && node.present()) {
-    const std::string& source = node.meta->redirect;
-    const std::string& lower = source.empty() ? c.lower : source;
-    if (!source.empty() || c.has_lower) {
-      const std::string host = view_.lower_host(lower);
-      const auto now = source.empty() ? look(node, host) : near_.lstat(host);
-      why = compare_state(now, *node.meta->origin, host, false);
-      if (!why.empty()) return at + why;
-      if (node.merged() && node.meta->changed) {
-        const bool other = now && (now->stx_mode & 07777u) != (node.meta->origin->mode & 07777u);
-        if (other) return at + "has another mode underneath";
-      }
-    }
-    if (source.empty()) return {};
-  }
-  if (!c.has_lower) return {};
-  const std::string host = view_.lower_host(c.lower);
-  if (node.hidden && node.hidden_state) {
-    if (view_.sources.count(c.lower) != 0) return {};
-    why = compare_state(look(node, host), *node.hidden_state, host, true);
-    if (!node.present() && why == "is gone underneath") return {};
-  } else if (const auto now = look(node, host); now) {
-    why = "appeared underneath";
-  } else if (!says_gone(now.error())) {
-    why = "can't be looked at underneath: " + now.error().message();
-  }
-  return why.empty() ? why : at + why;
+std::vector<NodeChange> changes_of(LayerView* view, Detail detail) {
+  view->survey.take(*view, Survey::Xattrs::kPairs, detail);
+  return Differ(view, detail).run();
 }
 
 }  // namespace viewsh::viewfs

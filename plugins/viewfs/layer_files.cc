@@ -32,9 +32,18 @@ bool make_dirs(const std::string& path) {
   return true;
 }
 
-Result<std::string> read_whole(int dir_fd, const char* name) {
-  UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+Result<UniqueFd> open_plain(int dir_fd, const char* name, int flags) {
+  UniqueFd fd(openat(dir_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
   if (!fd) return Errno::last();
+  struct stat st {};
+  TRY(from_libc(fstat(fd.get(), &st)));
+  if (S_ISDIR(st.st_mode)) return Errno(EISDIR);
+  if (!S_ISREG(st.st_mode)) return Errno(EINVAL);
+  return fd;
+}
+
+Result<std::string> read_whole(int dir_fd, const char* name) {
+  TRY_ASSIGN(const UniqueFd fd, open_plain(dir_fd, name, O_RDONLY));
   std::string out;
   char buffer[65536];
   for (;;) {
@@ -63,9 +72,7 @@ Result<void> write_all(int fd, std::string_view data) {
 
 Result<void> replace_file(int dir_fd, const char* name, const std::string& content) {
   const std::string temp = std::string(name) + ".new";
-  UniqueFd fd(
-      openat(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return Errno::last();
+  TRY_ASSIGN(const UniqueFd fd, open_plain(dir_fd, temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC));
   auto done = write_all(fd.get(), content);
   if (done) done = from_libc(fsync(fd.get()));
   if (done) done = from_libc(renameat(dir_fd, temp.c_str(), dir_fd, name));
@@ -107,13 +114,13 @@ Result<void> lock_layer(int lock_fd, const std::string& dir, int how) {
 }
 
 std::string layer_user(const std::string& dir) {
-  UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const auto fd = open_plain(AT_FDCWD, (dir + "/lock").c_str(), O_RDONLY);
   const auto busy = [&](int how) {
-    return flock(fd.get(), how | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    return flock(fd->get(), how | LOCK_NB) < 0 && errno == EWOULDBLOCK;
   };
   if (!fd || (!busy(LOCK_SH) && !busy(LOCK_EX))) return {};
   char id[256];
-  const ssize_t n = pread(fd.get(), id, sizeof id, 0);
+  const ssize_t n = pread(fd->get(), id, sizeof id, 0);
   std::string user(id, n > 0 ? static_cast<size_t>(n) : 0);
   while (!user.empty() && user.back() == '\n') user.pop_back();
   std::replace(user.begin(), user.end(), '\n', ' ');

@@ -106,7 +106,7 @@ class Namer {
     TRY_ASSIGN(const Attr attr, lstat_at(AT_FDCWD, host));
     if (!S_ISDIR(attr.stx_mode)) return Errno(ENOTDIR);
     const std::string temp = layer_.temp_name();
-    TRY_ASSIGN(const XattrMap xattrs, xattrs_to_copy(LongPath(host)));
+    TRY_ASSIGN(const Xattrs xattrs, read_xattrs(LongPath(host)));
     TRY_ASSIGN(Meta meta, make_container_in(layer_.work_fd(), temp, attr, xattrs));
     TRY_ASSIGN(const Attr made, lstat_at(layer_.work_fd(), temp));
     const KeepTimes keep(layer_.upper_fd(), parent_of(path));

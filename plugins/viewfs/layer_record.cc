@@ -37,6 +37,8 @@ bool parse(std::string_view text, T* value, int base = 10) {
   return ec == std::errc() && end == text.data() + text.size();
 }
 
+bool parse(std::string_view text, FileTime* value) { return FileTime::parse(text, value); }
+
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> out;
   for (;;) {
@@ -53,8 +55,8 @@ std::string encode_state(const LowerState& s) {
     if (!out.empty()) out += ':';
     out += std::to_string(value);
   };
-  put(s.dev), put(s.ino), put(s.mode), put(s.nlink), put(s.size), put(s.mtime), put(s.ctime),
-      put(s.seen);
+  put(s.dev), put(s.ino), put(s.mode), put(s.nlink), put(s.size);
+  for (const FileTime& time : {s.mtime, s.ctime, s.seen}) out += ":" + time.text();
   return out;
 }
 
@@ -185,10 +187,6 @@ uint64_t dev_of(const Attr& attr) {
   return (static_cast<uint64_t>(attr.stx_dev_major) << 32) | attr.stx_dev_minor;
 }
 
-int64_t nanoseconds(const statx_timestamp& t) {
-  return static_cast<int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec;
-}
-
 LowerState lower_state(const Attr& attr) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -198,9 +196,9 @@ LowerState lower_state(const Attr& attr) {
   s.mode = attr.stx_mode;
   s.nlink = attr.stx_nlink;
   s.size = attr.stx_size;
-  s.mtime = nanoseconds(attr.stx_mtime);
-  s.ctime = nanoseconds(attr.stx_ctime);
-  s.seen = now.tv_sec * 1000000000L + now.tv_nsec;
+  s.mtime = file_time(attr.stx_mtime);
+  s.ctime = file_time(attr.stx_ctime);
+  s.seen = {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)};
   return s;
 }
 

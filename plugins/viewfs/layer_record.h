@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "file_time.h"
 #include "viewsh/filesystem.h"
 
 namespace viewsh::viewfs {
@@ -18,14 +19,13 @@ struct LowerState {
   uint32_t mode = 0;
   uint32_t nlink = 0;
   uint64_t size = 0;
-  int64_t mtime = 0;  ///< nanoseconds since the epoch, as the next two
-  int64_t ctime = 0;
-  int64_t seen = 0;  ///< when this was written down
+  FileTime mtime;
+  FileTime ctime;
+  FileTime seen;  ///< when this was written down
   bool operator==(const LowerState&) const = default;
 };
 LowerState lower_state(const Attr& attr);
 uint64_t dev_of(const Attr& attr);
-int64_t nanoseconds(const statx_timestamp& t);
 
 /// What names in upper/ can't hold about a node of the view. It moves with the node.
 struct Meta {
@@ -45,8 +45,8 @@ struct Meta {
   std::optional<uint32_t> gid;
   bool changed = false;  ///< mode or owner were set in the view, not taken over from the lower
 
-  uint64_t upper_ino = 0;    ///< not stored: the object in upper/
-  int64_t copied_ctime = 0;  ///< not stored: its ctime as copy-up left it
+  uint64_t upper_ino = 0;  ///< not stored: the object in upper/
+  FileTime copied_ctime;   ///< not stored: its ctime as copy-up left it
 };
 
 /// One step of a layer's state. Paths are view paths without a leading slash.

@@ -84,7 +84,7 @@ Result<bool> Layer::last_is_done() const {
 std::optional<Meta> lost_record(const Node* node, const Attr& here, const Attr& below) {
   // The lower got the name later: a conflict that commit tells of, nothing is lost.
   const bool known = (below.stx_mask & here.stx_mask & STATX_BTIME) != 0;
-  if (!known || nanoseconds(below.stx_btime) >= nanoseconds(here.stx_btime)) return {};
+  if (!known || file_time(below.stx_btime) >= file_time(here.stx_btime)) return {};
   Meta meta;
   meta.type = node->type;
   meta.origin = lower_state(below);

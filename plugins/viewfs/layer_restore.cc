@@ -9,6 +9,7 @@
 
 #include <ctime>
 
+#include "cow_host.h"
 #include "layer.h"
 #include "layer_shared.h"
 #include "remove_tree.h"
@@ -79,18 +80,16 @@ Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
   return roll_forward(layer->dir_fd());
 }
 
-std::string free_name(int layer_fd) {
+Result<std::string> free_name(int layer_fd) {
   char stamp[64];
   const time_t now = time(nullptr);
   tm parts{};
   localtime_r(&now, &parts);
   strftime(stamp, sizeof stamp, "before-restore-%Y%m%d-%H%M%S", &parts);
   std::string name = stamp;
-  // Where it can't be told, the snapshot that is made then says why.
   for (int i = 2;; ++i) {
-    const auto taken = is_there(layer_fd, "snapshots/" + name);
-    // Where that can't be told, the making of the snapshot says why.
-    if (!taken || !*taken) return name;
+    TRY_ASSIGN(const bool taken, is_there(layer_fd, "snapshots/" + name));
+    if (!taken) return name;
     name = std::string(stamp) + "-" + std::to_string(i);
   }
 }
@@ -118,7 +117,12 @@ LayerStore::Answer<RestoreReport> restore_snapshot(const LayerPlace& place,
     return out;
   }
   SnapshotInfo before;
-  out.error = take_snapshot(view.get(), place.name, free_name(fd), &before);
+  const auto kept_as = free_name(fd);
+  if (!kept_as) {
+    out.error = "layer " + place.name + ": snapshots: " + kept_as.error().message();
+    return out;
+  }
+  out.error = take_snapshot(view.get(), place.name, *kept_as, &before);
   if (!out.ok()) return out;
   out.value.kept_as = before.name;
   const auto done = switch_to(snapshot, objects_fd.get(), view->layer.get(), &out.value.notes);
@@ -138,19 +142,16 @@ std::string empty_layer(LayerView* view, const std::string& layer) {
 bool finish_restore(const std::string& dir, const std::string& name, MountError* error) {
   UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return true;  // who opens the layer next says why
-  const auto decided = is_there(fd.get(), kDecided);
-  if (decided && !*decided) return true;
   const std::string what = "layer " + name + ": a restore was cut short and can't be ended: ";
-  if (!decided) {
-    *error = {decided.error(), what + decided.error().message()};
-    return false;
-  }
-  UniqueFd lock(openat(fd.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto decided = is_there(fd.get(), kDecided);
+  if (!decided) *error = {decided.error(), what + decided.error().message()};
+  if (!decided || !*decided) return decided.ok();
+  const auto lock = open_plain(fd.get(), "lock", O_RDWR | O_CREAT);
   if (!lock) {
-    *error = {Errno::last(), what + strerror(errno)};
+    *error = {lock.error(), what + lock.error().message()};
     return false;
   }
-  if (!lock_layer(lock.get(), dir, LOCK_EX)) {
+  if (!lock_layer(lock->get(), dir, LOCK_EX)) {
     *error = {Errno(EBUSY), "layer " + name + ": in use by view " + layer_user(dir)};
     return false;
   }

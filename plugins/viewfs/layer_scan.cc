@@ -39,7 +39,7 @@ class Scanner {
         }
         if (anchors && S_ISDIR(attr.stx_mode)) continue;  // nothing of a layer's
         if (S_ISDIR(attr.stx_mode)) subdirs.push_back(child);
-        add(fd.get(), entry.name, std::move(child), attr, anchors, known);
+        TRY(add(fd.get(), entry.name, std::move(child), attr, anchors, known));
       }
     }
     for (const std::string& child : subdirs) {
@@ -49,8 +49,8 @@ class Scanner {
     return {};
   }
 
-  void add(int dir_fd, const std::string& name, std::string path, const Attr& attr, bool anchor,
-           const Node* node) {
+  Result<void> add(int dir_fd, const std::string& name, std::string path, const Attr& attr,
+                   bool anchor, const Node* node) {
     TreeEntry e;
     e.type = type_of_mode(attr.stx_mode);
     e.anchor = anchor;
@@ -59,10 +59,12 @@ class Scanner {
     e.uid = attr.stx_uid;
     e.gid = attr.stx_gid;
     e.size = attr.stx_size;
-    e.atime = nanoseconds(attr.stx_atime);
-    e.mtime = nanoseconds(attr.stx_mtime);
+    e.atime = file_time(attr.stx_atime);
+    e.mtime = file_time(attr.stx_mtime);
     const bool plain = e.type == NodeType::kSymlink || survey_.plain_upper(node);
-    if (!plain) e.xattrs = read_own_xattrs_at(dir_fd, name);
+    if (!plain) {
+      TRY_ASSIGN(e.xattrs, read_own_xattrs_at(dir_fd, name));
+    }
     tree_->bytes += attr.stx_blocks * 512;
     if (e.type != NodeType::kDirectory) {
       const auto next = static_cast<uint32_t>(first_.size() + 1);
@@ -72,6 +74,7 @@ class Scanner {
     }
     if (!anchor) tree_->upper.emplace(e.path, tree_->entries.size());
     tree_->entries.push_back(std::move(e));
+    return {};
   }
 
   /// The entry that object N + 1 was first met at.
@@ -148,7 +151,7 @@ Result<void> scan_tree(int upper_fd, int links_fd, int objects_fd, const Index& 
                        const Survey& survey, SnapshotTree* tree) {
   Scanner scanner(survey, tree);
   TRY_ASSIGN(const Attr root, lstat_at(upper_fd, ""));
-  scanner.add(upper_fd, ".", "", root, false, nullptr);
+  TRY(scanner.add(upper_fd, ".", "", root, false, nullptr));
   TRY(scanner.directory(upper_fd, "", false, index.root()));
   TRY(scanner.directory(links_fd, "", true, nullptr));
   if (objects_fd < 0) return {};

@@ -2,6 +2,7 @@
 
 #include <fnmatch.h>
 
+#include "layer_path.h"
 #include "layer_view.h"
 
 namespace viewsh::viewfs {
@@ -71,6 +72,7 @@ std::vector<std::string> Selection::resolve(const LayerView& view, const std::st
   std::vector<std::string> out;
   std::string path = text;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
+  path = real_view_path(view, path);
   const std::string& at = view.layer->at();
   const std::string prefix = at == "/" ? "/" : at + "/";
   const bool pattern = path.find_first_of("*?[") != std::string::npos;
@@ -86,9 +88,9 @@ std::vector<std::string> Selection::resolve(const LayerView& view, const std::st
       if (path_matches(path, view.view_path(name))) out.push_back(std::move(name));
     });
   } else if (error->empty()) {
-    *error = path + ": not in the layer, which is of " + at;
+    *error = text + ": not in the layer, which is of " + at;
   }
-  named_.push_back({path, out});
+  named_.push_back({text, out});
   return out;
 }
 

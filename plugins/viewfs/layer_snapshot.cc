@@ -35,10 +35,10 @@ Result<void> write_snapshot(LayerView* view, int temp_fd, SnapshotTree* tree) {
   };
   // Reads of `view` alone, as the other does.
   const auto describe = [&] {
-    changes = changes_of(view).size();
+    changes = changes_of(view, Detail::kWhether).size();
     log = log_text(view->index.snapshot(), true);
   };
-  view->survey.take(*view, Survey::Xattrs::kUpper);
+  view->survey.take(*view, Survey::Xattrs::kUpper, Detail::kWhether);
   size_t names = 0;
   view->index.each([&](Node*) { ++names; });
   if (names >= kWorthThreads) {

@@ -241,7 +241,15 @@ class Store final : public LayerStore {
                         : viewfs::open_snapshot(place(layer), to, &out.error);
     if (!b) return out;
     const Selection selection(*b, paths, &out.error);
-    if (out.ok()) out.value = viewfs::compare_layers(*a, *b, selection);
+    if (!out.ok()) return out;
+    out.value = viewfs::compare_layers(*a, *b, selection);
+    std::vector<NodeChange> changes;
+    for (const Change& change : out.value) {
+      changes.emplace_back().path = b->layer_path(change.path);
+    }
+    if (const std::string missed = selection.without_change(changes); !missed.empty()) {
+      out.error = "layer " + layer + ": " + missed + ": nothing is changed there";
+    }
     return out;
   }
 
@@ -340,7 +348,7 @@ class Store final : public LayerStore {
     out.at = view->layer->at();
     out.lower = view->layer->lower();
     out.over = view->layer->over();
-    if (!out.unfinished) out.changes = changes_of(view.get()).size();
+    if (!out.unfinished) out.changes = changes_of(view.get(), viewfs::Detail::kWhether).size();
     return out;
   }
 

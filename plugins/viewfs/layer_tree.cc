@@ -43,7 +43,7 @@ Result<void> copy_as(int from_fd, const std::string& from, const Attr& attr, int
     TRY_ASSIGN(const Attr now, lstat_at(source.dir(), source.name()));
     const Readable readable(source.dir(), source.name(), now.stx_mode);
     const LongPath path(from_fd, from);
-    TRY_ASSIGN(const XattrMap xattrs, xattrs_to_copy(path));
+    TRY_ASSIGN(const Xattrs xattrs, read_xattrs(path));
     TRY(copy_node(path.text(), attr, to_fd, to, true, true, xattrs));
     return {};
   }
@@ -104,8 +104,9 @@ class Builder {
 
   bool same(const TreeEntry& e, const Attr& now, const std::string& object) const {
     return (now.stx_mode & 07777u) == e.mode && now.stx_uid == e.uid && now.stx_gid == e.gid &&
-           nanoseconds(now.stx_mtime) == e.mtime &&
-           (e.type == NodeType::kSymlink || read_own_xattrs_at(objects_, object) == e.xattrs);
+           file_time(now.stx_mtime) == e.mtime &&
+           (e.type == NodeType::kSymlink ||
+            same_xattrs(read_own_xattrs_at(objects_, object), e.xattrs));
   }
 
   void finish(const TreeEntry& e, int at, const std::string& path) {
@@ -115,7 +116,9 @@ class Builder {
       // The mode that it is to have may keep its owner from reading and setting them.
       const PathAt own(at, path);
       (void)fchmodat(own.dir(), own.name(), e.mode | S_IRUSR | S_IWUSR, 0);
-      for (const auto& [name, value] : read_xattrs(host)) {
+      const auto now = read_xattrs(host);
+      all = now.ok();
+      for (const auto& [name, value] : now ? *now : Xattrs()) {
         if (e.xattrs.count(name) == 0) all = lremovexattr(host.c_str(), name.c_str()) == 0 && all;
       }
       for (const auto& [name, value] : e.xattrs) {

@@ -21,8 +21,8 @@ struct TreeEntry {
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint64_t size = 0;
-  int64_t atime = 0;  ///< nanoseconds since the epoch, as mtime
-  int64_t mtime = 0;
+  FileTime atime;
+  FileTime mtime;
   uint32_t object =
       0;  ///< SnapshotTree::object(); names of one inode have the same. Not for directories
   std::map<std::string, std::string> xattrs;

@@ -27,6 +27,7 @@ class Words {
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), *value);
     return !text.empty() && ec == std::errc() && end == text.data() + text.size();
   }
+  bool number(FileTime* value) { return FileTime::parse(word(), value); }
   bool text(std::string* out) {
     const std::string_view raw = word();
     auto plain = raw.empty() ? std::nullopt : unescape(raw);
@@ -43,8 +44,9 @@ std::string encode_entry(const TreeEntry& e) {
   std::string out = e.anchor ? "link " : "name ";
   out += escape(e.path);
   const auto put = [&](auto value) { out += ' ' + std::to_string(value); };
-  put(static_cast<int>(e.type)), put(e.mode), put(e.uid), put(e.gid), put(e.size), put(e.atime),
-      put(e.mtime), put(e.object);
+  put(static_cast<int>(e.type)), put(e.mode), put(e.uid), put(e.gid), put(e.size);
+  out += ' ' + e.atime.text() + ' ' + e.mtime.text();
+  put(e.object);
   for (const auto& [name, value] : e.xattrs) out += ' ' + escape(name) + ' ' + escape(value);
   return out;
 }
@@ -80,13 +82,6 @@ bool decode_entry(Words words, TreeEntry* e) {
   return plain_path(e->path) && (e->type != NodeType::kDirectory || !e->anchor);
 }
 
-void set_time(statx_timestamp* t, int64_t ns) {
-  constexpr int64_t kSecond = 1000000000;
-  const int64_t part = ((ns % kSecond) + kSecond) % kSecond;
-  t->tv_sec = (ns - part) / kSecond;
-  t->tv_nsec = static_cast<uint32_t>(part);
-}
-
 }  // namespace
 
 Attr attr_of(const TreeEntry& e) {
@@ -96,8 +91,8 @@ Attr attr_of(const TreeEntry& e) {
   attr.stx_gid = e.gid;
   attr.stx_size = e.size;
   attr.stx_nlink = 1;
-  set_time(&attr.stx_atime, e.atime);
-  set_time(&attr.stx_mtime, e.mtime);
+  e.atime.put(&attr.stx_atime);
+  e.mtime.put(&attr.stx_mtime);
   return attr;
 }
 

@@ -113,6 +113,11 @@ std::string LayerView::view_path(const std::string& path) const {
   return (layer->at() == "/" ? "" : layer->at()) + "/" + path;
 }
 
+std::string LayerView::layer_path(const std::string& view_path) const {
+  const size_t prefix = layer->at() == "/" ? 1 : layer->at().size() + 1;
+  return view_path.size() <= prefix ? std::string() : view_path.substr(prefix);
+}
+
 std::string LayerView::shown_host(const std::string& path) const {
   const Node* node = index.root();
   std::string lower;
@@ -151,10 +156,10 @@ Result<Attr> LayerView::upper_attr(const std::string& path) const {
   return attr_of(*entry);
 }
 
-std::map<std::string, std::string> LayerView::upper_xattrs(const std::string& path) const {
+Result<Xattrs> LayerView::upper_xattrs(const std::string& path) const {
   if (!frozen) return read_xattrs(LongPath(upper_host(path)));
   const TreeEntry* entry = frozen->find(path);
-  return entry == nullptr ? std::map<std::string, std::string>() : entry->xattrs;
+  return entry == nullptr ? Xattrs() : entry->xattrs;
 }
 
 bool LayerView::source_below(const std::string& lower) const {
@@ -193,31 +198,6 @@ bool LayerView::shown_at_home(const std::string& lower) const {
     node = child;
   }
   return at == lower;
-}
-
-bool same_content(const std::string& a, const std::string& b) {
-  const auto sa = lstat_at(AT_FDCWD, a);
-  const auto sb = lstat_at(AT_FDCWD, b);
-  if (!sa || !sb || (sa->stx_mode & S_IFMT) != (sb->stx_mode & S_IFMT)) return false;
-  if (S_ISLNK(sa->stx_mode)) {
-    const auto ta = read_link(AT_FDCWD, a);
-    const auto tb = read_link(AT_FDCWD, b);
-    return ta && tb && *ta == *tb;
-  }
-  if (!S_ISREG(sa->stx_mode)) return true;
-  if (sa->stx_size != sb->stx_size) return false;
-  UniqueFd fa(::open(LongPath(a).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  UniqueFd fb(::open(LongPath(b).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fa || !fb) return false;
-  std::vector<char> ba(1 << 16);
-  std::vector<char> bb(1 << 16);
-  for (;;) {
-    const ssize_t na = read(fa.get(), ba.data(), ba.size());
-    const ssize_t nb = read(fb.get(), bb.data(), bb.size());
-    if (na != nb || na < 0) return false;
-    if (na == 0) return true;
-    if (memcmp(ba.data(), bb.data(), static_cast<size_t>(na)) != 0) return false;
-  }
 }
 
 }  // namespace viewsh::viewfs

@@ -37,6 +37,8 @@ struct LayerView {
   /// Of a layer that a power cut interrupted. Empty, or what went wrong.
   std::string recover();
   std::string view_path(const std::string& path) const;
+  /// The reverse.
+  std::string layer_path(const std::string& view_path) const;
   std::string lower_host(const std::string& lower) const;
   /// The lower's files can be looked at by lower_host().
   bool knows_lower() const { return below != nullptr || !layer->lower().empty(); }
@@ -46,7 +48,7 @@ struct LayerView {
   std::string upper_host(const std::string& path) const;
   /// lstat(2) of what is in upper/.
   Result<Attr> upper_attr(const std::string& path) const;
-  std::map<std::string, std::string> upper_xattrs(const std::string& path) const;
+  Result<std::map<std::string, std::string>> upper_xattrs(const std::string& path) const;
   /// A lower path at or below this one is shown elsewhere.
   bool source_below(const std::string& lower) const;
   /// The place of a lower path in the view still shows it: another name for it is a hard link, not
@@ -69,8 +71,13 @@ struct NodeChange {
   bool implied = false;  ///< comes with the change of the directory `node`, and only with it
 };
 
+/// What is to be known of a change.
+enum class Detail : uint8_t {
+  kAll,
+  kWhether,  ///< that it is one: `content` and `metadata` say no more than is found without reading
+};
 /// What the layer changes, parents before children, names in order.
-std::vector<NodeChange> changes_of(LayerView* view);
+std::vector<NodeChange> changes_of(LayerView* view, Detail detail = Detail::kAll);
 
 /// Tells of changes, one after the other, what the lower has that the layer wasn't built on.
 class Conflicts {
@@ -81,16 +88,15 @@ class Conflicts {
 
  private:
   std::string of_directory(const Node& node);
+  std::string of_file(const Result<Attr>& now, const LowerState& then, const std::string& host);
   /// What the lower has at the position of a node now; `host` is the path of that.
   Result<Attr> look(const Node& node, const std::string& host);
 
   const LayerView& view_;
   Near near_, dirs_;
-  const Node* dir_ = nullptr;  ///< the last one of of_directory()
+  std::map<uint64_t, bool> keeps_;  ///< by device: times of change are to be relied on
+  const Node* dir_ = nullptr;       ///< the last one of of_directory()
   std::string dir_conflict_;
 };
-
-/// Both are regular files or links of the same content.
-bool same_content(const std::string& a, const std::string& b);
 
 }  // namespace viewsh::viewfs

@@ -23,7 +23,7 @@ Result<Attr> Near::lstat(const std::string& host) {
   return dir < 0 ? lstat_at(AT_FDCWD, host) : lstat_at(dir, host.substr(name));
 }
 
-std::map<std::string, std::string> Near::xattrs(const std::string& host) {
+Result<Xattrs> Near::xattrs(const std::string& host) {
   size_t name = 0;
   const int dir = enter(host, &name);
   return dir < 0 ? read_xattrs(LongPath(host)) : read_xattrs_at(dir, host.substr(name));

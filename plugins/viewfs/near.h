@@ -17,7 +17,7 @@ class Near {
   /// lstat(2) of a host path of any length.
   Result<Attr> lstat(const std::string& host);
   /// read_xattrs() of it.
-  std::map<std::string, std::string> xattrs(const std::string& host);
+  Result<std::map<std::string, std::string>> xattrs(const std::string& host);
 
  private:
   /// The open directory, and where in `host` the name begins; -1: none, all of it is the name.

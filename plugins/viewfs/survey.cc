@@ -7,20 +7,13 @@
 #include "cow_index.h"
 #include "host_ops.h"
 #include "layer_view.h"
+#include "same_content.h"
 #include "workers.h"
 
 namespace viewsh::viewfs {
 namespace {
 
-constexpr int64_t kSecond = 1000000000;
 constexpr int kDirFlags = O_PATH | O_DIRECTORY;
-
-void set_time(statx_timestamp* out, int64_t ns) {
-  int64_t rest = ns % kSecond;
-  if (rest < 0) rest += kSecond;
-  out->tv_sec = (ns - rest) / kSecond;
-  out->tv_nsec = static_cast<uint32_t>(rest);
-}
 
 }  // namespace
 
@@ -47,6 +40,14 @@ class Survey::Watcher {
     out->lower.plain = pair && out->upper.plain && has_no_xattrs_at(lower_.get(), node.name);
   }
 
+  void read(const Node& node, bool locked, Look* out) const {
+    const Brief& upper = out->upper;
+    const Brief& lower = out->lower;
+    if (!S_ISREG(upper.mode) || !S_ISREG(lower.mode) || upper.size != lower.size) return;
+    if (node.meta && !node.meta->redirect.empty()) return;  // it is compared to another one
+    out->same = viewfs::same_content_at(upper_.get(), lower_.get(), node.name, upper.size, locked);
+  }
+
  private:
   size_t here_ = SIZE_MAX;
   UniqueFd upper_, lower_;
@@ -65,9 +66,9 @@ Attr Survey::Brief::attr() const {
   out.stx_ino = ino;
   out.stx_size = size;
   out.stx_blocks = blocks;
-  set_time(&out.stx_atime, atime);
-  set_time(&out.stx_mtime, mtime);
-  set_time(&out.stx_ctime, ctime);
+  atime.put(&out.stx_atime);
+  mtime.put(&out.stx_mtime);
+  ctime.put(&out.stx_ctime);
   return out;
 }
 
@@ -86,9 +87,9 @@ void Survey::ask(int dir, const std::string& name, Brief* out) {
   out->ino = attr->stx_ino;
   out->size = attr->stx_size;
   out->blocks = attr->stx_blocks;
-  out->atime = nanoseconds(attr->stx_atime);
-  out->mtime = nanoseconds(attr->stx_mtime);
-  out->ctime = nanoseconds(attr->stx_ctime);
+  out->atime = file_time(attr->stx_atime);
+  out->mtime = file_time(attr->stx_mtime);
+  out->ctime = file_time(attr->stx_ctime);
 }
 
 void Survey::list(const LayerView& view, std::vector<Place>* places, std::vector<Name>* names) {
@@ -104,7 +105,7 @@ void Survey::list(const LayerView& view, std::vector<Place>* places, std::vector
   });
 }
 
-void Survey::take(const LayerView& view, Xattrs xattrs) {
+void Survey::take(const LayerView& view, Xattrs xattrs, Detail detail) {
   if (taken_) return;
   taken_ = true;
   std::vector<Place> places;
@@ -119,11 +120,13 @@ void Survey::take(const LayerView& view, Xattrs xattrs) {
   if (view.below == nullptr && view.knows_lower()) {
     lower.reset(open(view.layer->lower().c_str(), kDirFlags | O_CLOEXEC));
   }
+  const bool locked = view.layer->writable();
   Watcher watchers[kMaxWorkers];
   spread(names.size(), Load::kCalls, [&](size_t worker, size_t i) {
     Watcher& watcher = watchers[worker];
     watcher.go_to(names[i].place, places[names[i].place], upper, lower ? lower.get() : -1);
     watcher.look(*names[i].node, xattrs, &looks_[i]);
+    if (detail == Detail::kAll) watcher.read(*names[i].node, locked, &looks_[i]);
     return true;
   });
 }
@@ -144,6 +147,12 @@ std::optional<Result<Attr>> Survey::lower(const Node* node) const {
   if (look == nullptr || look->lower.code < 0) return {};
   if (look->lower.code == 0) return Result<Attr>(look->lower.attr());
   return Result<Attr>(Errno(look->lower.code));
+}
+
+std::optional<bool> Survey::same_content(const Node* node) const {
+  const Look* look = find(node);
+  if (look == nullptr || look->same < 0) return {};
+  return look->same == 1;
 }
 
 bool Survey::plain_upper(const Node* node) const {

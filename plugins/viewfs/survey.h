@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "file_time.h"
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
 
@@ -11,6 +12,7 @@ namespace viewsh::viewfs {
 
 struct LayerView;
 struct Node;
+enum class Detail : uint8_t;
 
 /// What upper/ and the lower have by the names that a layer knows, looked at once: every directory
 /// is opened once, and several threads take part where there are many names. It is as of that
@@ -23,14 +25,17 @@ class Survey {
     kPairs,  ///< of regular files that are in upper/ and in the lower
     kUpper,  ///< those, and of all regular files in upper/
   };
-  /// Looks, where that wasn't done yet.
-  void take(const LayerView& view, Xattrs xattrs = Xattrs::kPairs);
+  /// Looks, where that wasn't done yet. Detail::kAll: into regular files that are in upper/ and in
+  /// the lower, too, where they are of the same size.
+  void take(const LayerView& view, Xattrs xattrs, Detail detail);
 
   /// lstat(2) of what upper/ has. Nothing: not known here.
   std::optional<Attr> upper(const Node* node) const;
   /// lstat(2) of what the lower has at the position of a node in a merged directory, whatever is
   /// shown there. Nothing: not known here.
   std::optional<Result<Attr>> lower(const Node* node) const;
+  /// What upper/ and the lower have is the same, byte for byte. Nothing: not known here.
+  std::optional<bool> same_content(const Node* node) const;
   /// What is in upper/, or in both, has no extended attributes of any kind. False: it may have.
   bool plain_upper(const Node* node) const;
   bool plain(const Node* node) const;
@@ -43,11 +48,12 @@ class Survey {
     uint32_t mode = 0, uid = 0, gid = 0, nlink = 0, rdev_major = 0, rdev_minor = 0;
     uint32_t dev_major = 0, dev_minor = 0;
     uint64_t ino = 0, size = 0, blocks = 0;
-    int64_t atime = 0, mtime = 0, ctime = 0;
+    FileTime atime, mtime, ctime;
     Attr attr() const;
   };
   struct Look {
     Brief upper, lower;
+    int8_t same = -1;  ///< the content of both: 1 yes, 0 no, -1 not compared
   };
   /// A directory of the layer.
   struct Place {

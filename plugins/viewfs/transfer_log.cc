@@ -60,7 +60,8 @@ void LayerBuilder::record_dir(const Item& item, const std::string& path, const A
       item.merged && item.node &&
       ((lower->stx_mode & 07777u) != told_mode || lower->stx_uid != attr.stx_uid ||
        lower->stx_gid != attr.stx_gid ||
-       read_xattrs(LongPath(open_deep(lower_.get(), path).get(), ".")) != item.node->xattrs);
+       !same_xattrs(read_xattrs(LongPath(open_deep(lower_.get(), path).get(), ".")),
+                    item.node->xattrs));
   const bool held = item.kept.owner && (told_mode & S_IRWXU) == S_IRWXU;
   if (!held || differs) {
     meta.mode = told_mode;
@@ -141,7 +142,9 @@ std::string LayerBuilder::finish() {
       node = *item.node;
     } else {
       node.attr = lower_or_default(node.path, item.merged);
-      if (below) node.xattrs = read_xattrs(LongPath(below.get(), "."));
+      auto xattrs = below ? read_xattrs(LongPath(below.get(), ".")) : Xattrs();
+      if (!xattrs) return layer_.lower() + "/" + node.path + ": " + xattrs.error().message();
+      node.xattrs = std::move(*xattrs);
     }
     const std::string error = tree_.finish_dir(node, S_IRWXU, &item.kept);
     if (!error.empty()) return error;

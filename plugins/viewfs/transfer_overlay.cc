@@ -184,7 +184,9 @@ class OverlayReader {
                "); mount without redirect_dir and metacopy";
       }
     }
-    for (auto& [key, value] : read_xattrs(at)) {
+    const auto xattrs = read_xattrs(at);
+    if (!xattrs) return told(node->path) + ": " + xattrs.error().message();
+    for (const auto& [key, value] : *xattrs) {
       const std::string escaped = std::string(kOwn) + "overlay.";
       if (key.rfind(escaped, 0) == 0) {
         node->xattrs[std::string(kOwn) + key.substr(escaped.size())] = value;

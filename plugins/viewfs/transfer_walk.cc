@@ -105,7 +105,9 @@ std::string LayerWalk::emit_dir(const Dir& dir) {
   node.path = dir.path;
   node.attr = *attr;
   if (ours) override_attr(dir.node->meta.get(), &node.attr);
-  node.xattrs = read_xattrs(LongPath(fd, "."));
+  auto xattrs = read_xattrs(LongPath(fd, "."));
+  if (!xattrs) return at(dir.path, xattrs.error().value());
+  node.xattrs = std::move(*xattrs);
   if (std::string error = sink_.node(node, nullptr); !error.empty()) return error;
   return meter_.step(1, 0);
 }
@@ -224,7 +226,9 @@ std::string LayerWalk::emit_from(int dir_fd, const std::string& name, const Meta
       return error.empty() ? meter_.step(1, 0) : error;
     }
   }
-  out->xattrs = ours ? read_own_xattrs_at(dir_fd, name) : read_xattrs(LongPath(dir_fd, name));
+  auto xattrs = ours ? read_own_xattrs_at(dir_fd, name) : read_xattrs(LongPath(dir_fd, name));
+  if (!xattrs) return at(out->path, xattrs.error().value());
+  out->xattrs = std::move(*xattrs);
   if (S_ISLNK(attr->stx_mode)) {
     const auto target = read_link(dir_fd, name);
     if (!target) return at(out->path, target.error().value());

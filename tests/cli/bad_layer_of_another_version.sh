@@ -22,3 +22,6 @@ refused 125 'version|format|987' "$VIEWSH" run --cow / --layer t -- true
 refused 125 'version|format|987' "$VIEWSH" diff t
 refused 125 'version|format|987' "$VIEWSH" commit t
 assert_eq "left as it is" "$before" "$(snapshot --exact "$layer")"
+assert_contains "layers marks it" "$("$VIEWSH" layers t)" "can't be used: .*987"
+assert_contains "in JSON, too" "$("$VIEWSH" layers --json t)" '"error": ".*987'
+assert_lacks "others aren't marked" "$("$VIEWSH" run --cow / --layer fine -- true && "$VIEWSH" layers fine)" "can't"

@@ -48,7 +48,15 @@ TEST_F(PatchTest, OnlyTimesChanged) {
 TEST_F(PatchTest, BinaryFilesAreOnlyNamed) {
   std::string binary = write("bin", std::string("a\0b", 3));
   EXPECT_EQ(patch_of({change(Change::Kind::kAdded, "/b", "", binary)}),
-            "diff --git a/b b/b\nnew file mode 100644\nBinary files /dev/null and b/b differ\n");
+            "Binary files /dev/null and b/b differ\n");
+  std::string other = write("other", std::string("a\0c", 3));
+  EXPECT_EQ(patch_of({change(Change::Kind::kChanged, "/b", binary, other)}),
+            "Binary files a/b and b/b differ\n");
+  ASSERT_EQ(chmod(other.c_str(), 0755), 0);
+  EXPECT_EQ(patch_of({change(Change::Kind::kChanged, "/b", binary, other)}),
+            "Binary files a/b and b/b differ\n"
+            "diff --git a/b b/b\nold mode 100644\nnew mode 100755\n");
+  EXPECT_EQ(patch_of({change(Change::Kind::kChanged, "/b", binary, binary)}), "");
 }
 
 TEST_F(PatchTest, SymbolicLinks) {

@@ -49,9 +49,9 @@ class SurveyTest : public testing::Test {
     EXPECT_EQ(is.stx_blocks, want.stx_blocks) << path;
     EXPECT_EQ(is.stx_uid, want.stx_uid) << path;
     EXPECT_EQ(is.stx_gid, want.stx_gid) << path;
-    EXPECT_EQ(nanoseconds(is.stx_atime), nanoseconds(want.stx_atime)) << path;
-    EXPECT_EQ(nanoseconds(is.stx_mtime), nanoseconds(want.stx_mtime)) << path;
-    EXPECT_EQ(nanoseconds(is.stx_ctime), nanoseconds(want.stx_ctime)) << path;
+    EXPECT_EQ(file_time(is.stx_atime), file_time(want.stx_atime)) << path;
+    EXPECT_EQ(file_time(is.stx_mtime), file_time(want.stx_mtime)) << path;
+    EXPECT_EQ(file_time(is.stx_ctime), file_time(want.stx_ctime)) << path;
   }
 
   TempDir temp_;
@@ -63,7 +63,7 @@ class SurveyTest : public testing::Test {
 TEST_F(SurveyTest, SaysWhatTheFileSystemSays) {
   const auto view = open();
   ASSERT_TRUE(view);
-  view->survey.take(*view);
+  view->survey.take(*view, Survey::Xattrs::kPairs, Detail::kAll);
   int uppers = 0;
   int lowers = 0;
   int absent = 0;
@@ -101,7 +101,7 @@ TEST_F(SurveyTest, TellsPlainFilesFromThoseWithExtendedAttributes) {
   if (plain_) GTEST_SKIP() << "no extended attributes here";
   const auto view = open();
   ASSERT_TRUE(view);
-  view->survey.take(*view, Survey::Xattrs::kUpper);
+  view->survey.take(*view, Survey::Xattrs::kUpper, Detail::kWhether);
   if (!has_no_xattrs_at(AT_FDCWD, lower_ + "/many/f1")) GTEST_SKIP() << "no listxattrat(2)";
   EXPECT_FALSE(view->survey.plain(view->index.find("many/f0")));
   EXPECT_FALSE(view->survey.plain_upper(view->index.find("many/f0"))) << "copied up with it";
@@ -117,7 +117,7 @@ TEST_F(SurveyTest, OfASnapshotOnlyTheLowerIsKnown) {
   const LayerPlace place{host_.state_dir() + "/layers/work", "work", "test"};
   const auto view = open_snapshot(place, "s", &error);
   ASSERT_TRUE(view) << error;
-  view->survey.take(*view);
+  view->survey.take(*view, Survey::Xattrs::kPairs, Detail::kAll);
   const Node* node = view->index.find("many/f1");
   EXPECT_FALSE(view->survey.upper(node).has_value());
   EXPECT_TRUE(view->survey.lower(node).has_value());

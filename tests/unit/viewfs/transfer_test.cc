@@ -113,9 +113,8 @@ std::string exact_times(Calls& calls, const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     Attr attr{};
     const int error = calls.stat(path, &attr);
-    out += path + " " + std::to_string(error) + " " + std::to_string(nanoseconds(attr.stx_mtime)) +
-           " " + std::to_string(attr.stx_size) + " " + (attr.stx_blocks < 1024 ? "holes" : "full") +
-           "\n";
+    out += path + " " + std::to_string(error) + " " + file_time(attr.stx_mtime).text() + " " +
+           std::to_string(attr.stx_size) + " " + (attr.stx_blocks < 1024 ? "holes" : "full") + "\n";
   }
   return out;
 }
