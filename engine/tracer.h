@@ -123,6 +123,7 @@ class Tracer {
   pid_t leader_ = 0;
   int leader_status_ = 0;
   bool leader_gone_ = false;
+  bool ending_servers_ = false;
   timer_t notice_{};
   bool waiting_told_ = false;
   int interrupts_ = 0;

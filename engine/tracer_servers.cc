@@ -2,6 +2,7 @@
 #include <sys/ptrace.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -88,8 +89,10 @@ void Tracer::end_servers_alone() {
     if (!fuse_device_of(session_)->is_held(tid)) return;
     task->family->fuse_server = true;
   }
-  const Result<void> done = MountTable(session_).remove_served();
-  if (!done.ok()) complain("a FUSE server at the end: " + done.error().message());
+  // What ends may wait for a server that is still needed, and another one be gone meanwhile.
+  if (std::exchange(ending_servers_, true)) return;
+  MountTable(session_).remove_served();
+  ending_servers_ = false;
 }
 
 }  // namespace viewsh
