@@ -27,6 +27,8 @@ bool is_cut_off(long result) {
          result == -EINTR;
 }
 
+bool is_served(const FileSystem& fs) { return dynamic_cast<const CloseListener*>(&fs) != nullptr; }
+
 }  // namespace
 
 bool Tracer::tell_servers(int round) {
@@ -60,9 +62,30 @@ void Tracer::end_wait(Stopped& stopped) {
   stopped.touch();
 }
 
+/// What lies in an image on a server: its own thread brings that to the image alone.
+void Tracer::sync_on_servers() {
+  constexpr int64_t kPeriodNs = 5'000'000'000;
+  const int64_t now = monotonic_ns();
+  if (syncing_ != 0 || now < next_sync_ns_) return;
+  next_sync_ns_ = now + kPeriodNs;
+  const MountTable table(session_);
+  for (const auto& mount : session_.late) {
+    const std::shared_ptr<FileSystem> fs = mount->own_fs();
+    if (!fs->keeps() || fs->read_only() || is_served(*fs) || !table.leads_to_server(*mount))
+      continue;
+    ++syncing_;
+    // What fails then fails again at the next fsync(2), or at the end.
+    parking_.later([this, fs] {
+      (void)fs->sync_all();
+      --syncing_;
+    });
+  }
+}
+
 int Tracer::write_back_served() {
   constexpr int64_t kPeriodNs = 1'000'000'000;
   constexpr int64_t kMillisecond = 1'000'000;
+  sync_on_servers();
   std::vector<std::shared_ptr<CloseListener>> all;
   for (auto& one : close_listeners(session_)) {
     const auto* served = dynamic_cast<const Served*>(one.get());
