@@ -60,3 +60,16 @@ rm m/ballast
 umount n && umount m && echo gone' 2>&1) || die "status $?: $out"
 assert_eq 'no room' "$(printf '%s\n' 'Input/output error' 'Input/output error' stays gone)" "$out"
 assert_eq 'then there is' 15000000 "$(content | wc -c)"
+
+# One that the user may umount ends after what lies in it, which is not his to umount.
+make src/i.img 16M
+rm -f src/ballast
+make o.img 48M -d src
+cat >p.yaml <<YAML
+viewsh: 1
+mounts:
+  - {type: ext4, at: $W/m, source: $W/o.img, options: [user]}
+  - {type: ext4, at: $W/n, source: $W/m/i.img}
+YAML
+"$VIEWSH" run -p ./p.yaml -- bash -c 'printf xx >n/f' || die "by profile: $?"
+assert_eq 'by profile' xx "$(content)"
