@@ -102,11 +102,11 @@ Session make_session(const BuiltView& built, PluginHost& host, Mounts* mounts) {
 }
 
 /// The mounts that the view begins with and that may be taken away again: they end when nobody
-/// holds them any more.
+/// holds them any more. What lies in one of them ends before it.
 void hand_over(BuiltView* built, Mounts* mounts, Session* session) {
   std::erase_if(built->made, [&](const std::shared_ptr<const Mount>& mount) {
-    if (!mount->late) return false;
-    session->late.push_back(mount);
+    if (!mount->late && mount->source_in == 0) return false;
+    if (mount->late) session->late.push_back(mount);
     mounts->adopt(mount->own_fs(), mount->type + " at " + mount->at);
     return true;
   });

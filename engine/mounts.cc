@@ -59,21 +59,29 @@ Result<std::shared_ptr<FileSystem>> Mounts::bind(std::shared_ptr<FileSystem> fs,
   return made;
 }
 
-Result<void> Mounts::end(const std::shared_ptr<FileSystem>& fs) {
-  std::erase_if(made_, [&](const Made& made) { return made.fs == fs; });
-  return fs->shutdown();
+void Mounts::end(const Made& made) {
+  const Result<void> done = made.fs->shutdown();
+  if (done.ok()) return;
+  complain(made.what + ": " + done.error().message());
+  fine_ = false;
+}
+
+void Mounts::end(const std::shared_ptr<FileSystem>& fs) {
+  const auto it =
+      std::find_if(made_.begin(), made_.end(), [&](const Made& made) { return made.fs == fs; });
+  CHECK(it != made_.end(), "a file system that wasn't made here");
+  const Made ended = std::move(*it);
+  made_.erase(it);
+  end(ended);
 }
 
 bool Mounts::shut_down() {
-  bool fine = true;
-  for (auto it = made_.rbegin(); it != made_.rend(); ++it) {
-    const Result<void> done = it->fs->shutdown();
-    if (done.ok()) continue;
-    complain(it->what + ": " + done.error().message());
-    fine = false;
+  while (!made_.empty()) {
+    const Made ended = std::move(made_.back());
+    made_.pop_back();
+    end(ended);
   }
-  made_.clear();
-  return fine;
+  return fine_;
 }
 
 }  // namespace viewsh

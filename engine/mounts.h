@@ -19,7 +19,7 @@ class Mounts final : public Mounter {
   Result<std::shared_ptr<FileSystem>> make(const MountRequest& request) override;
   Result<std::shared_ptr<FileSystem>> bind(std::shared_ptr<FileSystem> fs, const std::string& path,
                                            bool read_only) override;
-  Result<void> end(const std::shared_ptr<FileSystem>& fs) override;
+  void end(const std::shared_ptr<FileSystem>& fs) override;
   int next_id() override { return next_id_++; }
   const std::vector<Type>& types() override;
 
@@ -29,7 +29,7 @@ class Mounts final : public Mounter {
   }
 
   /// The view ends: what is left ends, the newest first. False: something couldn't be written back,
-  /// which is told.
+  /// then or at an end() before, which was told.
   bool shut_down();
 
  private:
@@ -40,7 +40,9 @@ class Mounts final : public Mounter {
     std::shared_ptr<FileSystem> fs;
     std::string what;
   };
+  void end(const Made& made);
   std::vector<Made> made_;
+  bool fine_ = true;
 };
 
 }  // namespace viewsh

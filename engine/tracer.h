@@ -99,6 +99,7 @@ class Tracer {
   /// What was written to files of servers gets there every second. In how many milliseconds it is
   /// to be asked for again; -1: nothing is open for writing.
   int write_back_served();
+  void sync_on_servers();
   /// Servers whose mounts aren't there yet, or are gone, hear of it where they wait. False: there
   /// is none.
   bool tell_servers(int round);
@@ -117,6 +118,8 @@ class Tracer {
   Report* report_;
   Parking& parking_;
   std::vector<std::shared_ptr<const View>> pinned_;  ///< as long as somebody waits
+  int64_t next_sync_ns_ = 0;                         ///< when sync_on_servers() is to do it again
+  int syncing_ = 0;                                  ///< what it began and isn't over
   int64_t write_back_ns_ = 0;  ///< when that is to be done next; 0: nothing is open for writing
   int64_t give_up_ns_ = 0;     ///< when nobody is waited for any more; 0: tasks are left
   UniqueFd children_;          ///< a signalfd(2) of SIGCHLD, from when somebody may wait
@@ -125,6 +128,7 @@ class Tracer {
   pid_t leader_ = 0;
   int leader_status_ = 0;
   bool leader_gone_ = false;
+  bool ending_servers_ = false;
   timer_t notice_{};
   bool waiting_told_ = false;
   int interrupts_ = 0;

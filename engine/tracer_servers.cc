@@ -2,6 +2,7 @@
 #include <sys/ptrace.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -25,6 +26,8 @@ bool is_cut_off(long result) {
   return result == kRestartSys || result == kRestartNoHand || result == kRestartBlock ||
          result == -EINTR;
 }
+
+bool is_served(const FileSystem& fs) { return dynamic_cast<const CloseListener*>(&fs) != nullptr; }
 
 }  // namespace
 
@@ -69,9 +72,30 @@ void Tracer::end_wait(Stopped& stopped) {
   stopped.touch();
 }
 
+/// What lies in an image on a server: its own thread brings that to the image alone.
+void Tracer::sync_on_servers() {
+  constexpr int64_t kPeriodNs = 5'000'000'000;
+  const int64_t now = monotonic_ns();
+  if (syncing_ != 0 || now < next_sync_ns_) return;
+  next_sync_ns_ = now + kPeriodNs;
+  const MountTable table(session_);
+  for (const auto& mount : session_.late) {
+    const std::shared_ptr<FileSystem> fs = mount->own_fs();
+    if (!fs->keeps() || fs->read_only() || is_served(*fs) || !table.leads_to_server(*mount))
+      continue;
+    ++syncing_;
+    // What fails then fails again at the next fsync(2), or at the end.
+    parking_.later([this, fs] {
+      (void)fs->sync_all();
+      --syncing_;
+    });
+  }
+}
+
 int Tracer::write_back_served() {
   constexpr int64_t kPeriodNs = 1'000'000'000;
   constexpr int64_t kMillisecond = 1'000'000;
+  sync_on_servers();
   std::vector<std::shared_ptr<CloseListener>> all;
   for (auto& one : close_listeners(session_)) {
     const auto* served = dynamic_cast<const Served*>(one.get());
@@ -101,8 +125,10 @@ void Tracer::end_servers_alone() {
     if (!device->is_held(tid)) return;
     task->family->fuse_server = true;
   }
-  const Result<void> done = MountTable(session_).remove_served();
-  if (!done.ok()) complain("a FUSE server at the end: " + done.error().message());
+  // What ends may wait for a server that is still needed, and another one be gone meanwhile.
+  if (std::exchange(ending_servers_, true)) return;
+  MountTable(session_).remove_served();
+  ending_servers_ = false;
 }
 
 }  // namespace viewsh

@@ -173,7 +173,7 @@ Result<void> mount_fuse(Call& call, const OptionalPath& source, const Walked& ta
   mount.flags = flags;
   const Result<void> added = MountTable(session).add(std::move(mount), target);
   if (added.ok()) return added;
-  (void)session.mounter->end(fs);  // the first error is the one that is told
+  session.mounter->end(fs);
   fuse_ended(session, *fs);
   return added;
 }
@@ -213,8 +213,7 @@ Result<void> mount_new(Call& call, const OptionalPath& source, const Walked& tar
   mount.type = type;
   mount.flags = flags;
   const Result<void> added = MountTable(session).add(std::move(mount), target);
-  // Nothing was done with it: the first error is the one that is told.
-  if (!added.ok()) (void)session.mounter->end(fs);
+  if (!added.ok()) session.mounter->end(fs);
   return added;
 }
 

@@ -234,10 +234,19 @@ Result<void> MountTable::remount(const Walked& at, unsigned long flags,
   return {};
 }
 
-bool MountTable::is_late(int id) const {
-  return std::any_of(session_.late.begin(), session_.late.end(),
-                     [id](const auto& mount) { return mount->id == id; });
+const Mount* MountTable::find_late(int id) const {
+  const auto it = std::find_if(session_.late.begin(), session_.late.end(),
+                               [id](const auto& mount) { return mount->id == id; });
+  return it == session_.late.end() ? nullptr : it->get();
 }
+
+bool MountTable::leads_to_server(const Mount& mount) const {
+  const Mount* at = &mount;
+  while (at != nullptr && !is_served(*at)) at = find_late(at->source_in);
+  return at != nullptr;
+}
+
+bool MountTable::is_late(int id) const { return find_late(id) != nullptr; }
 
 /// An image lies in it, or whatever else was made of something in it.
 bool MountTable::is_source(const Mount& mount) const {
@@ -258,60 +267,82 @@ bool MountTable::is_wanted(const Mount& mount) const {
          });
 }
 
-Result<void> MountTable::remove(const Walked& at, bool detach) {
+Result<void> MountTable::may_remove(const Walked& at, bool detach, Entries* kept) const {
   if (!is_root(at) || !at.mount->late) return Errno(EINVAL);
   const Mount& mount = *at.mount;
-  Entries kept;
   Entries gone;
-  split(mount.id, &kept, &gone);
+  kept->clear();
+  split(mount.id, kept, &gone);
   if (detach && mount.by_user && has_locked(gone)) return Errno(EINVAL);
   if (!detach && (gone.size() > 1 || is_source(mount) || MountUsers(session_).busy(mount)))
     return Errno(EBUSY);
+  return {};
+}
+
+Result<void> MountTable::remove(const Walked& at, bool detach) {
+  Entries kept;
+  TRY(may_remove(at, detach, &kept));
+  if (!detach) {
+    TRY(write_back(*at.mount));
+    // That may have waited for a server, and others have come.
+    TRY(may_remove(at, detach, &kept));
+  }
   session_.change_table(View::of(kept));
-  return reap();
+  reap();
+  return {};
 }
 
-Result<void> MountTable::end(const Mount& mount) {
-  const Result<void> done = session_.mounter->end(mount.own_fs());
+Result<void> MountTable::write_back(const Mount& mount) const {
+  const Mount* own = find_late(mount.part_of != 0 ? mount.part_of : mount.id);
+  const auto& entries = session_.view->entries();
+  const auto shows = [&](const View::Entry& one) {
+    return one.mount->id != mount.id && (one.mount->id == own->id || one.mount->part_of == own->id);
+  };
+  if (own == nullptr || std::any_of(entries.begin(), entries.end(), shows)) return {};
+  const std::shared_ptr<FileSystem> fs = own->own_fs();
+  const bool served = is_served(*own);
+  const Result<void> done = fs->sync_all();
+  // Its server is gone, and can be told nothing any more.
+  const bool lost = !done.ok() && (done.error() == ECONNABORTED || done.error() == ENOTCONN);
+  return served && lost ? Result<void>() : done;
+}
+
+void MountTable::end(const Mount& mount) {
+  session_.mounter->end(mount.own_fs());
   fuse_ended(session_, *mount.own_fs());
-  return done;
 }
 
-Result<void> MountTable::remove_served() {
+void MountTable::remove_served() {
   auto& late = session_.late;
-  Result<void> first;
   while (true) {
-    // The newest first: a server may show what another one has.
-    const auto it =
-        std::find_if(late.rbegin(), late.rend(), [](const auto& one) { return is_served(*one); });
-    if (it == late.rend()) return first;
+    // The newest first: a server may show what another one has, and what lies with one goes there.
+    const auto it = std::find_if(late.rbegin(), late.rend(),
+                                 [&](const auto& one) { return leads_to_server(*one); });
+    if (it == late.rend()) return;
     const std::shared_ptr<const Mount> ended = *it;
     late.erase(std::next(it).base());
     Entries kept;
     Entries gone;
     split(ended->id, &kept, &gone);
     if (!gone.empty()) session_.change_table(View::of(kept));
-    const Result<void> done = end(*ended);
-    if (first.ok() && !done.ok()) first = done;
+    end(*ended);
   }
 }
 
-Result<void> MountTable::reap() {
+void MountTable::reap() {
   auto& late = session_.late;
   if (std::all_of(late.begin(), late.end(), [&](const auto& one) { return is_wanted(*one); }))
-    return {};
+    return;
   const MountUsers users(session_);
-  Result<void> first;
   while (true) {
     // The newest first: what lies in an image goes before that.
     const auto it = std::find_if(late.rbegin(), late.rend(), [&](const auto& one) {
       return !is_wanted(*one) && !users.alive(*one);
     });
-    if (it == late.rend()) return first;
+    if (it == late.rend()) return;
     const std::shared_ptr<const Mount> ended = *it;
     late.erase(std::next(it).base());
-    const Result<void> done = end(*ended);
-    if (first.ok() && !done.ok()) first = done;
+    end(*ended);
   }
 }
 

@@ -17,8 +17,9 @@ class Mounter {
   /// A part of a file system as one of its own: `path` is a directory or file of it.
   virtual Result<std::shared_ptr<FileSystem>> bind(std::shared_ptr<FileSystem> fs,
                                                    const std::string& path, bool read_only) = 0;
-  /// FileSystem::shutdown() of one that make() gave.
-  virtual Result<void> end(const std::shared_ptr<FileSystem>& fs) = 0;
+  /// FileSystem::shutdown() of one that make() gave. What can't be written back then is lost: that
+  /// is told, and counts when the view ends.
+  virtual void end(const std::shared_ptr<FileSystem>& fs) = 0;
   /// An id that no other mount of the view has, or had.
   virtual int next_id() = 0;
   /// Types for mount(2), in the order in which they may be tried; those that take no source have

@@ -2,6 +2,7 @@
 #include <sys/uio.h>
 
 #include "syscalls/handlers.h"
+#include "syscalls/mount_table.h"
 #include "syscalls/writing.h"
 #include "viewsh/close_listener.h"
 
@@ -13,13 +14,19 @@ namespace {
 /// fs/fuse/inode.c
 bool is_served(const FileSystem& fs) { return dynamic_cast<const CloseListener*>(&fs) != nullptr; }
 
+/// What lies with a server waits for it, which mustn't be the one that calls.
+bool would_wait_for_itself(Call& call, const Mount& mount) {
+  return is_of_server(call.task().family.get()) &&
+         MountTable(call.session()).leads_to_server(mount);
+}
+
 /// What the view's file systems have to do before the kernel's own call. The loop waits for the
-/// disk.
+/// disk. `all`: it isn't about one object alone.
 template <typename Sync>
-Outcome before_call(Call& call, const Sync& sync) {
+Outcome before_call(Call& call, bool all, const Sync& sync) {
   for (const auto& mount : all_mounts(call)) {
     FileSystem& fs = *mount->own_fs();
-    if (!fs.keeps()) continue;
+    if (!fs.keeps() || (all && would_wait_for_itself(call, *mount))) continue;
     if (const Result<void> done = sync(fs); !done) return Outcome::error(done.error());
   }
   return Outcome::as_is();
@@ -27,7 +34,7 @@ Outcome before_call(Call& call, const Sync& sync) {
 
 /// What leads to a host object ("": to all) is on disk; the content is the kernel's to write.
 Outcome sync_names(Call& call, const std::string& host) {
-  return before_call(call, [&](FileSystem& fs) { return fs.sync_names(host); });
+  return before_call(call, host.empty(), [&](FileSystem& fs) { return fs.sync_names(host); });
 }
 
 }  // namespace
@@ -43,7 +50,7 @@ Outcome sys_fsync(Call& call, Fd fd) {
 Outcome sys_sync(Call& call) {
   for (const auto& mount : all_mounts(call)) {
     FileSystem& fs = *mount->own_fs();
-    if (fs.keeps() && !is_served(fs)) (void)fs.sync_all();
+    if (fs.keeps() && !is_served(fs) && !would_wait_for_itself(call, *mount)) (void)fs.sync_all();
   }
   return Outcome::as_is();
 }
@@ -51,7 +58,7 @@ Outcome sys_sync(Call& call) {
 Outcome sys_syncfs(Call& call, Fd fd) {
   if (!call.object(fd.value)) return Outcome::as_is();
   // The descriptor may be one of the lower's, which can be another file system than the layer's.
-  return before_call(call,
+  return before_call(call, true,
                      [](FileSystem& fs) { return is_served(fs) ? Result<void>() : fs.sync_all(); });
 }
 

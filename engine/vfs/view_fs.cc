@@ -224,6 +224,30 @@ Result<std::string> ViewFs::watch(const std::string& path, const Caller& caller)
   return here.mount->fs->watch(here.path, caller);
 }
 
+bool ViewFs::keeps() const {
+  const auto& entries = view_->entries();
+  return std::any_of(entries.begin(), entries.end(), [](const View::Entry& one) {
+    return one.mount->fs && one.mount->own_fs()->keeps();
+  });
+}
+
+void ViewFs::writing(const std::string& host, const PlannedWrite& write) {
+  for (const View::Entry& entry : view_->entries()) {
+    if (!entry.mount->fs) continue;
+    FileSystem& fs = *entry.mount->own_fs();
+    if (fs.quota() && fs.keeps()) fs.writing(host, write);
+  }
+}
+
+Result<void> ViewFs::sync_names(const std::string& host) {
+  for (const View::Entry& entry : view_->entries()) {
+    if (!entry.mount->fs) continue;
+    FileSystem& fs = *entry.mount->own_fs();
+    if (fs.keeps() && fs.reverse(host)) TRY(fs.sync_names(host));
+  }
+  return {};
+}
+
 Result<std::shared_ptr<FileSystem>> ViewFs::subtree(const std::string& path) {
   std::string full = join_path(prefix_, path);
   const View::Node* node = view_->node_at(full);

@@ -57,6 +57,10 @@ class ViewFs : public FileSystem {
   Result<struct statfs> statfs(const std::string& path) override;
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override;
   Result<std::string> watch(const std::string& path, const Caller& caller) override;
+  /// Of any of its mounts; what follows is for the one that has the object.
+  bool keeps() const override;
+  void writing(const std::string& host, const PlannedWrite& write) override;
+  Result<void> sync_names(const std::string& host) override;
 
  private:
   Location at(const std::string& path) const;

@@ -11,7 +11,8 @@ namespace {
 
 class FdDevice : public ExtDevice {
  public:
-  FdDevice(int fd, uint64_t offset, uint64_t size) : fd_(fd), offset_(offset), size_(size) {}
+  FdDevice(int fd, uint64_t offset, uint64_t size, ExtAround* around)
+      : fd_(fd), offset_(offset), size_(size), around_(around) {}
 
   uint64_t size() const override { return size_; }
 
@@ -32,6 +33,18 @@ class FdDevice : public ExtDevice {
 
   Result<void> write(const void* from, size_t size, uint64_t position) override {
     if (position > size_ || size > size_ - position) return Errno(EIO);
+    const Result<void> done = put(from, size, position);
+    if (around_ != nullptr) around_->wrote(offset_ + position, size);
+    return done;
+  }
+
+  Result<void> flush() override {
+    TRY(from_libc(::fdatasync(fd_)));
+    return around_ != nullptr ? around_->flush() : Result<void>();
+  }
+
+ private:
+  Result<void> put(const void* from, size_t size, uint64_t position) const {
     const auto* at = static_cast<const char*>(from);
     while (size > 0) {
       const ssize_t put = ::pwrite(fd_, at, size, static_cast<off_t>(offset_ + position));
@@ -44,17 +57,16 @@ class FdDevice : public ExtDevice {
     return {};
   }
 
-  Result<void> flush() override { return from_libc(::fdatasync(fd_)); }
-
- private:
   int fd_;
   uint64_t offset_;
   uint64_t size_;
+  ExtAround* around_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<ExtDevice>> ext_fd_device(int fd, uint64_t offset, uint64_t limit) {
+Result<std::unique_ptr<ExtDevice>> ext_fd_device(int fd, uint64_t offset, uint64_t limit,
+                                                 ExtAround* around) {
   struct stat st;
   if (::fstat(fd, &st) != 0) return Errno::last();
   if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) return Errno(EINVAL);
@@ -67,7 +79,7 @@ Result<std::unique_ptr<ExtDevice>> ext_fd_device(int fd, uint64_t offset, uint64
   if (offset >= size) return Errno(EINVAL);
   size -= offset;
   if (limit != 0) size = std::min(size, limit);
-  return std::unique_ptr<ExtDevice>(std::make_unique<FdDevice>(fd, offset, size));
+  return std::unique_ptr<ExtDevice>(std::make_unique<FdDevice>(fd, offset, size, around));
 }
 
 }  // namespace viewsh

@@ -23,8 +23,20 @@ class ExtDevice {
   virtual Result<void> flush() = 0;
 };
 
+/// Who has the file around an image. Any thread may call.
+class ExtAround {
+ public:
+  virtual ~ExtAround() = default;
+  /// Bytes of the file were written, or an attempt to do that failed.
+  virtual void wrote(uint64_t offset, uint64_t size) = 0;
+  /// A part of each ExtDevice::flush().
+  virtual Result<void> flush() = 0;
+};
+
 /// The device over `fd`, which stays the caller's: [offset, offset + limit), or to its end where
-/// limit is 0. EINVAL: it's neither a file nor a block device, or offset is past its end.
-Result<std::unique_ptr<ExtDevice>> ext_fd_device(int fd, uint64_t offset, uint64_t limit);
+/// limit is 0. `around` may be null, and stays the caller's. EINVAL: it's neither a file nor a
+/// block device, or offset is past its end.
+Result<std::unique_ptr<ExtDevice>> ext_fd_device(int fd, uint64_t offset, uint64_t limit,
+                                                 ExtAround* around = nullptr);
 
 }  // namespace viewsh

@@ -88,6 +88,7 @@ std::unique_ptr<Image> open(std::shared_ptr<const ImageSource> source, const Ima
   options.last_mounted = request.at;
   options.offset = source->start();
   options.sizelimit = source->size();
+  options.around = request.around;
   std::string why;
   Result<std::unique_ptr<ExtImage>> image = ExtImage::open(source->fd(), options, &why);
   if (!image) {

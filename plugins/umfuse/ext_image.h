@@ -28,6 +28,7 @@ struct ExtOptions {
   gid_t gid = 0;
   std::string last_mounted;               ///< goes into the superblock
   size_t cache_bytes = size_t{16} << 20;  ///< of metadata that was only read
+  ExtAround* around = nullptr;            ///< who has the file; outlives the image
   /// Stands between the image and its file: a test that records writes.
   std::unique_ptr<ExtDevice> (*wrap)(std::unique_ptr<ExtDevice>, void*) = nullptr;
   void* wrap_data = nullptr;

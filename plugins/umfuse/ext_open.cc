@@ -90,6 +90,7 @@ Result<bool> ExtImage::decide(int fd, std::string* why, std::string* note, std::
     // e2fsck 1.47.0 replays at an offset and then fails to open the image again; so what counts is
     // whether the journal is empty when it is opened.
     if (ext_replay_journal(fd, options_.offset, unplayed)) *unplayed = "e2fsck didn't replay it";
+    if (options_.around != nullptr) options_.around->wrote(0, UINT64_MAX);
     TRY_ASSIGN(super, ext_read_super(device.get(), why));
   } else if (needs_recovery(super)) {
     add_line(note, "what its journal holds isn't shown");
@@ -106,7 +107,7 @@ Result<void> ExtImage::start(int fd, std::string* why) {
     if (why->empty()) *why = "it can't be opened: " + decided.error().message();
     return decided.error();
   }
-  TRY_ASSIGN(auto device, ext_fd_device(fd, options_.offset, options_.sizelimit));
+  TRY_ASSIGN(auto device, ext_fd_device(fd, options_.offset, options_.sizelimit, options_.around));
   if (options_.wrap != nullptr) device = options_.wrap(std::move(device), options_.wrap_data);
   ExtFs::Settings settings;
   settings.writable = *decided;

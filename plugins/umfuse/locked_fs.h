@@ -1,10 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <type_traits>
 
 #include "image_flusher.h"
 #include "image_lock.h"
+#include "image_outer.h"
 #include "viewsh/filesystem.h"
 
 namespace viewsh {
@@ -14,8 +17,19 @@ namespace viewsh {
 /// root, as with the option fakeroot of fuse2fs(1).
 class LockedFs : public FileSystem {
  public:
-  LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<ImageLock> lock, bool fakeroot)
-      : fs_(std::move(fs)), lock_(std::move(lock)), fakeroot_(fakeroot) {}
+  /// `outer`: who has the file that an image is in, to be synced after it, without the lock, as
+  /// that may wait; may be null.
+  LockedFs(std::shared_ptr<FileSystem> fs, std::shared_ptr<ImageLock> lock, bool fakeroot,
+           std::shared_ptr<ImageOuter> outer = nullptr)
+      : fs_(std::move(fs)), lock_(std::move(lock)), fakeroot_(fakeroot), outer_(std::move(outer)) {}
+  /// Any thread may call anything of it, at any moment, and none of it waits for a server.
+  bool is_for_threads() const {
+    return lock_->between_threads() && (outer_ == nullptr || outer_->by_any_thread());
+  }
+  /// Several calls of it as one.
+  Result<void> at_once(const std::function<Result<void>(FileSystem&)>& calls) {
+    return locked([&] { return calls(*fs_); });
+  }
   /// From now on until shutdown(). The lock is that of `mutex`.
   void flush_regularly(std::shared_ptr<std::mutex> mutex) {
     flusher_ = std::make_unique<ImageFlusher>(*fs_, std::move(mutex));
@@ -133,7 +147,7 @@ class LockedFs : public FileSystem {
   Result<std::shared_ptr<FileSystem>> subtree(const std::string& path) override {
     TRY_ASSIGN(auto part, locked([&] { return fs_->subtree(path); }));
     return std::shared_ptr<FileSystem>(
-        std::make_shared<LockedFs>(std::move(part), lock_, fakeroot_));
+        std::make_shared<LockedFs>(std::move(part), lock_, fakeroot_, outer_));
   }
   Result<std::string> watch(const std::string& path, const Caller& caller) override {
     return locked([&] { return fs_->watch(path, who(caller)); });
@@ -145,15 +159,15 @@ class LockedFs : public FileSystem {
   Result<void> sync_names(const std::string& host) override {
     // Another file's fsync(2), that of a server while it answers among them, waits for nobody here.
     if (!host.empty() && !reverse(host)) return {};
-    return locked([&] { return fs_->sync_names(host); });
+    return and_outer(locked([&] { return fs_->sync_names(host); }));
   }
   Result<void> sync_all() override {
-    return locked([&] { return fs_->sync_all(); });
+    return and_outer(locked([&] { return fs_->sync_all(); }));
   }
   bool keeps() const override { return fs_->keeps(); }
   Result<void> shutdown() override {
     flusher_.reset();
-    return locked([&] { return fs_->shutdown(); });
+    return and_outer(locked([&] { return fs_->shutdown(); }));
   }
 
  protected:
@@ -180,6 +194,13 @@ class LockedFs : public FileSystem {
     return locked(call);
   }
 
+  /// The first error counts; what did get into the image is brought on all the same.
+  Result<void> and_outer(const Result<void>& done) const {
+    if (outer_ == nullptr) return done;
+    const Result<void> brought = outer_->sync();
+    return done ? brought : done;
+  }
+
   Caller who(const Caller& caller) const {
     return fakeroot_ ? Caller{0, 0, {}, caller.umask} : caller.in_view();
   }
@@ -190,6 +211,7 @@ class LockedFs : public FileSystem {
   std::shared_ptr<FileSystem> fs_;
   std::shared_ptr<ImageLock> lock_;
   bool fakeroot_;
+  std::shared_ptr<ImageOuter> outer_;
   std::unique_ptr<ImageFlusher> flusher_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "archive_image.h"
 #include "device_number.h"
+#include "image_outer.h"
 #include "locked_fs.h"
 #include "mount_fuse.h"
 #include "open_image.h"
@@ -74,16 +75,19 @@ Caller own_caller(gid_t* groups, int size, const Credentials* as) {
 
 /// Opens the source in the view below the mount, where it may itself come from an image. `access`:
 /// O_RDONLY or O_RDWR.
-Result<UniqueFd> open_file(const MountRequest& request, const Credentials* as, int access) {
+Result<UniqueFd> open_file(const MountRequest& request, const Credentials* as, int access,
+                           ImageOuter* outer) {
   const std::string path = request.sources[0].substr(1);
   std::array<gid_t, 256> groups{};
   const Caller caller = own_caller(groups.data(), static_cast<int>(groups.size()), as);
-  const OpenHow how{access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, NodeType::kRegular};
+  const OpenHow how{access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, NodeType::kRegular,
+                    outer != nullptr};
   TRY_ASSIGN(const OpenPlan plan, request.below->plan_open(path, how, caller));
   UniqueFd fd(::open(LongPath(plan.host).c_str(), plan.flags | how.flags, plan.mode));
   const Errno failed = Errno::last();
   if (plan.notify) request.below->opened(path, plan, fd.valid());
   if (!fd) return failed;
+  if (outer != nullptr) outer->set_file(fd.get(), plan.host);
   return fd;
 }
 
@@ -126,11 +130,14 @@ class ImageMount {
 };
 
 std::shared_ptr<const ImageSource> ImageMount::open_source(int access) {
-  Result<UniqueFd> fd = open_file(request_, host_.credentials(), access);
+  std::shared_ptr<ImageOuter> outer;
+  if (access == O_RDWR) outer = ImageOuter::find(request_.below, request_.sources[0].substr(1));
+  Result<UniqueFd> fd = open_file(request_, host_.credentials(), access, outer.get());
   // As mount(2) of what is no device, where the type needs one.
   if (!fd && fd.error() == EISDIR) return fail(Errno(ENOTBLK), "is a directory");
   if (!fd) return fail(fd.error(), fd.error().message());
   Result<ImageSource> source = ImageSource::open(std::move(*fd), wanted_.offset, wanted_.limit);
+  if (source) source->set_outer(std::move(outer));
   if (source) return std::make_shared<const ImageSource>(std::move(*source));
   const bool behind = source.error() == EINVAL;
   const bool kind = source.error() == ENOTSUP;
@@ -181,6 +188,7 @@ std::shared_ptr<FileSystem> ImageMount::make() {
   say(note_);
   note_.clear();
   image_.note = &note_;
+  image_.around = source_->outer().get();
   auto image = format->open(source_, image_, &error_);
   if (image == nullptr) return nullptr;
   if (!request_.look_only) warn(*image, request_.sources[0]);
@@ -210,7 +218,7 @@ std::shared_ptr<FileSystem> ImageMount::make_fs(std::unique_ptr<Image> image) {
   auto fs = std::make_shared<WritableImageFs>(std::move(mounted), root);
   auto mutex = std::make_shared<std::mutex>();
   auto locked = std::make_shared<LockedFs>(std::move(fs), std::make_shared<MutexLock>(mutex),
-                                           wanted_.fakeroot);
+                                           wanted_.fakeroot, source_->outer());
   locked->flush_regularly(std::move(mutex));
   return locked;
 }

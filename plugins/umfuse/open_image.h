@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ext_device.h"
 #include "image.h"
 #include "image_source.h"
 #include "viewsh/plugin.h"
@@ -21,6 +22,8 @@ struct ImageRequest {
   std::map<std::string, std::string>
       options;            ///< without those of every mount, and those of a part
   bool writable = false;  ///< the source can be written, and is to be
+  /// Hears of what is written to the source then; outlives the image. May be null.
+  ExtAround* around = nullptr;
   std::string at;         ///< where it is mounted
   uid_t uid = geteuid();  ///< who the user is in the view
   gid_t gid = getegid();
