@@ -98,7 +98,9 @@ class Course {
     if (record_.stage == CommitRecord::Stage::kApplied) return clean();
     if (const auto known = journal_.read(); !known) return "journal: " + known.error().message();
     std::string why = run_.loosen(true);
-    if (why.empty()) why = run_.resume(run_.renamed());
+    size_t done = 0;
+    if (why.empty()) why = run_.renamed(&done);
+    if (why.empty()) why = run_.resume(done);
     if (why.empty()) why = settle();
     return why.empty() ? clean() : why + "; it is still unfinished";
   }
@@ -107,7 +109,9 @@ class Course {
     std::string why;
     if (record_.stage == CommitRecord::Stage::kReady) {
       why = run_.loosen(true);
-      if (why.empty()) why = run_.undo(run_.renamed());
+      size_t done = 0;
+      if (why.empty()) why = run_.renamed(&done);
+      if (why.empty()) why = run_.undo(done);
     }
     if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {
       why = run_.undo_preparation();

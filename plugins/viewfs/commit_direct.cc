@@ -67,8 +67,12 @@ Errno DirectChanges::back(const Dir& lower, int own, const std::string& leaf,
                           const Direct& d) const {
   if (leaves(d)) return renamed(own, leaf, lower->get(), d.name, flags_of(d));
   const auto there = lstat_in(lower, d.name);
-  if (!there) return there.error() == Errno(ENOENT) ? Errno(ESTALE) : there.error();
-  if (there->stx_ino != d.ino) return Errno(ESTALE);
+  if (!there && there.error() != Errno(ENOENT)) return there.error();
+  const bool same = there && there->stx_ino == d.ino;
+  // What came from the layer was replaced or removed since: that name isn't the commit's any more.
+  if (d.kind == Direct::Kind::kIn && !same) return {};
+  if (!there) return renamed(own, leaf, lower->get(), d.name, RENAME_NOREPLACE);
+  if (!same) return Errno(ESTALE);
   return renamed(lower->get(), d.name, own, leaf, flags_of(d));
 }
 
@@ -125,7 +129,8 @@ std::string DirectChanges::all(Way way, bool fresh, const Told& tell) {
   for (const auto& [i, why] : failed) {
     if (end == count || i != end || why == 0) continue;
     elsewhere_ = why == Errno(EXDEV);
-    return fail(r_.direct[i], why);
+    const bool stop = way == Way::kBack && why == Errno(ESTALE);
+    return fail(r_.direct[i], why) + (stop ? "; move it away to go on" : "");
   }
   return {};
 }

@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <functional>
 
+#include "layer_leaving.h"
+#include "layer_reserve.h"
 #include "layer_shared.h"
 #include "remove_tree.h"
 
@@ -17,26 +20,32 @@ namespace {
 
 constexpr char kDecided[] = "restored";
 
-bool there(int fd, const std::string& path) {
-  return faccessat(fd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+Result<bool> there(int fd, const std::string& path) {
+  if (faccessat(fd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (errno == ENOENT) return false;
+  return Errno::last();
 }
 
 /// One directory of the layer gives way to that of the new state.
 Result<void> put_dir(int layer_fd, const std::string& name) {
   const std::string next = std::string(kDecided) + "/" + name;
   const std::string old = std::string(kDecided) + "/old-" + name;
-  if (!there(layer_fd, next)) return {};
-  if (there(layer_fd, name)) {
-    TRY(from_libc(renameat(layer_fd, name.c_str(), layer_fd, old.c_str())));
-  }
+  TRY_ASSIGN(const bool coming, there(layer_fd, next));
+  if (!coming) return {};
+  TRY_ASSIGN(const bool leaving, there(layer_fd, name));
+  if (leaving) TRY(from_libc(renameat(layer_fd, name.c_str(), layer_fd, old.c_str())));
   return from_libc(renameat(layer_fd, next.c_str(), layer_fd, name.c_str()));
 }
 
 Result<void> roll_forward(int layer_fd) {
+  const UniqueFd decided(openat(layer_fd, kDecided, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!decided) return Errno::last();
+  TRY(remove_listed(layer_fd, decided.get()));
   TRY(put_dir(layer_fd, "upper"));
   TRY(put_dir(layer_fd, "links"));
   const std::string log = std::string(kDecided) + "/log";
-  if (there(layer_fd, log)) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
+  TRY_ASSIGN(const bool logged, there(layer_fd, log));
+  if (logged) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
   TRY(from_libc(fsync(layer_fd)));
   return remove_large_tree(layer_fd, kDecided);
 }
@@ -60,13 +69,12 @@ Result<void> prepare(const Snapshot& snapshot, int objects_fd, int at,
   return from_libc(fsync(at));
 }
 
-/// The state of `snapshot` takes the place of the layer's, whose lock `layer` holds.
-Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
-                       std::vector<std::string>* notes) {
+/// What `prepare` makes in a directory decides what becomes of the layer, whose lock `layer` holds.
+Result<void> decide(Layer* layer, const std::function<Result<void>(int)>& prepare) {
   const std::string temp = layer->temp_name();
   UniqueFd at = make_dir(layer->work_fd(), temp);
   if (!at) return Errno::last();
-  Result<void> done = prepare(snapshot, objects_fd, at.get(), notes);
+  Result<void> done = prepare(at.get());
   if (done) {
     done = from_libc(renameat(layer->work_fd(), temp.c_str(), layer->dir_fd(), kDecided));
   }
@@ -79,17 +87,24 @@ Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
   return roll_forward(layer->dir_fd());
 }
 
-std::string free_name(int layer_fd) {
+/// The state of `snapshot` takes the place of the layer's.
+Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
+                       std::vector<std::string>* notes) {
+  return decide(layer, [&](int at) { return prepare(snapshot, objects_fd, at, notes); });
+}
+
+Result<std::string> free_name(int layer_fd) {
   char stamp[64];
   const time_t now = time(nullptr);
   tm parts{};
   localtime_r(&now, &parts);
   strftime(stamp, sizeof stamp, "before-restore-%Y%m%d-%H%M%S", &parts);
   std::string name = stamp;
-  for (int i = 2; there(layer_fd, "snapshots/" + name); ++i) {
+  for (int i = 2;; ++i) {
+    TRY_ASSIGN(const bool taken, there(layer_fd, "snapshots/" + name));
+    if (!taken) return name;
     name = std::string(stamp) + "-" + std::to_string(i);
   }
-  return name;
 }
 
 }  // namespace
@@ -115,7 +130,9 @@ LayerStore::Answer<RestoreReport> restore_snapshot(const LayerPlace& place,
     return out;
   }
   SnapshotInfo before;
-  out.error = take_snapshot(view.get(), place.name, free_name(fd), &before);
+  const auto free = free_name(fd);
+  out.error = free ? take_snapshot(view.get(), place.name, *free, &before)
+                   : what + "snapshots: " + free.error().message();
   if (!out.ok()) return out;
   out.value.kept_as = before.name;
   const auto done = switch_to(snapshot, objects_fd.get(), view->layer.get(), &out.value.notes);
@@ -132,10 +149,29 @@ std::string empty_layer(LayerView* view, const std::string& layer) {
   return done ? std::string() : "layer " + layer + ": " + done.error().message();
 }
 
+Result<void> drop_from_layer(Layer* layer, const Leaving& leaving, const Transaction& state) {
+  const auto prepare = [&](int at) -> Result<void> {
+    TRY(write_leaving(at, leaving));
+    TRY(replace_file(at, "log", log_text(state, true)));
+    return from_libc(fsync(at));
+  };
+  auto done = decide(layer, prepare);
+  const bool full = !done && (done.error() == ENOSPC || done.error() == EDQUOT);
+  if (full && spend_reserve(layer->dir_fd())) done = decide(layer, prepare);
+  return done;
+}
+
 bool finish_restore(const std::string& dir, const std::string& name, MountError* error) {
   UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || !there(fd.get(), kDecided)) return true;
-  const std::string what = "layer " + name + ": a restore was cut short and can't be ended: ";
+  if (!fd) return true;  // who opens it next says why
+  const std::string what =
+      "layer " + name + ": a restore or discard was cut short and can't be ended: ";
+  const auto unfinished = there(fd.get(), kDecided);
+  if (!unfinished) {
+    *error = {unfinished.error(), what + unfinished.error().message()};
+    return false;
+  }
+  if (!*unfinished) return true;
   UniqueFd lock(openat(fd.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) {
     *error = {Errno::last(), what + strerror(errno)};

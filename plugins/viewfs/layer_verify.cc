@@ -105,7 +105,7 @@ class Verifier {
 
   bool interrupted_restore() {
     if (faccessat(dir_.get(), "restored", F_OK, AT_SYMLINK_NOFOLLOW) < 0) return true;
-    const std::string text = "restored: a restore was cut short after it was decided";
+    const std::string text = "restored: a restore or discard was cut short after it was decided";
     if (!repair_) {
       answer_.value.problems.push_back(text + "; it ends when the layer is next used");
       return false;
