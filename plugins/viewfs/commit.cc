@@ -75,7 +75,9 @@ class Course {
 
   /// From the plan to the point of no return, and beyond.
   std::string go(CommitPlan* plan, const CommitOptions& options) {
-    if (const auto begun = journal_.begin(record_); !begun) return why_not("journal: ", begun);
+    if (const auto begun = journal_.begin(record_); !begun) {
+      return why_not("journal: ", begun) + "; nothing was written";
+    }
     std::string why = run_.prepare();
     if (why.empty()) why = prepare_commit(&view_, &lower_, plan, options.progress);
     if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
@@ -112,6 +114,10 @@ class Course {
       size_t done = 0;
       if (why.empty()) why = run_.renamed(&done);
       if (why.empty()) why = run_.undo(done);
+      if (const auto known = journal_.read(); why.empty() && !known) {
+        why = "journal: " + known.error().message();
+      }
+      if (why.empty()) why = why_not("journal: ", journal_.taken_back());
     }
     if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {
       why = run_.undo_preparation();
@@ -146,6 +152,7 @@ class Course {
   std::string taken_back(const std::string& why, bool changed) {
     std::string undone;
     if (changed) undone = run_.undo(run_.done());
+    if (undone.empty()) undone = why_not("journal: ", journal_.taken_back());
     if (undone.empty()) undone = run_.undo_preparation();
     if (undone.empty()) undone = closed();
     undone_ = undone.empty();
@@ -196,6 +203,17 @@ std::string apply_changes(LayerView* view, const Selection& selection,
     lower.forget();
     view->survey = Survey();
   }
+}
+
+std::string why_not_applied(LayerView* view, const Selection& selection,
+                            const std::vector<NodeChange>& changes) {
+  std::string error;
+  const UniqueFd root = open_lower(*view, &error);
+  if (!root) return error;
+  Tree lower(root.get());
+  CommitPlan plan;
+  plan.direct = selection.whole() && snapshot_names(view->layer->dir_fd()).empty();
+  return plan_commit(view, selection, changes, &lower, &plan);
 }
 
 std::string script_of(LayerView* view, const Selection& selection,

@@ -354,6 +354,15 @@ std::string CommitRun::undo_preparation() {
       note(fail(join(t.dir, t.name), gone.error()));
     }
   }
+  note(restore_directories());
+  return first;
+}
+
+std::string CommitRun::restore_directories() {
+  std::string first;
+  const auto note = [&](std::string why) {
+    if (first.empty()) first = std::move(why);
+  };
   std::vector<TouchedDir> dirs = r_.dirs;
   for (const InPlace& in : r_.in_place) {
     if (S_ISDIR(in.before.mode)) dirs.push_back({in.path, in.stamp.ino, in.before, true});

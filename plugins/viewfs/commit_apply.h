@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "commit_build.h"
 #include "commit_direct.h"
@@ -45,6 +46,10 @@ class CommitRun {
   /// The last of both.
   std::string finish_directories();
 
+  /// Of a commit whose record isn't whole: takes back what can be seen to be made, on and on after
+  /// errors. A line each for what is left, also for names of the commit in the lower.
+  std::vector<std::string> salvage();
+
   size_t done() const { return done_; }
   /// It stopped since the layer is on another mount than the lower: DirectChanges::elsewhere().
   bool elsewhere() const { return direct_.elsewhere(); }
@@ -65,6 +70,9 @@ class CommitRun {
   static Result<void> set_xattrs(const Dir& dir, const std::string& name,
                                  const InPlace::Xattrs& want);
   std::string lock_upper();
+  std::string restore_directories();
+  std::string remove_known(const Temp& temp);
+  void names_left(std::vector<std::string>* left);
   std::string remove_trash();
   void tell(const char* phase, uint64_t done, uint64_t total) const {
     if (progress_) progress_(phase, done, total);

@@ -141,6 +141,19 @@ std::string DirectChanges::apply(bool fresh, const Told& tell) {
 
 std::string DirectChanges::undo(const Told& tell) { return all(Way::kBack, false, tell); }
 
+std::vector<std::string> DirectChanges::undo_each() {
+  std::vector<std::string> left;
+  if (r_.direct.empty()) return left;
+  // Where it isn't, nothing left the lower.
+  replaced_.reset(openat(layer_, kReplaced, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Trees trees{Tree(lower_), Tree(upper_)};
+  for (const Direct& d : r_.direct) {
+    const Errno why = leaves(d) && !replaced_ ? Errno() : one(&trees, d, Way::kBack, false);
+    if (!(why == 0)) left.push_back(fail(d, why));
+  }
+  return left;
+}
+
 std::string DirectChanges::undo_rest() const {
   Tree upper(upper_);
   std::string first;

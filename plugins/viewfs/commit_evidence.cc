@@ -1,6 +1,5 @@
 #include "commit_evidence.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,24 +53,6 @@ Result<bool> is_part(int part, int whole, off_t end, bool zeros) {
   return true;
 }
 
-Result<std::vector<std::string>> names_in(int dir_fd, const std::string& name) {
-  UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
-  if (dir == nullptr) return Errno::last();
-  fd.release();
-  std::vector<std::string> out;
-  errno = 0;
-  while (const dirent* entry = readdir(dir)) {
-    const std::string child = entry->d_name;
-    if (child != "." && child != "..") out.push_back(child);
-    errno = 0;
-  }
-  const Errno why = errno == 0 ? Errno() : Errno::last();
-  closedir(dir);
-  if (!(why == 0)) return why;
-  return out;
-}
-
 }  // namespace
 
 Result<Evidence::Seen> Evidence::seen(const Rename& r) {
@@ -98,12 +79,16 @@ Result<Evidence::Seen> Evidence::seen(const Rename& r) {
   return there && there->stx_ino == r.what.ino ? Seen::kAfter : Seen::kAway;
 }
 
+bool Evidence::was_made(const Rename& r) {
+  const auto is = seen(r);
+  return is && *is == Seen::kAfter;
+}
+
 Result<size_t> Evidence::renamed(const Rename** unknown) {
   // Paths are those of the moment of a rename, so of those that aren't next they may mean nothing.
   size_t done = r_.renames.size();
   for (; done > 0; --done) {
-    const auto is = seen(r_.renames[done - 1]);
-    if (is && *is == Seen::kAfter) break;
+    if (was_made(r_.renames[done - 1])) break;
   }
   for (; done < r_.renames.size(); ++done) {
     const Rename& next = r_.renames[done];

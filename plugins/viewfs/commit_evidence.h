@@ -20,6 +20,9 @@ class Evidence {
   /// ESTALE: a name of the commit has what it never gave it.
   Result<size_t> renamed(const Rename** unknown);
 
+  /// It can be seen that a rename was made.
+  bool was_made(const Rename& r);
+
   /// What the content of a file is that is changed in place.
   enum class Content : char {
     kBefore,  ///< what it was before the commit

@@ -44,6 +44,8 @@ class Interrupted {
   void sh_there(const std::string& command) const { sh("cd " + tree_ + " && " + command); }
   std::string undo() { return store_->undo_commit("work", {}).error; }
   std::string resume() { return store_->resume_commit("work", {}).error; }
+  LayerStore& store() { return *store_; }
+  std::string layer_dir() const { return host_.state_dir() + "/layers/work"; }
   std::string content(const std::string& name) const { return read_file(tree_ + "/" + name); }
   bool there(const std::string& name) const {
     return access((tree_ + "/" + name).c_str(), F_OK) == 0;
@@ -173,6 +175,74 @@ TEST(CommitAndOthers, WhatWasWrittenWhereOnlyAttributesChangeStays) {
   EXPECT_EQ(c.undo(), "");
   EXPECT_EQ(c.content("c"), "orig\nmine\n");
   c.sh_there("test $(stat -c %a c) = 644 && test $(stat -c %Y c) -gt 1000000000");
+}
+
+TEST(CommitAndOthers, RepairLeavesAnUnfinishedCommitAlone) {
+  Interrupted c;
+  c.kill_commit({"/n", "/f"}, 2);
+  const std::string log = read_file(c.layer_dir() + "/log");
+  for (const bool repair : {false, true}) {
+    const auto is = c.store().verify("work", repair);
+    ASSERT_EQ(is.value.problems.size(), 1u);
+    EXPECT_NE(is.value.problems[0].find("viewsh commit --resume work"), std::string::npos);
+    EXPECT_TRUE(is.value.repaired.empty());
+  }
+  EXPECT_EQ(read_file(c.layer_dir() + "/log"), log);
+  EXPECT_EQ(c.undo(), "");
+  EXPECT_TRUE(c.store().verify("work", false).value.problems.empty());
+}
+
+/// Whichever line is damaged, nothing is lost, and the layer can be used again.
+TEST(CommitAndOthers, ADamagedJournalIsTakenBackAsFarAsItGoes) {
+  size_t whole = 0;
+  for (size_t damaged = 0;; ++damaged) {
+    SCOPED_TRACE("line " + std::to_string(damaged));
+    Interrupted c;
+    c.kill_commit({"/f", "/a", "/n"}, 4);
+    const std::string before = c.content("f") + c.content("a");
+    const std::string file = c.layer_dir() + "/commit";
+    std::string text = read_file(file);
+    size_t at = 0;
+    for (size_t i = 0; i < damaged && at != std::string::npos; ++i) {
+      at = text.find('\n', at + (i == 0 ? 0 : 1));
+    }
+    at = damaged == 0 ? 0 : at + 1;
+    if (damaged != 0 && text.find('\n', text.find('\n', at) + 1) == std::string::npos) break;
+    text[at + 12] = static_cast<char>(text[at + 12] ^ 1);
+    write_file(file, text);
+    EXPECT_NE(c.undo().find("is damaged: viewsh layers --repair work"), std::string::npos);
+    EXPECT_NE(c.resume().find("is damaged"), std::string::npos);
+    const auto told = c.store().verify("work", false).value.problems;
+    EXPECT_GE(told.size(), 2u) << "names that are left";
+    const auto report = c.store().verify("work", true);
+    EXPECT_EQ(report.error, "");
+    EXPECT_FALSE(report.value.repaired.empty());
+    EXPECT_FALSE(c.store().layers().value.at(0).unfinished);
+    const size_t left = c.left();
+    whole += left == 0 ? 1 : 0;
+    size_t named = 0;
+    for (const std::string& line : report.value.problems) {
+      named += line.find("is left of the commit") != std::string::npos ? 1 : 0;
+    }
+    EXPECT_EQ(named, left);
+    if (left == 0) {
+      EXPECT_EQ(c.content("f") + c.content("a") + c.content("m"), "orig\norig\nm\n");
+    }
+    // What each had is there under one name or another.
+    c.sh_there("test $(cat f .viewsh-commit-* 2>&1 | grep -c orig) -ge 1");
+    c.sh_there("test $(cat a .viewsh-commit-* 2>&1 | grep -c orig) -ge 1");
+    c.sh_there("grep -rqx m .");
+    EXPECT_TRUE(c.store().discard("work", {}).ok());
+  }
+  EXPECT_GT(whole, 4u);
+}
+
+TEST(CommitAndOthers, AnEmptyPathNamesNothing) {
+  Interrupted c;
+  EXPECT_EQ(c.store().commit("work", {""}, {}).error, "an empty path names nothing");
+  EXPECT_EQ(c.store().discard("work", {""}).error, "an empty path names nothing");
+  EXPECT_EQ(c.store().diff("work", {"/f", ""}).error, "an empty path names nothing");
+  EXPECT_EQ(c.content("f"), "orig\n");
 }
 
 /// Renames between the layer and the tree alone.
