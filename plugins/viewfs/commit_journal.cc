@@ -286,14 +286,15 @@ Result<void> CommitJournal::append(const std::string& text, int flags) {
   if (!fd) return Errno::last();
   // What a kill left of a line is cut off.
   if (size_ != 0) TRY(from_libc(ftruncate(fd.get(), static_cast<off_t>(size_))));
-  for (std::string_view left = text; !left.empty();) {
-    const ssize_t n = write(fd.get(), left.data(), left.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Errno::last();
-    left.remove_prefix(static_cast<size_t>(n));
+  auto done = write_all(fd.get(), text);
+  if (done) done = from_libc(fsync(fd.get()));
+  if (done) {
+    size_ += text.size();
+    return done;
   }
-  size_ += text.size();
-  return from_libc(fsync(fd.get()));
+  // A stage that isn't on disk for good was not reached, also for who reads this after a kill.
+  if (ftruncate(fd.get(), static_cast<off_t>(size_)) < 0) return Errno::last();
+  return done;
 }
 
 Result<void> CommitJournal::begin(const CommitRecord& r) {

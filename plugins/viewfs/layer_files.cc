@@ -33,8 +33,11 @@ bool make_dirs(const std::string& path) {
 }
 
 Result<std::string> read_whole(int dir_fd, const char* name) {
-  UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return Errno::last();
+  // A FIFO would be waited for.
+  UniqueFd fd(openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  struct stat st {};
+  if (!fd || fstat(fd.get(), &st) < 0) return Errno::last();
+  if (!S_ISREG(st.st_mode)) return Errno(EINVAL);
   std::string out;
   char buffer[65536];
   for (;;) {
@@ -102,7 +105,7 @@ Result<void> lock_layer(int lock_fd, const std::string& dir, int how) {
 }
 
 std::string layer_user(const std::string& dir) {
-  UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fd(::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   const auto busy = [&](int how) {
     return flock(fd.get(), how | LOCK_NB) < 0 && errno == EWOULDBLOCK;
   };

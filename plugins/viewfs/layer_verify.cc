@@ -154,7 +154,7 @@ class Verifier {
   }
 
   bool lock() {
-    lock_.reset(openat(dir_.get(), "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    lock_.reset(openat(dir_.get(), "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!lock_ || flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
     answer_.error = "layer " + place_.name + ": in use by view " + layer_user(place_.dir);
     return false;

@@ -115,7 +115,7 @@ TEST(CommitAndOthers, ResumeKeepsWhatReplacedOrRemovedAFile) {
 TEST(CommitAndOthers, UndoDoesNotLoseWhatWasWrittenToANewFile) {
   Interrupted c;
   c.kill_commit({"/f", "/new"}, 2);
-  c.sh_there("rm f && echo mine >f && rm new && echo mine >new");
+  c.sh_there("echo mine >x && mv x f && echo mine >y && mv y new");
   c.expect_stopped(c.undo(), "f");
   EXPECT_EQ(c.content("f"), "mine\n");
   c.sh_there("mv f mine");
