@@ -119,7 +119,8 @@ std::vector<std::string> absolute_paths(const std::vector<std::string>& paths) {
   std::vector<std::string> out;
   out.reserve(paths.size());
   for (const std::string& path : paths) {
-    out.push_back(absolute_view_path(path, working_directory()));
+    // An empty one, as of a variable that isn't set, isn't the working directory: it is refused.
+    out.push_back(path.empty() ? path : absolute_view_path(path, working_directory()));
   }
   return out;
 }

@@ -75,7 +75,9 @@ class Course {
 
   /// From the plan to the point of no return, and beyond.
   std::string go(CommitPlan* plan, const CommitOptions& options) {
-    if (const auto begun = journal_.begin(record_); !begun) return why_not("journal: ", begun);
+    if (const auto begun = journal_.begin(record_); !begun) {
+      return why_not("journal: ", begun) + "; nothing was written";
+    }
     std::string why = run_.prepare();
     if (why.empty()) why = prepare_commit(&view_, &lower_, plan, options.progress);
     if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
@@ -98,9 +100,9 @@ class Course {
     if (record_.stage == CommitRecord::Stage::kApplied) return clean();
     if (const auto known = journal_.read(); !known) return "journal: " + known.error().message();
     std::string why = run_.loosen(true);
-    const auto renamed = why.empty() ? run_.renamed() : Result<size_t>(size_t{0});
-    if (!renamed) why = "what was done: " + renamed.error().message();
-    if (why.empty()) why = run_.resume(*renamed);
+    size_t done = 0;
+    if (why.empty()) why = run_.renamed(&done);
+    if (why.empty()) why = run_.resume(done);
     if (why.empty()) why = settle();
     return why.empty() ? clean() : why + "; it is still unfinished";
   }
@@ -109,9 +111,13 @@ class Course {
     std::string why;
     if (record_.stage == CommitRecord::Stage::kReady) {
       why = run_.loosen(true);
-      const auto renamed = why.empty() ? run_.renamed() : Result<size_t>(size_t{0});
-      if (!renamed) why = "what was done: " + renamed.error().message();
-      if (why.empty()) why = run_.undo(*renamed);
+      size_t done = 0;
+      if (why.empty()) why = run_.renamed(&done);
+      if (why.empty()) why = run_.undo(done);
+      if (const auto known = journal_.read(); why.empty() && !known) {
+        why = "journal: " + known.error().message();
+      }
+      if (why.empty()) why = why_not("journal: ", journal_.taken_back());
     }
     if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {
       why = run_.undo_preparation();
@@ -146,6 +152,7 @@ class Course {
   std::string taken_back(const std::string& why, bool changed) {
     std::string undone;
     if (changed) undone = run_.undo(run_.done());
+    if (undone.empty()) undone = why_not("journal: ", journal_.taken_back());
     if (undone.empty()) undone = run_.undo_preparation();
     if (undone.empty()) undone = closed();
     undone_ = undone.empty();
@@ -200,6 +207,19 @@ std::string apply_changes(LayerView* view, const Selection& selection,
   }
 }
 
+std::string why_not_applied(LayerView* view, const Selection& selection,
+                            const std::vector<NodeChange>& changes) {
+  std::string error;
+  const UniqueFd root = open_lower(*view, &error);
+  if (!root) return error;
+  Tree lower(root.get());
+  CommitPlan plan;
+  const auto snapshots = snapshot_names(view->layer->dir_fd());
+  if (!snapshots) return "snapshots: " + snapshots.error().message();
+  plan.direct = selection.whole() && snapshots->empty();
+  return plan_commit(view, selection, changes, &lower, &plan);
+}
+
 std::string script_of(LayerView* view, const Selection& selection,
                       const std::vector<NodeChange>& changes, std::string* error) {
   const UniqueFd root = open_lower(*view, error);
@@ -209,7 +229,10 @@ std::string script_of(LayerView* view, const Selection& selection,
   plan.record.id = random_id();
   *error = plan_commit(view, selection, changes, &lower, &plan);
   if (error->empty()) *error = too_long(*view, plan);
-  return error->empty() ? write_script(*view, plan) : std::string();
+  if (!error->empty()) return {};
+  auto script = write_script(*view, plan);
+  if (!script) *error = "extended attributes: " + script.error().message();
+  return script ? std::move(*script) : std::string();
 }
 
 std::string finish_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options,

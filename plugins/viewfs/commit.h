@@ -12,7 +12,10 @@ namespace viewsh::viewfs {
 /// its journal stay, also after an error that could not be taken back. Empty, or the error.
 std::string apply_changes(LayerView* view, const Selection& selection,
                           const std::vector<NodeChange>& changes, const CommitOptions& options);
-/// A POSIX shell script that would do the same.
+/// Why that can't be, as far as it shows without writing anything; empty: it can.
+std::string why_not_applied(LayerView* view, const Selection& selection,
+                            const std::vector<NodeChange>& changes);
+/// A shell script that would do the same.
 std::string script_of(LayerView* view, const Selection& selection,
                       const std::vector<NodeChange>& changes, std::string* error);
 
@@ -23,6 +26,14 @@ std::string finish_commit(LayerView* view, const CommitRecord& record, const Com
                           bool* anew);
 /// Takes back a commit that was not applied, and removes its journal.
 std::string undo_commit(LayerView* view, const CommitRecord& record, const CommitOptions& options);
+
+/// Takes back what can be of a commit whose journal is damaged, and keeps that under another name.
+/// `left`: a line for each name, of the lower or the layer, that is left or couldn't be taken back.
+/// `applied`: all of it was committed, nothing is taken back. Empty, or why the journal is there
+/// still.
+std::string salvage_commit(LayerView* view, bool* applied, std::vector<std::string>* left);
+/// The names that such a commit has in the lower, a line each.
+std::vector<std::string> names_of_commit(LayerView* view);
 
 /// After a commit was taken back: the change times of what it renamed say nothing any more of what
 /// others did. Where they did nothing, the layer forgets them. Empty, or the error.

@@ -17,6 +17,11 @@
 #include "workers.h"
 
 namespace viewsh::viewfs {
+namespace {
+
+constexpr char kMoveIt[] = "; move what is there now away to go on";
+
+}  // namespace
 
 std::string CommitRun::fail_shown(const std::string& show, Errno why) const {
   if (why == Errno(ESTALE)) return show + ": was changed underneath while it was committed";
@@ -62,20 +67,21 @@ std::string CommitRun::lock_upper() {
   return {};
 }
 
-Result<bool> CommitRun::made(const Rename& r) {
-  const auto to = lower_.dir(r.to_dir, r.to_ino);
-  if (!to) return says_gone(to.error()) ? Result<bool>(false) : to.error();
-  const auto there = lstat_in(*to, r.to_name);
-  if (!there && !says_gone(there.error())) return there.error();
-  return there && there->stx_ino == r.what.ino;
+/// `kept`: path in the lower of what is not to be lost.
+std::string CommitRun::fail_kept(const std::string& show, const std::string& kept,
+                                 const char* how) const {
+  return fail_shown(show, Errno(ESTALE)) + "; what it had before is " +
+         (lower_path_ == "/" ? "" : lower_path_) + "/" + kept + how;
 }
 
-Result<size_t> CommitRun::renamed() {
-  for (size_t done = r_.renames.size(); done > 0; --done) {
-    TRY_ASSIGN(const bool is, made(r_.renames[done - 1]));
-    if (is) return done;
-  }
-  return size_t{0};
+std::string CommitRun::renamed(size_t* done) {
+  const Rename* unknown = nullptr;
+  const auto count = evidence_.renamed(&unknown);
+  if (count) *done = *count;
+  if (count) return {};
+  const Errno why = count.error();
+  const bool moved = why == Errno(ENOENT) || why == Errno(ENOTDIR) || why == Errno(ELOOP);
+  return fail_shown(unknown->show, moved ? Errno(ESTALE) : why);
 }
 
 std::string CommitRun::step(const Rename& r) {
@@ -116,6 +122,9 @@ std::string CommitRun::apply() {
 std::string CommitRun::resume(size_t done) {
   // None of these was begun after the first rename; each can be done twice.
   const bool first = done == 0 && !direct_.begun();
+  for (size_t i = 0; first && i < r_.in_place.size(); ++i) {
+    if (std::string why = check(r_.in_place[i]); !why.empty()) return why;
+  }
   for (size_t i = 0; first && i < r_.in_place.size(); ++i) {
     if (std::string why = change(r_.in_place[i], false); !why.empty()) return why;
   }
@@ -217,6 +226,27 @@ std::string CommitRun::change(const InPlace& in, bool first) {
   return set ? std::string() : fail_shown(in.show, set.error());
 }
 
+std::string CommitRun::content(const InPlace& in, Evidence::Content* is) {
+  *is = Evidence::Content::kBefore;
+  if (in.backup.empty()) return {};
+  const auto seen = evidence_.content(in);
+  if (!seen) return fail_shown(in.show, seen.error());
+  *is = *seen;
+  if (*is != Evidence::Content::kOthers) return {};
+  return fail_kept(in.show, join(parent_of(in.path), in.backup),
+                   "; copy that, or what the layer has, over it to go on");
+}
+
+/// Nothing of somebody else's is lost when the file is changed.
+std::string CommitRun::check(const InPlace& in) {
+  const auto now = lower_.lstat(in.path);
+  if (!now) return fail_shown(in.show, now.error());
+  Evidence::Content is{};
+  if (std::string why = content(in, &is); !why.empty()) return why;
+  const bool others = in.backup.empty() && evidence_.written_by_others(in, *now);
+  return others ? fail_shown(in.show, Errno(ESTALE)) : std::string();
+}
+
 std::string CommitRun::restore(const InPlace& in) {
   const auto dir = lower_.parent(in.path);
   if (!dir) return fail_shown(in.show, dir.error());
@@ -224,10 +254,10 @@ std::string CommitRun::restore(const InPlace& in) {
   const auto now = lstat_in(*dir, name);
   if (!now) return fail_shown(in.show, now.error());
   if (now->stx_ino != in.stamp.ino) return fail_shown(in.show, Errno(ESTALE));
-  if (!in.backup.empty() && !is_still(in.stamp, *now)) {
-    const std::string why = rewrite(in, *dir, in.backup);
-    if (!why.empty()) return why;
-  }
+  Evidence::Content is{};
+  std::string why = content(in, &is);
+  if (why.empty() && is == Evidence::Content::kOurs) why = rewrite(in, *dir, in.backup);
+  if (!why.empty()) return why;
   if (in.with_xattrs) {
     if (const auto set = set_xattrs(*dir, name, in.xattrs_before); !set) {
       return fail_shown(in.show, set.error());
@@ -235,32 +265,73 @@ std::string CommitRun::restore(const InPlace& in) {
   }
   Attributes want = in.before;
   if (S_ISDIR(now->stx_mode)) want.mode |= S_IRWXU;
+  if (in.backup.empty() && evidence_.written_by_others(in, *now)) {
+    want.atime = file_time(now->stx_atime);
+    want.mtime = file_time(now->stx_mtime);
+  }
   const auto set = set_attributes((*dir)->get(), name, want);
   const bool foreign = now->stx_uid != geteuid() && geteuid() != 0;
   return set || foreign ? std::string() : fail_shown(in.show, set.error());
 }
 
+/// One rename that was made.
+std::string CommitRun::undo_rename(const Rename& r) {
+  using Kind = Rename::Kind;
+  const auto from = lower_.dir(r.from_dir, r.from_ino);
+  if (!from) return fail_shown(r.show, from.error());
+  const auto to = lower_.dir(r.to_dir, r.to_ino);
+  if (!to) return fail_shown(r.show, to.error());
+  const auto there = lstat_in(*to, r.to_name);
+  if (!there && there.error() != Errno(ENOENT)) return fail_shown(r.show, there.error());
+  const std::string had = join(r.from_dir, r.from_name);
+  const bool brings = r.kind == Kind::kIn || r.kind == Kind::kExchange;
+  const bool same = there && there->stx_ino == r.what.ino;
+  if (brings && same) {
+    const auto ours = evidence_.is_ours(r, *to, r.to_name, *there);
+    if (!ours) return fail_shown(r.show, ours.error());
+    if (!*ours && r.kind == Kind::kIn) return fail_shown(r.show, Errno(ESTALE)) + kMoveIt;
+    if (!*ours) return fail_kept(r.show, had, kMoveIt);
+  }
+  // What the commit brought was replaced or removed since: that name isn't its any more.
+  if (r.kind == Kind::kIn && !same) return {};
+  if (r.kind == Kind::kExchange && there && !same) return fail_kept(r.show, had, kMoveIt);
+  const auto rename = [&](const Dir& a, const std::string& x, const Dir& b, const std::string& y,
+                          unsigned flags) {
+    if (renameat2(a->get(), x.c_str(), b->get(), y.c_str(), flags) == 0) return std::string();
+    if (errno == EEXIST) return fail_kept(r.show, join(r.to_dir, r.to_name), kMoveIt);
+    return fail_shown(r.show, Errno::last());
+  };
+  if (r.kind == Kind::kExchange && !there) {
+    return rename(*from, r.from_name, *to, r.to_name, RENAME_NOREPLACE);
+  }
+  if (!same) return fail_shown(r.show, Errno(ESTALE));
+  return rename(*to, r.to_name, *from, r.from_name,
+                r.kind == Kind::kExchange ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+}
+
 std::string CommitRun::undo(size_t done) {
   for (size_t i = done; i-- > 0;) {
-    const Rename& r = r_.renames[i];
     tell("undoing", done - i, done);
-    const auto from = lower_.dir(r.from_dir, r.from_ino);
-    if (!from) return fail_shown(r.show, from.error());
-    const auto to = lower_.dir(r.to_dir, r.to_ino);
-    if (!to) return fail_shown(r.show, to.error());
-    const auto is = made(r);
-    if (!is || !*is) return fail_shown(r.show, is ? Errno(ESTALE) : is.error());
-    const unsigned flags = r.kind == Rename::Kind::kExchange ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    if (renameat2((*to)->get(), r.to_name.c_str(), (*from)->get(), r.from_name.c_str(), flags) <
-        0) {
-      return fail_shown(r.show, Errno::last());
-    }
+    if (std::string why = undo_rename(r_.renames[i]); !why.empty()) return why;
   }
   lower_.forget();
   std::string why = direct_.undo([&](uint64_t back) { tell("undoing", back, r_.direct.size()); });
   if (!why.empty()) return why;
   for (size_t i = std::min(begun_, r_.in_place.size()); i-- > 0;) {
     if (why = restore(r_.in_place[i]); !why.empty()) return why;
+  }
+  return only_new();
+}
+
+/// When all is taken back, the temporary names have nothing but what was made for them.
+std::string CommitRun::only_new() {
+  for (const Rename& r : r_.renames) {
+    if (r.kind != Rename::Kind::kIn && r.kind != Rename::Kind::kExchange) continue;
+    const auto dir = lower_.dir(r.from_dir, r.from_ino);
+    const auto temp = dir ? lstat_in(*dir, r.from_name) : Result<Attr>(dir.error());
+    if (!temp && temp.error() == Errno(ENOENT)) continue;
+    if (!temp) return fail_shown(r.show, temp.error());
+    if (temp->stx_ino != r.what.ino) return fail_kept(r.show, join(r.from_dir, r.from_name), "");
   }
   return {};
 }
@@ -282,6 +353,15 @@ std::string CommitRun::undo_preparation() {
       note(fail(join(t.dir, t.name), gone.error()));
     }
   }
+  note(restore_directories());
+  return first;
+}
+
+std::string CommitRun::restore_directories() {
+  std::string first;
+  const auto note = [&](std::string why) {
+    if (first.empty()) first = std::move(why);
+  };
   std::vector<TouchedDir> dirs = r_.dirs;
   for (const InPlace& in : r_.in_place) {
     if (S_ISDIR(in.before.mode)) dirs.push_back({in.path, in.stamp.ino, in.before, true});

@@ -67,8 +67,12 @@ Errno DirectChanges::back(const Dir& lower, int own, const std::string& leaf,
                           const Direct& d) const {
   if (leaves(d)) return renamed(own, leaf, lower->get(), d.name, flags_of(d));
   const auto there = lstat_in(lower, d.name);
-  if (!there) return there.error() == Errno(ENOENT) ? Errno(ESTALE) : there.error();
-  if (there->stx_ino != d.ino) return Errno(ESTALE);
+  if (!there && there.error() != Errno(ENOENT)) return there.error();
+  const bool same = there && there->stx_ino == d.ino;
+  // What came from the layer was replaced or removed since: that name isn't the commit's any more.
+  if (d.kind == Direct::Kind::kIn && !same) return {};
+  if (!there) return renamed(own, leaf, lower->get(), d.name, RENAME_NOREPLACE);
+  if (!same) return Errno(ESTALE);
   return renamed(lower->get(), d.name, own, leaf, flags_of(d));
 }
 
@@ -125,7 +129,8 @@ std::string DirectChanges::all(Way way, bool fresh, const Told& tell) {
   for (const auto& [i, why] : failed) {
     if (end == count || i != end || why == 0) continue;
     elsewhere_ = why == Errno(EXDEV);
-    return fail(r_.direct[i], why);
+    const bool stop = way == Way::kBack && why == Errno(ESTALE);
+    return fail(r_.direct[i], why) + (stop ? "; move it away to go on" : "");
   }
   return {};
 }
@@ -135,6 +140,19 @@ std::string DirectChanges::apply(bool fresh, const Told& tell) {
 }
 
 std::string DirectChanges::undo(const Told& tell) { return all(Way::kBack, false, tell); }
+
+std::vector<std::string> DirectChanges::undo_each() {
+  std::vector<std::string> left;
+  if (r_.direct.empty()) return left;
+  // Where it isn't, nothing left the lower.
+  replaced_.reset(openat(layer_, kReplaced, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Trees trees{Tree(lower_), Tree(upper_)};
+  for (const Direct& d : r_.direct) {
+    const Errno why = leaves(d) && !replaced_ ? Errno() : one(&trees, d, Way::kBack, false);
+    if (!(why == 0)) left.push_back(fail(d, why));
+  }
+  return left;
+}
 
 std::string DirectChanges::undo_rest() const {
   Tree upper(upper_);

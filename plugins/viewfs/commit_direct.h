@@ -33,6 +33,9 @@ class DirectChanges {
   bool elsewhere() const { return elsewhere_; }
   /// Takes back those that were made.
   std::string undo(const Told& tell);
+  /// The same for each that was made, whatever becomes of the others. A line for each that can't
+  /// be.
+  std::vector<std::string> undo_each();
   /// When all are taken back: the times of directories of upper/, and kReplaced goes.
   std::string undo_rest() const;
 

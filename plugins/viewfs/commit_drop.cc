@@ -8,7 +8,7 @@
 #include "commit.h"
 #include "commit_tree.h"
 #include "cow_host.h"
-#include "host_ops.h"
+#include "layer_restore.h"
 
 namespace viewsh::viewfs {
 namespace {
@@ -30,7 +30,7 @@ class Dropper {
     for (const Record& record : records_) view_.index.apply(record);
     forget_links();
     follow_commit(&view_, committed);
-    const auto done = view_.layer->compact(view_.index.snapshot(), true);
+    const auto done = drop_from_layer(view_.layer.get(), leaving_, view_.index.snapshot());
     return done ? std::string() : "log: " + done.error().message();
   }
 
@@ -73,8 +73,7 @@ class Dropper {
                      node->meta->origin->dev == key.first && node->meta->origin->ino == key.second);
       });
       if (left) continue;
-      const std::string name = std::to_string(key.first) + "-" + std::to_string(key.second);
-      unlinkat(view_.layer->links_fd(), name.c_str(), 0);
+      leaving_.links.push_back(std::to_string(key.first) + "-" + std::to_string(key.second));
       linked.erase(it);
     }
   }
@@ -84,12 +83,10 @@ class Dropper {
     if (dir->children) {
       for (auto& [name, child] : *dir->children) children.push_back(child.get());
     }
-    const auto parent = upper_.dir(path);
-    struct stat st {};
-    const bool known = parent && fstat((*parent)->get(), &st) == 0;
     bool removed = false;
+    bool adopted = false;
     if (goes(path)) {
-      adopt(dir, path, true);
+      adopted = adopt(dir, path, true);
     } else if (committed_ && !dir->merged()) {
       adopt(dir, path, false);
     }
@@ -103,22 +100,18 @@ class Dropper {
       drop(child, name);
       removed = true;
     }
-    if (!known || !removed) return;
-    const timespec times[2] = {st.st_atim, st.st_mtim};
-    utimensat((*parent)->get(), ".", times, 0);  // what the view shows of the directory
+    if (!removed || adopted) return;
+    const auto now = upper_.lstat(path);
+    if (now) {  // what the view shows of the directory
+      leaving_.dirs.push_back({path, attributes_of(*now)});
+    } else if (now.error() != Errno(ENOENT)) {
+      error_ = view_.view_path(path) + ": " + now.error().message();
+    }
   }
 
   /// All of a name.
   void drop(Node* node, const std::string& path) {
-    if (node->state == Node::State::kUpper) {
-      const auto parent = upper_.parent(path);
-      const auto gone = parent ? host_ops::remove_tree((*parent)->get(), node->name)
-                               : Result<void>(parent.error());
-      if (!gone && gone.error() != Errno(ENOENT)) {
-        error_ = view_.view_path(path) + ": " + gone.error().message();
-        return;
-      }
-    }
+    if (node->state == Node::State::kUpper) leaving_.upper.push_back(path);
     show_sources(node);
     records_.push_back(Record::clear(path));
     records_.push_back(Record::show(path));
@@ -133,10 +126,12 @@ class Dropper {
   }
 
   /// A directory of which something stays, while it itself, or something in it, was committed: it
-  /// is there in the lower now.
-  void adopt(Node* node, const std::string& path, bool attributes) {
+  /// is there in the lower now. False: it isn't, or keeps the attributes that it has.
+  bool adopt(Node* node, const std::string& path, bool attributes) {
     const auto now = lstat_at(AT_FDCWD, view_.lower_host(path));
-    if (!now || !S_ISDIR(now->stx_mode)) return;
+    const bool gone = !now && (now.error() == ENOENT || now.error() == ENOTDIR);
+    if (!now && !gone) error_ = view_.view_path(path) + ": " + now.error().message();
+    if (!now || !S_ISDIR(now->stx_mode)) return false;
     const bool merged = node->merged();
     Meta meta = merged ? *node->meta : Meta();
     if (merged && !meta.redirect.empty()) records_.push_back(Record::show(meta.redirect));
@@ -147,10 +142,13 @@ class Dropper {
     if (attributes) {
       meta.mode.reset(), meta.uid.reset(), meta.gid.reset();
       meta.changed = false;
-      copy_attr(view_.layer->upper_fd(), path.empty() ? "." : path, *now, S_IRWXU);
+      Attributes shown = attributes_of(*now);
+      shown.mode |= S_IRWXU;
+      leaving_.dirs.push_back({path, shown});
     }
     if (!path.empty()) records_.push_back(Record::show(path));
     records_.push_back(Record::node(path, std::move(meta)));
+    return attributes;
   }
 
   LayerView& view_;
@@ -158,6 +156,7 @@ class Dropper {
   bool committed_;
   Tree upper_;
   std::vector<Record> records_;
+  Leaving leaving_;
   std::map<std::pair<uint64_t, uint64_t>, int32_t> links_;
   std::string error_;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <utility>
 
 #include "commit_record.h"
 #include "layer.h"
@@ -177,7 +178,7 @@ bool parse_selection(std::string_view word, Fields* in, CommitRecord* out) {
   return get_verdict(verdict, &out->decisions[path]);
 }
 
-/// One line; false: it isn't one of ours.
+/// One line; false: it isn't one of ours. Then there may be half of it.
 bool parse_line(std::string_view text, CommitRecord* out) {
   Fields in(text);
   const std::string_view word = in.word();
@@ -221,6 +222,48 @@ bool parse_line(std::string_view text, CommitRecord* out) {
   return known && in.good();
 }
 
+/// Belongs to the line of a file in place above it.
+bool whole_only(std::string_view text) {
+  return text.starts_with("had ") || text.starts_with("gets ");
+}
+
+/// A whole journal. Lines that can't be read are counted and left out, with what belongs to them;
+/// `size`: where the last line ends that isn't cut off; `ready`: where that line begins.
+CommitRecord parse(std::string_view all, size_t* bad, uint64_t* size, uint64_t* ready) {
+  CommitRecord out;
+  bool whole = true;  // the last file in place, and what was read of it
+  for (size_t at = 0; at < all.size();) {
+    const size_t end = all.find('\n', at);
+    // What a kill cut short is the end: nothing of that stage was begun.
+    if (end == std::string::npos) break;
+    const auto text = decode_text(all.substr(at, end - at));
+    if (!text && end + 1 == all.size()) break;
+    const bool first = at == 0;
+    const size_t begin = at;
+    at = end + 1;
+    *size = at;
+    if (text && first && *text == kHead) continue;
+    if (text && *text == kPrepare) {
+      out.stage = CommitRecord::Stage::kPreparing;
+    } else if (text && *text == kReady) {
+      out.stage = CommitRecord::Stage::kReady;
+      *ready = begin;
+    } else if (text && *text == kApplied) {
+      out.stage = CommitRecord::Stage::kApplied;
+    } else if (text && whole_only(*text) && !whole) {
+      continue;
+    } else if (text && !first && parse_line(*text, &out)) {
+      whole = true;
+    } else {
+      ++*bad;
+      // That may have been a line of its attributes: these stay as they are.
+      if (!out.in_place.empty()) out.in_place.back().with_xattrs = false;
+      whole = false;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 bool CommitRecord::ends_with_attributes() const {
@@ -243,14 +286,15 @@ Result<void> CommitJournal::append(const std::string& text, int flags) {
   if (!fd) return Errno::last();
   // What a kill left of a line is cut off.
   if (size_ != 0) TRY(from_libc(ftruncate(fd.get(), static_cast<off_t>(size_))));
-  for (std::string_view left = text; !left.empty();) {
-    const ssize_t n = write(fd.get(), left.data(), left.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Errno::last();
-    left.remove_prefix(static_cast<size_t>(n));
+  auto done = write_all(fd.get(), text);
+  if (done) done = from_libc(fsync(fd.get()));
+  if (done) {
+    size_ += text.size();
+    return done;
   }
-  size_ += text.size();
-  return from_libc(fsync(fd.get()));
+  // A stage that isn't on disk for good was not reached, also for who reads this after a kill.
+  if (ftruncate(fd.get(), static_cast<off_t>(size_)) < 0) return Errno::last();
+  return done;
 }
 
 Result<void> CommitJournal::begin(const CommitRecord& r) {
@@ -269,11 +313,16 @@ Result<void> CommitJournal::begin(const CommitRecord& r) {
   for (const LockedUpper& l : r.locked) out += Line("locked").add(l.path).add(l.mode).text();
   for (const uint64_t ino : r.linked) out += Line("link").add(ino).text();
   out += encode_text(kPrepare);
-  const auto done = append(out, O_CREAT | O_EXCL);
-  if (!done && done.error() != Errno(EEXIST)) unlink((dir_ + "/" + kName).c_str());
-  if (!done) return done;
-  UniqueFd fd(open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return from_libc(fsync(fd.get()));
+  auto done = append(out, O_CREAT | O_EXCL);
+  if (!done && done.error() == Errno(EEXIST)) return done;
+  if (done) {
+    UniqueFd fd(open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    done = fd ? from_libc(fsync(fd.get())) : Result<void>(Errno::last());
+  }
+  // Nothing was begun. Should the name be there again after a power cut, there is nothing to undo.
+  if (!done) unlink((dir_ + "/" + kName).c_str());
+  if (!done) size_ = 0;
+  return done;
 }
 
 Result<void> CommitJournal::ready(const CommitRecord& r) {
@@ -287,7 +336,21 @@ Result<void> CommitJournal::ready(const CommitRecord& r) {
   for (const Finish& f : r.finish) {
     out += Line("finish").add(f.path).add(f.ino).add(f.attributes).text();
   }
-  return append(out + encode_text(kReady), 0);
+  const uint64_t ready_at = size_ + out.size();
+  TRY(append(out + encode_text(kReady), 0));
+  ready_at_ = ready_at;
+  return {};
+}
+
+Result<void> CommitJournal::taken_back() {
+  if (ready_at_ == 0) return {};
+  const std::string path = dir_ + "/" + kName;
+  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return Errno::last();
+  // Also on a full disk: nothing is written.
+  TRY(from_libc(ftruncate(fd.get(), static_cast<off_t>(ready_at_))));
+  size_ = std::exchange(ready_at_, 0);
+  return from_libc(fsync(fd.get()));
 }
 
 Result<void> CommitJournal::applied() { return append(encode_text(kApplied), 0); }
@@ -302,27 +365,22 @@ Result<CommitRecord> CommitJournal::read() {
   UniqueFd dir(open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return Errno::last();
   TRY_ASSIGN(const std::string all, read_whole(dir.get(), kName));
-  CommitRecord out;
-  size_t at = 0;
-  for (bool first = true; at < all.size(); first = false) {
-    const size_t end = all.find('\n', at);
-    // What a kill cut short is the end: nothing of that stage was begun.
-    if (end == std::string::npos) break;
-    const auto text = decode_text(std::string_view(all).substr(at, end - at));
-    if (!text && end + 1 == all.size()) break;
-    at = end + 1;
-    size_ = at;
-    if (!text || (first && *text != kHead)) return Errno(EINVAL);
-    if (*text == kPrepare) {
-      out.stage = CommitRecord::Stage::kPreparing;
-    } else if (*text == kReady) {
-      out.stage = CommitRecord::Stage::kReady;
-    } else if (*text == kApplied) {
-      out.stage = CommitRecord::Stage::kApplied;
-    } else if (!first && !parse_line(*text, &out)) {
-      return Errno(EINVAL);
-    }
-  }
+  size_t bad = 0;
+  CommitRecord out = parse(all, &bad, &size_, &ready_at_);
+  if (bad != 0) return Errno(EINVAL);
+  return out;
+}
+
+Result<CommitRecord> CommitJournal::salvage(size_t* bad) {
+  UniqueFd dir(open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir) return Errno::last();
+  TRY_ASSIGN(const std::string all, read_whole(dir.get(), kName));
+  *bad = 0;
+  CommitRecord out = parse(all, bad, &size_, &ready_at_);
+  using Stage = CommitRecord::Stage;
+  const bool changes = !out.in_place.empty() || !out.direct.empty() || !out.renames.empty();
+  if (*bad != 0 && out.stage < Stage::kReady && changes) out.stage = Stage::kReady;
+  if (*bad != 0 && out.stage == Stage::kNothing) out.stage = Stage::kPreparing;
   return out;
 }
 

@@ -158,15 +158,21 @@ class CommitJournal {
   /// What is about to be changed.
   Result<void> ready(const CommitRecord& record);
   Result<void> applied();
+  /// All changes are taken back; what was prepared is there still. As if it had never been ready.
+  Result<void> taken_back();
   Result<void> remove();
   /// ENOENT: there is none. EINVAL: it can't be read.
   Result<CommitRecord> read();
+  /// All of it that can be read; `bad`: how many lines can't. The stage is at least that of what
+  /// was read.
+  Result<CommitRecord> salvage(size_t* bad);
 
  private:
   Result<void> append(const std::string& text, int flags);
 
   std::string dir_;
-  uint64_t size_ = 0;  ///< what is good of the file; 0: not known yet
+  uint64_t size_ = 0;      ///< what is good of the file; 0: not known yet
+  uint64_t ready_at_ = 0;  ///< where the line of the second stage is; 0: it isn't there
 };
 
 }  // namespace viewsh::viewfs

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 #include <set>
 
 #include "cow_host.h"
@@ -42,34 +43,125 @@ class Writer {
  public:
   Writer(const LayerView& view, const CommitPlan& plan) : view_(view), plan_(plan) {}
 
-  std::string run() {
+  Result<std::string> run() {
     out_ =
-        "#!/bin/sh\n# The changes of a layer; extended attributes and ACLs are not among them.\n";
-    out_ += "set -eu\ncd " + quoted(view_.layer->lower()) + "\n";
+        "#!/bin/sh\n# The changes of a layer. Nothing is done if what they change isn't any more\n";
+    out_ +=
+        "# what it was when this was written.\nset -eu\ncd " + quoted(view_.layer->lower()) + "\n";
+    functions();
     for (const TouchedDir& d : plan_.record.dirs) {
       if (d.loosen) line("chmod u+rwx " + at(d.path));
     }
+    checks();
     for (const LockedUpper& l : plan_.record.locked) locked_.insert(l.path);
     for (const InPlace& in : plan_.record.in_place) in_place(in);
     early();
     renames();
     links();
     for (const Trash& t : plan_.record.trash) {
-      if (gone_.count(join(t.dir, t.name)) == 0 && !is_backup(t)) {
-        line("rm -rf " + at(join(t.dir, t.name)));
-      }
+      if (gone_.count(join(t.dir, t.name)) == 0) line("rm -rf " + at(join(t.dir, t.name)));
     }
     directories();
+    if (failed_) return *failed_;
     return std::move(out_);
   }
 
  private:
   void line(const std::string& text) { out_ += text + "\n"; }
   std::string upper(const std::string& path) const { return quoted(view_.upper_host(path)); }
-  bool is_backup(const Trash& t) const {
-    const auto& all = plan_.record.in_place;
-    return std::any_of(all.begin(), all.end(),
-                       [&](const InPlace& in) { return in.backup == t.name; });
+  void functions() {
+    line("changed() {");
+    line("  printf '%s: was changed after this script was written\\n' \"$1\" >&2");
+    const auto& dirs = plan_.record.dirs;
+    for (auto d = dirs.rbegin(); d != dirs.rend(); ++d) {
+      if (d->loosen) line("  chmod " + octal(d->before.mode) + " " + at(d->path));
+    }
+    line("  exit 1\n}");
+    line("same() { [ \"$(stat -c \"$3\" -- \"$1\" 2>&1)\" = \"$2\" ] || changed \"$1\"; }");
+    line("free() { [ ! -e \"$1\" ] && [ ! -L \"$1\" ] || changed \"$1\"; }");
+    line("keeps() { command -v setfattr >/dev/null || {");
+    line("  echo 'setfattr: is needed, and not installed' >&2\n  exit 1\n}; }");
+  }
+
+  void same(const std::string& path, const Stamp& then) {
+    char type[16];
+    snprintf(type, sizeof type, "%x", then.mode);
+    const bool dir = S_ISDIR(then.mode);
+    const std::string size = dir ? "" : std::to_string(then.size) + " ";
+    line("same " + at(path) + " '" + type + " " + size + seconds(then.mtime) + "' '%f " +
+         (dir ? "" : "%s ") + "%.9Y'");
+  }
+
+  /// As stat(1) writes %.9Y, which rounds down.
+  static std::string seconds(const FileTime& time) {
+    constexpr uint32_t kSecond = 1000000000;
+    uint32_t rest = time.nsec;
+    int64_t whole = time.sec;
+    const bool below = whole < 0 && rest != 0;
+    if (below) rest = kSecond - rest, ++whole;
+    char text[64];
+    snprintf(text, sizeof text, "%s%lld.%09lld", below && whole == 0 ? "-" : "",
+             static_cast<long long>(whole), static_cast<long long>(rest));
+    return text;
+  }
+
+  /// What is changed is what the conflict check saw.
+  void checks() {
+    bool xattrs = false;
+    for (const InPlace& in : plan_.record.in_place) {
+      Stamp then = in.stamp;
+      then.mode = in.before.mode | (is_loosened(in.path) ? S_IRWXU : 0u);
+      if (!S_ISDIR(then.mode)) same(in.path, then);
+      xattrs = xattrs || in.xattrs_after != in.xattrs_before;
+    }
+    for (size_t i = 0; i < plan_.record.renames.size(); ++i) {
+      const Rename& r = plan_.record.renames[i];
+      const Object* old =
+          r.kind == Rename::Kind::kAside ? plan_.renames[i].what : plan_.renames[i].old;
+      if (r.kind == Rename::Kind::kIn) line("free " + at(join(r.to_dir, r.to_name)));
+      if (r.kind == Rename::Kind::kPlace || old == nullptr) continue;
+      Stamp then = stamp_of(old->attr);
+      if (is_loosened(old->lower)) then.mode |= S_IRWXU;
+      same(old->lower, then);
+    }
+    for (const Item& item : plan_.items) xattrs = xattrs || !xattrs_of(item).empty();
+    if (xattrs) line("keeps");
+  }
+
+  bool is_loosened(const std::string& path) const {
+    const auto& dirs = plan_.record.dirs;
+    return std::any_of(dirs.begin(), dirs.end(),
+                       [&](const TouchedDir& d) { return d.loosen && d.path == path; });
+  }
+
+  InPlace::Xattrs xattrs_of(const Item& item) {
+    const bool own = item.from == Item::From::kUpper && !S_ISLNK(item.attr.stx_mode);
+    if (!own) return {};
+    const PathAt at(view_.layer->upper_fd(), item.path);
+    auto known = read_own_xattrs_at(at.dir(), at.name());
+    if (!known) failed_ = known.error();
+    return known ? std::move(*known) : InPlace::Xattrs();
+  }
+
+  /// Extended attributes, ACLs among them. The mode must let the owner write; it is set later.
+  void xattrs(const InPlace::Xattrs& had, const InPlace::Xattrs& gets, const std::string& path) {
+    if (had == gets) return;
+    line("chmod u+rw " + path);
+    for (const auto& [name, value] : had) {
+      if (gets.count(name) == 0) line("setfattr -x " + quoted(name) + " " + path);
+    }
+    for (const auto& [name, value] : gets) {
+      const auto old = had.find(name);
+      if (old != had.end() && old->second == value) continue;
+      std::string hex = "0x";
+      for (const char c : value) {
+        char digits[3];
+        snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(c));
+        hex += digits;
+      }
+      if (value.empty()) hex = "''";
+      line("setfattr -n " + quoted(name) + " -v " + hex + " " + path);
+    }
   }
 
   void times(const Attributes& a, const std::string& path, const char* flags = "") {
@@ -78,13 +170,19 @@ class Writer {
 
   void in_place(const InPlace& in) {
     if (!in.upper.empty() && (in.before.mode & S_IWUSR) == 0) line("chmod u+w " + at(in.path));
-    if (!in.upper.empty()) line("cp " + upper(in.upper) + " " + at(in.path));
+    if (!in.upper.empty()) {
+      // Should it stop in the middle, what was there is here; in the end it goes with the trash.
+      line("cp -p " + at(in.path) + " " + at(join(parent_of(in.path), in.backup)));
+      line("cp " + upper(in.upper) + " " + at(in.path));
+    }
+    const bool marked = in.with_xattrs && in.xattrs_after != in.xattrs_before;
+    if (marked) xattrs(in.xattrs_before, in.xattrs_after, at(in.path));
     if (in.after.uid != in.before.uid || in.after.gid != in.before.gid) {
       line("chown -h " + std::to_string(in.after.uid) + ":" + std::to_string(in.after.gid) + " " +
            at(in.path));
     }
     const uint32_t extra = S_ISDIR(in.after.mode) ? S_IRWXU : 0u;
-    const bool opened = !in.upper.empty() && (in.before.mode & S_IWUSR) == 0;
+    const bool opened = marked || (!in.upper.empty() && (in.before.mode & S_IWUSR) == 0);
     if (in.after.mode != in.before.mode || opened) {
       line("chmod " + octal(in.after.mode | extra) + " " + at(in.path));
     }
@@ -113,6 +211,7 @@ class Writer {
     const Attributes want = attributes_of(item.attr);
     if (S_ISDIR(want.mode)) {
       line("mkdir " + at(path));
+      xattrs({}, xattrs_of(item), at(path));
       for (size_t i = number + 1; i < item.end; i = plan_.items[i].end) {
         if (plan_.items[i].dir == nullptr) make(i, join(path, plan_.items[i].name));
       }
@@ -126,6 +225,7 @@ class Writer {
       if (locked) line("chmod u+r " + upper(item.path));
       line("cp -p " + upper(item.path) + " " + at(path));
       if (locked) line("chmod u-r " + upper(item.path));
+      xattrs({}, xattrs_of(item), at(path));
       line("chmod " + octal(want.mode) + " " + at(path));
     } else if (S_ISLNK(want.mode)) {
       const auto target = read_link(view_.layer->upper_fd(), item.path);
@@ -134,6 +234,9 @@ class Writer {
     } else {
       if (S_ISFIFO(want.mode)) {
         line("mkfifo -m " + octal(want.mode) + " " + at(path));
+        const InPlace::Xattrs own = xattrs_of(item);
+        xattrs({}, own, at(path));
+        if (!own.empty()) line("chmod " + octal(want.mode) + " " + at(path));
       } else {
         line("echo " + quoted(item.path + ": neither file nor FIFO") + " >&2; exit 1");
       }
@@ -147,7 +250,7 @@ class Writer {
       line("rm -rf " + at(path));
       gone_.insert(temp);
     } else {
-      line("mv " + at(path) + " " + at(temp));
+      line("mv -T " + at(path) + " " + at(temp));
     }
   }
 
@@ -159,14 +262,23 @@ class Writer {
     const std::string temp = join(r.from_dir, r.from_name);
     const std::string name = join(r.to_dir, r.to_name);
     const size_t item = tops_.at(r.from_name);
-    const bool early = has_kept(item);
-    const bool kept = old != nullptr && !just_goes(old);
-    const std::string aside = early ? temp + "-old" : temp;
-    if (kept) line("mv " + at(name) + " " + at(aside));
-    if (old != nullptr && !kept) leave(name, temp, old);
-    if (early) line("mv " + at(temp) + " " + at(name));
-    if (early && kept) line("mv " + at(aside) + " " + at(temp));
-    if (!early) make(item, name);
+    // It is there before what it replaces goes.
+    if (!has_kept(item)) make(item, temp);
+    const bool linked = plan_.items[item].from == Item::From::kItem;  // made in the end
+    const bool dirs =
+        old != nullptr && (S_ISDIR(old->attr.stx_mode) || S_ISDIR(plan_.items[item].attr.stx_mode));
+    if (linked && old != nullptr && (dirs || !just_goes(old))) {
+      line("mv -T " + at(name) + " " + at(temp));
+      return;
+    }
+    if (old == nullptr || (just_goes(old) && !dirs)) {
+      if (!linked) line("mv -fT " + at(temp) + " " + at(name));
+      gone_.insert(temp);
+      return;
+    }
+    line("mv -T " + at(name) + " " + at(temp + "-old"));
+    line("mv -T " + at(temp) + " " + at(name));
+    line("mv -T " + at(temp + "-old") + " " + at(temp));
   }
 
   void renames() {
@@ -175,7 +287,7 @@ class Writer {
       const std::string from = join(r.from_dir, r.from_name);
       const std::string to = join(r.to_dir, r.to_name);
       if (r.kind == Rename::Kind::kPlace) {
-        line("mv " + at(from) + " " + at(to));
+        line("mv -T " + at(from) + " " + at(to));
       } else if (r.kind == Rename::Kind::kAside) {
         leave(from, to, plan_.renames[i].what);
       } else {
@@ -188,7 +300,15 @@ class Writer {
   void links() {
     for (const size_t number : links_) {
       const Item& item = plan_.items[number];
-      line("ln " + at(plan_.items[item.other].path) + " " + at(item.path));
+      const std::string other = at(plan_.items[item.other].path);
+      if (item.dir == nullptr) {
+        line("ln " + other + " " + at(item.path));
+        continue;
+      }
+      const std::string temp =
+          at(join(parent_of(item.path), plan_.record.temp_name(item.temp) + "-new"));
+      line("ln " + other + " " + temp);
+      line("mv -fT " + temp + " " + at(item.path));
     }
   }
 
@@ -207,6 +327,7 @@ class Writer {
   const LayerView& view_;
   const CommitPlan& plan_;
   std::string out_;
+  std::optional<Errno> failed_;  ///< something couldn't be looked at
   std::map<std::string, size_t> tops_;
   std::set<std::string> locked_;
   std::set<std::string> gone_;
@@ -216,7 +337,7 @@ class Writer {
 
 }  // namespace
 
-std::string write_script(const LayerView& view, const CommitPlan& plan) {
+Result<std::string> write_script(const LayerView& view, const CommitPlan& plan) {
   return Writer(view, plan).run();
 }
 

@@ -6,8 +6,9 @@
 
 namespace viewsh::viewfs {
 
-/// A POSIX shell script that does what a plan says, copying content out of the layer. It stops at
-/// the first error, and isn't taken back then.
-std::string write_script(const LayerView& view, const CommitPlan& plan);
+/// A shell script that does what a plan says, with the tools of GNU and of attr, copying content
+/// out of the layer. It does nothing where what it changes was changed since. It stops at the first
+/// error, and isn't taken back then; what was to be replaced is there or has been replaced.
+Result<std::string> write_script(const LayerView& view, const CommitPlan& plan);
 
 }  // namespace viewsh::viewfs

@@ -1,5 +1,6 @@
 #include "commit_tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +48,24 @@ std::string leaf_of(const std::string& path) {
 
 Result<Attr> lstat_in(const Dir& dir, const std::string& name) {
   return lstat_at(dir->get(), name);
+}
+
+Result<std::vector<std::string>> names_in(int dir_fd, const std::string& name) {
+  UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  DIR* dir = fd ? fdopendir(fd.get()) : nullptr;
+  if (dir == nullptr) return Errno::last();
+  fd.release();
+  std::vector<std::string> out;
+  errno = 0;
+  while (const dirent* entry = readdir(dir)) {
+    const std::string child = entry->d_name;
+    if (child != "." && child != "..") out.push_back(child);
+    errno = 0;
+  }
+  const Errno why = errno == 0 ? Errno() : Errno::last();
+  closedir(dir);
+  if (!(why == 0)) return why;
+  return out;
 }
 
 UniqueFd open_anyway(int dir_fd, const std::string& name, int flags) {

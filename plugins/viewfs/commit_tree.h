@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "viewsh/filesystem.h"
 #include "viewsh/result.h"
@@ -48,6 +49,9 @@ class Tree {
 std::string leaf_of(const std::string& path);
 /// statx of a name in a directory, not following it.
 Result<Attr> lstat_in(const Dir& dir, const std::string& name);
+
+/// The names in a directory of `dir_fd`, but not . and .. readdir(3).
+Result<std::vector<std::string>> names_in(int dir_fd, const std::string& name);
 
 /// Opens a regular file of its owner's even where its mode forbids it, by changing the mode for the
 /// moment. Never follows a link, never waits. open(2).

@@ -118,6 +118,7 @@ std::unique_ptr<Layer> Layer::open(const LayerSpec& spec, MountError* error) {
   if (spec.durable) {
     if (spec.write && !layer->lock(error)) return nullptr;
     if (spec.shared && !layer->lock_shared(error)) return nullptr;
+    if (!layer->still_there(error)) return nullptr;
     if (!spec.recover && !layer->check_journal(error)) return nullptr;
     if (!layer->read_version(error) || !layer->read_log(error)) return nullptr;
   }
@@ -157,8 +158,19 @@ bool Layer::open_dirs(MountError* error) {
   if (work_fd_) links_fd_ = open_dir(dir_fd_.get(), "links", create);
   upper_path_ = spec_.dir + "/upper";
   if (links_fd_) return true;
-  if (errno == ENOENT) return fail(error, EINVAL, what + spec_.dir + " is not a layer");
-  return fail(error, errno, what + spec_.dir + ": " + strerror(errno));
+  const int code = errno;
+  if (!still_there(error)) return false;
+  if (code == ENOENT) return fail(error, EINVAL, what + spec_.dir + " is not a layer");
+  return fail(error, code, what + spec_.dir + ": " + strerror(code));
+}
+
+bool Layer::still_there(MountError* error) const {
+  struct stat open {};
+  struct stat named {};
+  if (fstat(dir_fd_.get(), &open) < 0) return fail(error, errno, strerror(errno));
+  const bool same = stat(spec_.dir.c_str(), &named) == 0 && named.st_ino == open.st_ino &&
+                    named.st_dev == open.st_dev;
+  return same || fail(error, ENOENT, "layer " + spec_.name + ": was discarded just now");
 }
 
 bool Layer::not_locked(Errno why, MountError* error) const {

@@ -96,6 +96,8 @@ class Layer {
   explicit Layer(LayerSpec spec) : spec_(std::move(spec)) {}
   bool open_dirs(MountError* error);
   bool open_file(const char* name, int flags, UniqueFd* fd, MountError* error) const;
+  /// The directory is still the layer of that name: who removes a layer renames it first.
+  bool still_there(MountError* error) const;
   bool lock(MountError* error);
   bool lock_shared(MountError* error);
   bool not_locked(Errno why, MountError* error) const;

@@ -29,7 +29,9 @@ std::string entangled(const LayerView& view, const Selection& selection) {
       if (selection.touches(path)) {
         out = where + ": is renamed as a whole; name it instead of what is in it";
       } else if (selection.has(node->meta->redirect)) {
-        out = where + ": was renamed from what is selected; name it, too";
+        const bool link = view.shown_at_home(node->meta->redirect);
+        out = where + (link ? ": is another name of what is selected; name it, too"
+                            : ": was renamed from what is selected; name it, too");
       }
       return;
     }

@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <functional>
 
 #include "cow_host.h"
 #include "layer.h"
+#include "layer_leaving.h"
+#include "layer_reserve.h"
 #include "layer_shared.h"
 #include "remove_tree.h"
 
@@ -33,11 +36,14 @@ Result<void> put_dir(int layer_fd, const std::string& name) {
 }
 
 Result<void> roll_forward(int layer_fd) {
+  const UniqueFd decided(openat(layer_fd, kDecided, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!decided) return Errno::last();
+  TRY(remove_listed(layer_fd, decided.get()));
   TRY(put_dir(layer_fd, "upper"));
   TRY(put_dir(layer_fd, "links"));
   const std::string log = std::string(kDecided) + "/log";
-  TRY_ASSIGN(const bool decided, is_there(layer_fd, log));
-  if (decided) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
+  TRY_ASSIGN(const bool logged, is_there(layer_fd, log));
+  if (logged) TRY(from_libc(renameat(layer_fd, log.c_str(), layer_fd, "log")));
   TRY(from_libc(fsync(layer_fd)));
   return remove_large_tree(layer_fd, kDecided);
 }
@@ -61,13 +67,12 @@ Result<void> prepare(const Snapshot& snapshot, int objects_fd, int at,
   return from_libc(fsync(at));
 }
 
-/// The state of `snapshot` takes the place of the layer's, whose lock `layer` holds.
-Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
-                       std::vector<std::string>* notes) {
+/// What `prepare` makes in a directory decides what becomes of the layer, whose lock `layer` holds.
+Result<void> decide(Layer* layer, const std::function<Result<void>(int)>& prepare) {
   const std::string temp = layer->temp_name();
   UniqueFd at = make_dir(layer->work_fd(), temp);
   if (!at) return Errno::last();
-  Result<void> done = prepare(snapshot, objects_fd, at.get(), notes);
+  Result<void> done = prepare(at.get());
   if (done) {
     done = from_libc(renameat(layer->work_fd(), temp.c_str(), layer->dir_fd(), kDecided));
   }
@@ -78,6 +83,12 @@ Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
   }
   TRY(from_libc(fsync(layer->dir_fd())));
   return roll_forward(layer->dir_fd());
+}
+
+/// The state of `snapshot` takes the place of the layer's.
+Result<void> switch_to(const Snapshot& snapshot, int objects_fd, Layer* layer,
+                       std::vector<std::string>* notes) {
+  return decide(layer, [&](int at) { return prepare(snapshot, objects_fd, at, notes); });
 }
 
 Result<std::string> free_name(int layer_fd) {
@@ -139,10 +150,23 @@ std::string empty_layer(LayerView* view, const std::string& layer) {
   return done ? std::string() : "layer " + layer + ": " + done.error().message();
 }
 
+Result<void> drop_from_layer(Layer* layer, const Leaving& leaving, const Transaction& state) {
+  const auto prepare = [&](int at) -> Result<void> {
+    TRY(write_leaving(at, leaving));
+    TRY(replace_file(at, "log", log_text(state, true)));
+    return from_libc(fsync(at));
+  };
+  auto done = decide(layer, prepare);
+  const bool full = !done && (done.error() == ENOSPC || done.error() == EDQUOT);
+  if (full && spend_reserve(layer->dir_fd())) done = decide(layer, prepare);
+  return done;
+}
+
 bool finish_restore(const std::string& dir, const std::string& name, MountError* error) {
   UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return true;  // who opens the layer next says why
-  const std::string what = "layer " + name + ": a restore was cut short and can't be ended: ";
+  const std::string what =
+      "layer " + name + ": a restore or discard was cut short and can't be ended: ";
   const auto decided = is_there(fd.get(), kDecided);
   if (!decided) *error = {decided.error(), what + decided.error().message()};
   if (!decided || !*decided) return decided.ok();

@@ -70,6 +70,8 @@ Selection::Selection(const LayerView& view, const std::vector<std::string>& path
 std::vector<std::string> Selection::resolve(const LayerView& view, const std::string& text,
                                             std::string* error) {
   std::vector<std::string> out;
+  if (text.empty() && error->empty()) *error = "an empty path names nothing";
+  if (text.empty()) return out;
   std::string path = text;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   path = real_view_path(view, path);

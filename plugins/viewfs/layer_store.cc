@@ -83,9 +83,15 @@ class Store final : public LayerStore {
     if (!view) return out;
     const Selection selection(*view, paths, options, &out.error);
     const auto changes = to_commit(view.get(), layer, selection, &out);
-    if (!out.ok() || options.dry_run) return out;
+    if (!out.ok()) return out;
     const bool stop = !out.value.conflicts.empty();
+    if (stop && options.dry_run) return out;
     if (!stop && selection.whole()) out.error = borne_by(layer);
+    if (!stop && out.ok() && options.dry_run) {
+      out.error = viewfs::why_not_applied(view.get(), selection, changes);
+      if (out.ok()) return out;
+      out.error = "commit: " + out.error;
+    }
     if (stop || !out.ok()) out.value.applied.clear();
     if (stop || !out.ok()) return out;
     out.error = viewfs::apply_changes(view.get(), selection, changes, options);
@@ -276,11 +282,16 @@ class Store final : public LayerStore {
       *record = std::move(*read);
       return view;
     }
-    *error = "layer " + name + ": " +
-             (read.error() == Errno(ENOENT)
-                  ? "no commit of it is unfinished"
-                  : "its commit journal can't be read: " + read.error().message());
+    *error =
+        "layer " + name + ": " +
+        (read.error() == Errno(ENOENT) ? "no commit of it is unfinished"
+                                       : "its commit journal " + unreadable(name, read.error()));
     return nullptr;
+  }
+
+  static std::string unreadable(const std::string& name, Errno why) {
+    if (why != Errno(EINVAL)) return "can't be read: " + why.message();
+    return "is damaged: viewsh layers --repair " + name + " takes back what can be";
   }
 
   /// What of a layer is to be committed; conflicts that aren't overruled go to the report.

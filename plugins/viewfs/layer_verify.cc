@@ -10,6 +10,7 @@
 #include <functional>
 #include <set>
 
+#include "commit.h"
 #include "cow_host.h"
 #include "layer_recover.h"
 #include "layer_restore.h"
@@ -50,7 +51,7 @@ class Verifier {
       answer_.error = what + (errno == ENOENT ? "there is no such layer" : strerror(errno));
       return std::move(answer_);
     }
-    if (!interrupted_restore() || !lock()) return std::move(answer_);
+    if (!interrupted_restore() || !lock() || !interrupted_commit()) return std::move(answer_);
     check_dir(dir_.get(), "", 0777 & ~S_IRWXU, "open to others");
     if (header() && directories()) {
       log();
@@ -105,7 +106,7 @@ class Verifier {
 
   bool interrupted_restore() {
     if (faccessat(dir_.get(), "restored", F_OK, AT_SYMLINK_NOFOLLOW) < 0) return true;
-    const std::string text = "restored: a restore was cut short after it was decided";
+    const std::string text = "restored: a restore or discard was cut short after it was decided";
     if (!repair_) {
       answer_.value.problems.push_back(text + "; it ends when the layer is next used");
       return false;
@@ -116,8 +117,44 @@ class Verifier {
     return answer_.ok();
   }
 
+  /// While a commit is unfinished, files may be elsewhere: nothing of the layer is wrong for that,
+  /// and nothing of it may be mended.
+  bool interrupted_commit() {
+    if (!CommitJournal::exists(dir_.get())) return true;
+    auto& problems = answer_.value.problems;
+    const auto read = CommitJournal(place_.dir).read();
+    if (read || read.error() != Errno(EINVAL)) {
+      const std::string& name = place_.name;
+      problems.push_back(read ? "commit: a commit of it was cut short: viewsh commit --resume " +
+                                    name + " goes on with it, viewsh commit --undo " + name +
+                                    " takes it back"
+                              : "commit: " + read.error().message());
+      return false;
+    }
+    const std::string text = "commit: a commit of it was cut short, and its journal is damaged";
+    lock_.reset();
+    auto view = place_.open(repair_, &answer_.error, true);
+    if (!view) return false;
+    if (!repair_) {
+      problems = names_of_commit(view.get());
+      problems.insert(problems.begin(), text);
+      return false;
+    }
+    bool applied = false;
+    answer_.error = salvage_commit(view.get(), &applied, &problems);
+    if (!answer_.ok()) {
+      answer_.error = "layer " + place_.name + ": " + answer_.error;
+      return false;
+    }
+    answer_.value.repaired.push_back(
+        text + (applied ? ": all of it was committed; what is still in the layer isn't needed"
+                        : ": what could be was taken back"));
+    view.reset();
+    return lock();
+  }
+
   bool lock() {
-    lock_.reset(openat(dir_.get(), "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    lock_.reset(openat(dir_.get(), "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!lock_ || flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
     answer_.error = "layer " + place_.name + ": in use by view " + layer_user(place_.dir);
     return false;
