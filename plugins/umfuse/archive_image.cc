@@ -98,9 +98,10 @@ Result<void> ArchiveImage::extract_in_turn(NodeId id, const ArchiveNode& node, i
   if (node.entry_at >= 0) {
     const Result<void> done = extract_alone(node, to);
     if (done || done.error() == EINTR) return done;
+    // What a pass over the entry alone may have left behind is written over. Not where there is
+    // nothing: ext4 brings a file to disk, while close(2) waits, that was cut to nothing before.
+    TRY(from_libc(::ftruncate(to, 0)));
   }
-  // What a pass over the entry alone may have left behind is written over.
-  TRY(from_libc(::ftruncate(to, 0)));
   return extract_in_order(node, to);
 }
 

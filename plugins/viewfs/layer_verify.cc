@@ -120,8 +120,10 @@ class Verifier {
   /// While a commit is unfinished, files may be elsewhere: nothing of the layer is wrong for that,
   /// and nothing of it may be mended.
   bool interrupted_commit() {
-    if (!CommitJournal::exists(dir_.get())) return true;
     auto& problems = answer_.value.problems;
+    const auto there = CommitJournal::exists(dir_.get());
+    if (!there) problems.push_back("commit: " + there.error().message());
+    if (!there || !*there) return there.ok();
     const auto read = CommitJournal(place_.dir).read();
     if (read || read.error() != Errno(EINVAL)) {
       const std::string& name = place_.name;

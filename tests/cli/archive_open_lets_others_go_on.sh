@@ -8,7 +8,7 @@ mkdir "$W/in" "$W/mnt"
 python3 - "$W/in/big" <<'P'
 import sys
 with open(sys.argv[1], "wb") as f:
-    for i in range(1200): f.write((b"%08d lines of no interest\n" % i) * 4096)
+    for i in range(4800): f.write((b"%08d lines of no interest\n" % i) * 4096)
 P
 echo small >"$W/in/small"
 tar -C "$W/in" --sort=name -c . | gzip -1 >"$W/a.tar.gz"
@@ -39,7 +39,7 @@ ask() { (cd "$W" && "$VIEWSH" run --mount "tar:$W/a.tar.gz:$W/mnt" "$@"); }
 out=$(ask --tmpfs "$W/here" -- python3 "$T/look.py" "$W/mnt" "$W/here" 2>&1) || die "others: $out"
 echo "$out"
 # Killed in the middle; then it is all there, for two who want it at once, and through a copy-on-write.
-killed='timeout -s KILL 0.1 cat mnt/big >/dev/null; echo $?; cat mnt/small; timeout -s INT 0.1 cat mnt/big >/dev/null; echo $?'
+killed='timeout -s KILL 0.05 cat mnt/big >/dev/null; echo $?; cat mnt/small; timeout -s INT 0.05 cat mnt/big >/dev/null; echo $?'
 assert_eq killed "137
 small
 124
@@ -48,4 +48,4 @@ $sum" "$(ask -- bash -c "$killed; sha256sum <mnt/big & sha256sum <mnt/big; wait"
 assert_eq 'through a copy-on-write' "small
 $sum
 small
-more" "$(ask --cow "$W/mnt" -- bash -c 'timeout -s KILL 0.1 sh -c "echo >>mnt/big"; cat mnt/small; sha256sum <mnt/big; echo more >>mnt/small; cat mnt/small')"
+more" "$(ask --cow "$W/mnt" -- bash -c 'timeout -s KILL 0.05 sh -c "echo >>mnt/big"; cat mnt/small; sha256sum <mnt/big; echo more >>mnt/small; cat mnt/small')"
