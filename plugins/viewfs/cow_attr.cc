@@ -61,6 +61,9 @@ const Attr* CowFs::lower_attr(Node* node) {
 void CowFs::lower_went(Node* node) {
   node->lower_gone = true;
   node->links_changed();
+  // Its inode's number may be that of something else by now.
+  if (node->meta && node->meta->origin)
+    remove_one(&by_lower_dir_, InodeKey{node->meta->origin->dev, node->meta->origin->ino}, node);
   if (index_.on_directory) index_.on_directory();
 }
 
@@ -128,7 +131,7 @@ void CowFs::show(Node* node, Attr* attr) {
   const Meta* meta = node->meta.get();
   if (meta == nullptr) return;
   override_attr(*meta, attr);
-  if (!meta->origin) return;
+  if (!meta->origin || node->lower_gone) return;
   const LowerState& origin = *meta->origin;
   set_identity(attr, origin.dev, origin.ino);
   if (node->merged()) {
