@@ -21,6 +21,7 @@ constexpr uint64_t kLeast = 500;
 constexpr uint64_t kBytesOfOne = 1 << 10;
 /// What is compressed may be much longer than it looks.
 constexpr uint64_t kCompressed = 60'000;
+constexpr unsigned kLongestSeconds = 300;
 
 bool goes_in_circles(int format) {
   return format == ARCHIVE_FORMAT_XAR || format == ARCHIVE_FORMAT_RAR ||
@@ -33,6 +34,13 @@ bool looks_harmless(const ImageSource& source) {
   const ssize_t got =
       ::pread(source.fd(), head.data(), head.size(), static_cast<off_t>(source.start()));
   const std::string_view text(head.data(), static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  // The first blocks of an ISO are free for anything.
+  constexpr uint64_t kIsoMagic = 16 * 2048 + 1;
+  std::array<char, 5> iso{};
+  const ssize_t there =
+      ::pread(source.fd(), iso.data(), iso.size(), static_cast<off_t>(source.start() + kIsoMagic));
+  if (there == static_cast<ssize_t>(iso.size()) && memcmp(iso.data(), "CD001", iso.size()) == 0)
+    return false;
   constexpr size_t kTarMagic = 257;
   const bool tar = text.size() > kTarMagic && text.substr(kTarMagic).starts_with("ustar");
   return tar || text.starts_with("PK\3\4") || text.starts_with("!<arch>\n") ||
@@ -48,13 +56,16 @@ void allow(uint64_t milliseconds) {
 }
 
 [[noreturn]] void read_headers(const ImageSource& source, std::string_view type, bool all) {
-  const uint64_t by_size = kLeast + source.data_size() / kBytesOfOne;
+  const uint64_t by_size = kLeast + std::min(source.data_size() / kBytesOfOne, kCompressed);
   sigset_t ends{};
   ::sigemptyset(&ends);
-  ::sigaddset(&ends, SIGPROF);
-  ::signal(SIGPROF, SIG_DFL);
+  for (const int signal : {SIGPROF, SIGALRM}) {
+    ::sigaddset(&ends, signal);
+    ::signal(signal, SIG_DFL);
+  }
   ::sigprocmask(SIG_UNBLOCK, &ends, nullptr);
   allow(by_size);
+  ::alarm(kLongestSeconds);  // also where it waits for a lock that another thread had at the fork
   // Should the circle take memory, this process is the one to go.
   const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (fd >= 0) (void)!::write(fd, "1000", 4);

@@ -44,6 +44,11 @@ Result<size_t> read_part(int fd, char* to, size_t size, uint64_t offset) {
   return done;
 }
 
+/// An image, or a server, that can't allocate in advance.
+bool is_unknown(Errno why) {
+  return why == EOPNOTSUPP || why == ENOSYS || why == EINVAL || why == EPERM;
+}
+
 /// One file of an image on its way to what another one holds.
 class Copy {
  public:
@@ -98,10 +103,16 @@ class Copy {
         begin = std::min<uint64_t>(extent.fe_logical + extent.fe_length, end);
         if ((extent.fe_flags & FIEMAP_EXTENT_UNWRITTEN) == 0 || from >= begin) continue;
         const auto done = image_.fallocate(node_, FALLOC_FL_KEEP_SIZE, from, begin - from);
-        if (!done && !(done.error() == EOPNOTSUPP)) return done;
+        if (!done && !is_unknown(done.error())) return done;
       }
       if ((map->fm_extents[map->fm_mapped_extents - 1].fe_flags & FIEMAP_EXTENT_LAST) != 0) break;
     }
+    return {};
+  }
+  void note_hole(uint64_t begin, uint64_t end) { holes_.push_back({begin, end}); }
+  /// After all data, which may have room where what is only wished for has none.
+  Result<void> reserve_holes() {
+    for (const FilePart& hole : holes_) TRY(reserved(hole.begin, hole.end));
     return {};
   }
   bool changed() const { return changed_; }
@@ -160,6 +171,7 @@ class Copy {
   bool changed_ = false;
   bool unreadable_ = false;
   uint64_t compared_ = 0;
+  std::vector<FilePart> holes_;
   std::vector<char> buffer_;
   std::vector<char> old_;
 };
@@ -171,7 +183,7 @@ Result<void> copy_part(Copy* copy, int from, off_t begin, off_t end) {
     if (found < 0 && errno != ENXIO) return Errno::last();
     const off_t data = found < 0 ? end : std::min<off_t>(found, end);
     TRY(copy->hole(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
-    if (data > at) TRY(copy->reserved(static_cast<uint64_t>(at), static_cast<uint64_t>(data)));
+    if (data > at) copy->note_hole(static_cast<uint64_t>(at), static_cast<uint64_t>(data));
     if (data >= end) break;
     const off_t hole = ::lseek(from, data, SEEK_HOLE);
     if (hole < 0) return Errno::last();
@@ -201,6 +213,7 @@ Result<Copied> copy_into_image(WritableImage& image, NodeId node, int from,
   }
   TRY_ASSIGN(const Attr now, image.getattr_open(node));
   if (now.stx_size < size) TRY(image.resize_open(node, size));
+  TRY(copy.reserve_holes());
   return Copied{copy.changed() || attr.stx_size != size, copy.compared(), copy.blind()};
 }
 

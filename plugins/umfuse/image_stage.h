@@ -222,6 +222,7 @@ class ImageStage {
 
   bool is_content(NodeId node, const std::string& path) const;
   bool is_seated(NodeId node, const std::string& seat) const;
+  static bool move_content(const std::string& from, const std::string& to);
   bool bring_content(NodeId node, const std::string& to);
   bool make_seat(const Name& name, const std::string& path);
   bool make_anchor(NodeId node, const std::string& path);

@@ -68,6 +68,16 @@ bool ImageStage::is_content(NodeId node, const std::string& path) const {
          st.st_dev == content->dev;
 }
 
+/// To another name, with its own one as well: where that can't be had, it stays where it was.
+bool ImageStage::move_content(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) < 0) return false;
+  if (::link(to.c_str(), from.c_str()) == 0) return true;
+  const int failed = errno;
+  (void)::rename(to.c_str(), from.c_str());
+  errno = failed;
+  return false;
+}
+
 /// Where the node's object is called what the image calls it.
 bool ImageStage::is_seated(NodeId node, const std::string& seat) const {
   const auto object = objects_.find(node);
@@ -78,7 +88,7 @@ bool ImageStage::is_seated(NodeId node, const std::string& seat) const {
 bool ImageStage::bring_content(NodeId node, const std::string& to) {
   const std::string from = host_path(*content_of(node));
   if (opening(node)) return ::link(from.c_str(), to.c_str()) == 0;
-  return ::rename(from.c_str(), to.c_str()) == 0 && ::link(to.c_str(), from.c_str()) == 0;
+  return move_content(from, to);
 }
 
 bool ImageStage::make_seat(const Name& name, const std::string& path) {
@@ -108,8 +118,10 @@ bool ImageStage::make_anchor(NodeId node, const std::string& path) {
 }
 
 Result<void> ImageStage::watch(NodeId directory, const std::vector<Name>& names) {
-  const std::string path = objects_.at(directory);
-  watched_.insert(directory);
+  const auto own = objects_.find(directory);
+  if (own == objects_.end()) return Errno(ESTALE);
+  if (!watched_.insert(directory).second) return {};
+  const std::string path = own->second;
   for (const Name& name : names) {
     const std::string seat = path + "/" + name.place.name;
     const bool open = !name.directory && content_of(name.node) != nullptr && in_use(name.node);
@@ -225,14 +237,13 @@ void ImageStage::move_in(const Name& name, const std::string& to) {
     return;
   }
   const Content* content = content_of(name.node);
-  std::string from = aside(name.node);
   if (content != nullptr && !opening(name.node)) {
-    from = host_path(*content);
-  } else if (!make_seat(name, from)) {
+    (void)remove_name(to);
+    (void)move_content(host_path(*content), to);
     return;
   }
-  if (move_name(from, to) && content != nullptr && !opening(name.node))
-    (void)::link(to.c_str(), from.c_str());
+  const std::string from = aside(name.node);
+  if (make_seat(name, from)) (void)move_name(from, to);
 }
 
 void ImageStage::move_out(const Name& name) {
@@ -245,7 +256,9 @@ void ImageStage::move_out(const Name& name) {
   const std::string to = own ? host_path(*content) : aside(name.node);
   // Two links of one file aren't renamed over each other. rename(2)
   if (own) (void)::unlink(to.c_str());
-  if (move_name(from, to) && !own) (void)remove_name(to);
+  const bool moved = move_name(from, to);
+  if (moved && !own) (void)remove_name(to);
+  if (!moved && own) (void)::link(from.c_str(), to.c_str());
 }
 
 /// IN_MOVE_SELF of what is watched itself, where the name doesn't matter to anybody.

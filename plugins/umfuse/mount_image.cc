@@ -142,8 +142,8 @@ std::shared_ptr<const ImageSource> ImageMount::open_source(int access) {
   const bool behind = source.error() == EINVAL;
   const bool kind = source.error() == ENOTSUP;
   return fail(kind ? Errno(ENOTBLK) : source.error(), behind ? "offset is behind its end"
-                              : kind ? "not a file or block device"
-                                     : source.error().message());
+                                                      : kind ? "not a file or block device"
+                                                             : source.error().message());
 }
 
 /// As mount(8): what can't be written is mounted for reading, and that is told. Null: an error.

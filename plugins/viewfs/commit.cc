@@ -102,6 +102,7 @@ class Course {
     std::string why = run_.loosen(true);
     size_t done = 0;
     if (why.empty()) why = run_.renamed(&done);
+    if (why.empty()) why = run_.half_undone(done);
     if (why.empty()) why = run_.resume(done);
     if (why.empty()) why = settle();
     return why.empty() ? clean() : why + "; it is still unfinished";
@@ -117,6 +118,8 @@ class Course {
       if (const auto known = journal_.read(); why.empty() && !known) {
         why = "journal: " + known.error().message();
       }
+      // On disk before the journal says so: what it then removes may be what was to be kept.
+      if (why.empty()) why = why_not("sync: ", sync_commit(&lower_, record_));
       if (why.empty()) why = why_not("journal: ", journal_.taken_back());
     }
     if (why.empty() && record_.stage != CommitRecord::Stage::kNothing) {

@@ -84,6 +84,12 @@ std::string CommitRun::renamed(size_t* done) {
   return fail_shown(unknown->show, moved ? Errno(ESTALE) : why);
 }
 
+std::string CommitRun::half_undone(size_t done) {
+  const Rename* r = evidence_.taken_back(done);
+  return r == nullptr ? std::string()
+                      : fail_shown(r->show, Errno(ESTALE)) + ", or taken back; go on with --undo";
+}
+
 std::string CommitRun::step(const Rename& r) {
   const auto from = lower_.dir(r.from_dir, r.from_ino);
   if (!from) return fail_shown(r.show, from.error());
@@ -283,6 +289,13 @@ std::string CommitRun::undo_rename(const Rename& r) {
   if (!to) return fail_shown(r.show, to.error());
   const auto there = lstat_in(*to, r.to_name);
   if (!there && there.error() != Errno(ENOENT)) return fail_shown(r.show, there.error());
+  const auto back = lstat_in(*from, r.from_name);
+  if (!back && back.error() != Errno(ENOENT)) return fail_shown(r.show, back.error());
+  // An undo that stopped had come here before.
+  const bool undone = r.kind == Kind::kExchange ? there && there->stx_ino == r.there.ino
+                                                : back && back->stx_ino == r.what.ino &&
+                                                      !(there && there->stx_ino == r.what.ino);
+  if (undone) return {};
   const std::string had = join(r.from_dir, r.from_name);
   const bool brings = r.kind == Kind::kIn || r.kind == Kind::kExchange;
   const bool same = there && there->stx_ino == r.what.ino;

@@ -33,6 +33,8 @@ class CommitRun {
   std::string loosen(bool again = false);
   /// How many of the renames were made.
   std::string renamed(size_t* done);
+  /// Empty, or that an undo was begun, which is to be ended.
+  std::string half_undone(size_t done);
   /// Makes the changes. What is to be written to must be as it was found.
   std::string apply();
   /// Goes on with the changes, the first `done` renames being made already.

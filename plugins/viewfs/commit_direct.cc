@@ -71,6 +71,8 @@ Errno DirectChanges::back(const Dir& lower, int own, const std::string& leaf,
   const bool same = there && there->stx_ino == d.ino;
   // What came from the layer was replaced or removed since: that name isn't the commit's any more.
   if (d.kind == Direct::Kind::kIn && !same) return {};
+  // An undo that stopped had come here before.
+  if (there && there->stx_ino == d.there.ino) return {};
   if (!there) return renamed(own, leaf, lower->get(), d.name, RENAME_NOREPLACE);
   if (!same) return Errno(ESTALE);
   return renamed(lower->get(), d.name, own, leaf, flags_of(d));

@@ -62,21 +62,29 @@ Result<Evidence::Seen> Evidence::seen(const Rename& r) {
   const auto temp = lstat_in(dir, aside ? r.to_name : r.from_name);
   if (!temp && temp.error() != Errno(ENOENT)) return temp.error();
   if (temp && temp->stx_ino == r.what.ino) return aside ? Seen::kAfter : Seen::kBefore;
-  switch (r.kind) {
-    case Rename::Kind::kIn:
-      if (temp) return Errno(ESTALE);
-      return Seen::kAfter;
-    case Rename::Kind::kExchange:
-      if (temp && temp->stx_ino != r.there.ino) return Errno(ESTALE);
-      return Seen::kAfter;  // also where what it had there went on to its place
-    case Rename::Kind::kAside:
-      return Seen::kAway;
-    case Rename::Kind::kPlace:
-      break;
-  }
+  if (aside) return Seen::kAway;
+  const bool exchange = r.kind == Rename::Kind::kExchange;
+  const bool brings = exchange || r.kind == Rename::Kind::kIn;
+  if (brings && temp && !(exchange && temp->stx_ino == r.there.ino)) return Errno(ESTALE);
+  if (brings && temp) return Seen::kAfter;
+  // That the temporary name is gone says little: anybody may have removed it. What has the name
+  // that it was for does.
   const auto to = lower_.dir(r.to_dir, r.to_ino);
   const auto there = to ? lstat_in(*to, r.to_name) : Result<Attr>(to.error());
-  return there && there->stx_ino == r.what.ino ? Seen::kAfter : Seen::kAway;
+  if (there && there->stx_ino == r.what.ino) return Seen::kAfter;
+  if (!brings || !there) return Seen::kAway;
+  // What it had there may have gone on to its place; or somebody saved something else.
+  return exchange && there->stx_ino == r.there.ino ? Seen::kAway : Seen::kAfter;
+}
+
+const Rename* Evidence::taken_back(size_t done) {
+  for (size_t i = 0; i < done; ++i) {
+    const Rename& r = r_.renames[i];
+    const bool brings = r.kind == Rename::Kind::kIn || r.kind == Rename::Kind::kExchange;
+    const auto is = brings ? seen(r) : Result<Seen>(Seen::kAfter);
+    if (is && *is == Seen::kBefore) return &r;
+  }
+  return nullptr;
 }
 
 bool Evidence::was_made(const Rename& r) {

@@ -20,6 +20,9 @@ class Evidence {
   /// ESTALE: a name of the commit has what it never gave it.
   Result<size_t> renamed(const Rename** unknown);
 
+  /// One of the first `done` renames that is visibly not made: an undo was cut short.
+  const Rename* taken_back(size_t done);
+
   /// It can be seen that a rename was made.
   bool was_made(const Rename& r);
 

@@ -378,8 +378,8 @@ Result<CommitRecord> CommitJournal::salvage(size_t* bad) {
   *bad = 0;
   CommitRecord out = parse(all, bad, &size_, &ready_at_);
   using Stage = CommitRecord::Stage;
-  const bool changes = !out.in_place.empty() || !out.direct.empty() || !out.renames.empty();
-  if (*bad != 0 && out.stage < Stage::kReady && changes) out.stage = Stage::kReady;
+  // What can't be read may have told of changes that were made.
+  if (*bad != 0 && out.stage < Stage::kReady) out.stage = Stage::kReady;
   if (*bad != 0 && out.stage == Stage::kNothing) out.stage = Stage::kPreparing;
   return out;
 }

@@ -160,7 +160,7 @@ Result<Xattrs> read_xattrs(const LongPath& path, bool* refused) {
       out[name] = std::move(*value);
     } else if (value.error() == EACCES || value.error() == EPERM) {
       *refused = true;
-    } else if (value.error() != ENODATA) {  // it went meanwhile
+    } else if (value.error() != ENODATA && value.error() != EOPNOTSUPP) {  // it went meanwhile
       return value.error();
     }
   }

@@ -127,7 +127,7 @@ void Index::drop(Node* node) {
   if (node->merged()) directory_changed();
   node->state = Node::State::kNone;
   node->type = NodeType::kUnknown;
-  node->loaded = node->special = false;
+  node->loaded = node->special = node->lower_gone = false;
   node->may_change = node->snapshotted = -1;
   node->meta.reset();
   node->lower_attr.reset();

@@ -17,10 +17,13 @@ bool tree_changed_since(const std::string& top, const FileTime& seen) {
     const std::string path = std::move(todo.back());
     todo.pop_back();
     const auto attr = lstat_at(AT_FDCWD, path);
+    // What can't be looked at may have changed.
+    if (!attr && !says_gone(attr.error())) return true;
     if (!attr) continue;
     if (file_time(attr->stx_ctime) > seen) return true;
     if (!S_ISDIR(attr->stx_mode)) continue;
     const auto entries = host_ops::list_dir(path);
+    if (!entries && !says_gone(entries.error())) return true;
     if (!entries) continue;
     for (const DirEntry& entry : *entries) todo.push_back(path + "/" + entry.name);
   }

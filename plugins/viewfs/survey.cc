@@ -45,6 +45,8 @@ class Survey::Watcher {
     const Brief& lower = out->lower;
     if (!S_ISREG(upper.mode) || !S_ISREG(lower.mode) || upper.size != lower.size) return;
     if (node.meta && !node.meta->redirect.empty()) return;  // it is compared to another one
+    // Another thread may just look at another name of it, and so change its mode for a moment.
+    locked = locked && upper.nlink == 1;
     out->same = viewfs::same_content_at(upper_.get(), lower_.get(), node.name, upper.size, locked);
   }
 

@@ -53,7 +53,7 @@ for ((r = 1; r <= rounds; ++r)); do
   python3 "$T/make.py" lower "$dirs" && python3 "$T/make.py" other "$dirs"
   "$VIEWSH" run --cow "$W/lower" --layer k -- python3 "$T/change.py" "$W/lower" "$dirs" || die "change"
   sync -f "$W"
-  timed diff "$VIEWSH" diff --stat k
+  timed diff "$VIEWSH" diff k
   listed=$took
   timed snapshot "$VIEWSH" snapshot k s
   snapshot=$took
