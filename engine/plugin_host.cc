@@ -117,8 +117,8 @@ void remove_tree(const std::string& dir) {
   stdfs::remove_all(dir, error);
 }
 
-/// The path without symbolic links, "." and "..", as far as it is there: views look at host paths as
-/// the kernel tells them.
+/// The path without symbolic links, "." and "..", as far as it is there: views look at host paths
+/// as the kernel tells them.
 std::string real_path(const std::string& path) {
   std::error_code error;
   const stdfs::path real = stdfs::weakly_canonical(path, error);

@@ -7,8 +7,8 @@
 namespace viewsh {
 
 /// What a file system does whose answers come from a process of the view itself, or take long: the
-/// call that asks stops in the middle, the engine goes on with other tasks, and the call is taken up
-/// again when there is an answer. Given by Host; used by the engine's thread alone.
+/// call that asks stops in the middle, the engine goes on with other tasks, and the call is taken
+/// up again when there is an answer. Given by Host; used by the engine's thread alone.
 ///
 /// While a call waits, any other may be made of any object. Whoever keeps references to what other
 /// calls can change looks again after wait().
